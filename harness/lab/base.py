@@ -1,0 +1,174 @@
+"""What a lab is: two machines, their power, their private link, their snapshots and consoles.
+
+A scenario never sees which lab it runs on. Everything here is about hardware; what FreeBSD does
+with it is seen over SSH (`harness.node`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+
+class Power(enum.StrEnum):
+    """The power state of a machine as its hypervisor reports it."""
+
+    OFF = "off"
+    RUNNING = "running"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where and how a machine's SSH server is reached from the host.
+
+    `host_key` is the server's public key as in known_hosts (`ssh-ed25519 AAAA...`) where the lab
+    made the key itself; None where the machine made it, and then the first key seen is pinned for
+    the lab's lifetime. A `user` who is not root has passwordless `sudo`.
+    """
+
+    host: str
+    port: int
+    user: str
+    key: Path
+    host_key: str | None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What each verb costs on this lab, in seconds on the reference machine: to plan, not to wait.
+
+    A scenario that can reach a state by restore or by boot takes the cheaper one. None: the lab
+    cannot do it.
+    """
+
+    cold_start: float
+    save: float | None
+    restore: float | None
+    power_cut: float
+
+
+@dataclass(frozen=True)
+class LabDescription:
+    """What a reader of a report must know of where its figures come from."""
+
+    lab: str
+    hypervisor: str
+    acceleration: str
+    image: str
+
+    def __str__(self) -> str:
+        return f"{self.lab} lab, {self.hypervisor}, {self.acceleration}, image {self.image}"
+
+
+class Machine(ABC):
+    """One node's hardware, under the control of a hypervisor. Every verb has a deadline."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def console(self) -> Path:
+        """The file that receives every byte of the serial console, from the first."""
+
+    @abstractmethod
+    def endpoint(self) -> Endpoint:
+        """Where its SSH server is reached. Raises `LabError` when the machine has no address."""
+
+    @abstractmethod
+    def power(self) -> Power:
+        """The power state, asked of the hypervisor now."""
+
+    @abstractmethod
+    def power_on(self) -> None:
+        """Give it power: it starts to boot. Returns before it is up."""
+
+    @abstractmethod
+    def power_cut(self) -> None:
+        """Pull the power cord: it is off when this returns, and no guest code ran meanwhile."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Press the reset button: the CPU starts over, what is on the disks stays."""
+
+    @abstractmethod
+    def press_power_button(self) -> None:
+        """Press the ACPI power button: FreeBSD shuts down by itself, later. Returns at once."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Freeze it between two instructions: it keeps its role and its memory, and says nothing."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Let a frozen machine go on as if no time had passed."""
+
+    @abstractmethod
+    def unplug_link(self) -> None:
+        """Pull the cable out of the private NIC: no carrier. SSH goes another way and stays."""
+
+    @abstractmethod
+    def plug_link(self) -> None:
+        """Put the cable of the private NIC back."""
+
+
+class Lab(ABC):
+    """The hardware of one pair. A context manager: whatever it started is stopped on leaving."""
+
+    name: ClassVar[str]
+    costs: ClassVar[Costs]
+    machines: Mapping[str, Machine]
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise the `HarnessError` that tells what is missing or wrong, before anything starts."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Remove what a dead run left, then power on both machines, at the same time.
+
+        Calls `check` first. Returns before FreeBSD is up.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Cut the power of both machines and remove everything the lab made. Safe to repeat."""
+
+    @abstractmethod
+    def save(self, tag: str) -> None:
+        """Snapshot both running machines, memory, CPU and disks, as one moment called `tag`."""
+
+    @abstractmethod
+    def restore(self, tag: str) -> None:
+        """Bring both machines back to the moment `tag`, whatever their power state is now.
+
+        Links come back plugged in. Connections over SSH from before are dead. Raises `LabError`
+        when there is no such snapshot.
+        """
+
+    @abstractmethod
+    def describe(self) -> LabDescription:
+        """Hypervisor, acceleration and image, for the first line of every report."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

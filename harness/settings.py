@@ -1,0 +1,171 @@
+"""The settings of a pair: `lab.yaml`, checked before anything is started."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness import paths
+from harness.errors import SettingsError
+
+SMALLEST_DATA_DISK_MIB = 128
+"""ZFS refuses a vdev under 64 MiB (SPA_MINDEVSIZE in FreeBSD's sys/fs/zfs.h), and HAST keeps the
+start of the disk for its metadata; twice the ZFS minimum leaves room for files to check."""
+
+MAC_PREFIX = "52:54:00:c0:a8"
+"""Private NICs get this prefix (QEMU's own, locally administered) and the node's number."""
+
+Port = Annotated[int, Field(ge=1024, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeSettings(_Section):
+    """One node: its address on the private link, and a fixed SSH port where one is wanted."""
+
+    private_address: ipaddress.IPv4Address
+    ssh_port: Port | None = None
+
+
+class MachineSettings(_Section):
+    """The virtual hardware of each node."""
+
+    cpus: Annotated[int, Field(ge=1, le=64)] = 1
+    memory_mib: Annotated[int, Field(ge=512)] = 1024
+    data_disk_mib: int = 512
+
+    @pydantic.field_validator("data_disk_mib")
+    @classmethod
+    def _large_enough(cls, size: int) -> int:
+        if size < SMALLEST_DATA_DISK_MIB:
+            raise ValueError(
+                f"a data disk of {size} MiB is too small: HAST's metadata and the smallest ZFS "
+                f"pool need {SMALLEST_DATA_DISK_MIB} MiB"
+            )
+        return size
+
+
+class ImageSettings(_Section):
+    """Which FreeBSD image the qemu lab takes when none is named."""
+
+    release: str = Field(default="13.2", pattern=r"^\d+\.\d+$")
+    architecture: Literal["amd64"] = "amd64"
+
+    @property
+    def file_name(self) -> str:
+        """The project's own name of the image, as on download.freebsd.org."""
+        return f"FreeBSD-{self.release}-RELEASE-{self.architecture}.qcow2"
+
+
+class BoxSettings(_Section):
+    """The Vagrant lab's box and provider."""
+
+    name: str
+    version: str | None = None
+    provider: Literal["libvirt", "virtualbox"] = "libvirt"
+    driver: Literal["auto", "kvm", "qemu"] = "auto"
+    libvirt_uri: str = "qemu:///system"
+
+
+class HastSettings(_Section):
+    """The one HAST resource, as in hast.conf(5). `timeout` is in seconds."""
+
+    resource: str = Field(default="mirror", pattern=r"^[A-Za-z0-9_-]{1,60}$")
+    replication: Literal["memsync", "fullsync", "async"] = "memsync"
+    timeout: Annotated[int, Field(ge=1)] = 20
+
+
+class Deadlines(_Section):
+    """How long each thing may take, in seconds before the time scale."""
+
+    ssh_ready: Seconds = 180.0
+    command: Seconds = 60.0
+    alive: Seconds = 10.0
+    shutdown: Seconds = 90.0
+    hypervisor: Seconds = 60.0
+
+
+class Settings(_Section):
+    """Everything that can be chosen about a pair."""
+
+    nodes: dict[str, NodeSettings]
+    private_network: ipaddress.IPv4Network
+    machine: MachineSettings = MachineSettings()
+    image: ImageSettings = ImageSettings()
+    box: BoxSettings
+    hast: HastSettings = HastSettings()
+    pool: str = Field(default="failover", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
+    time_scale: Annotated[float, Field(gt=0)] = 1.0
+    deadlines: Deadlines = Deadlines()
+
+    @pydantic.model_validator(mode="after")
+    def _a_pair(self) -> Settings:
+        if sorted(self.nodes) != ["skunk1", "skunk2"]:
+            raise ValueError(
+                "a pair has exactly the nodes skunk1 and skunk2, and here are "
+                + (", ".join(sorted(self.nodes)) or "none")
+            )
+        addresses = [node.private_address for node in self.nodes.values()]
+        for address in addresses:
+            if address not in self.private_network:
+                raise ValueError(f"{address} is not in the private network {self.private_network}")
+        if len(set(addresses)) != len(addresses):
+            raise ValueError(f"both nodes have the private address {addresses[0]}")
+        return self
+
+    def private_mac(self, node: str) -> str:
+        """The Ethernet address of `node`'s private NIC, by which the guest finds the NIC."""
+        return f"{MAC_PREFIX}:{list(sorted(self.nodes)).index(node) + 1:02x}"
+
+    def data_disk_serial(self, node: str) -> str:
+        """The serial number of `node`'s data disk, by which the guest finds the disk.
+
+        At most 20 characters, which is what virtio-blk carries.
+        """
+        return f"{node}-data"
+
+
+def load(path: Path = paths.SETTINGS) -> Settings:
+    """Read and check a settings file.
+
+    Raises `SettingsError` naming the file, the key and what is wrong with it: no such file, not
+    YAML, an unknown key, a value of the wrong kind or out of its range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"the settings file {path} cannot be read: {error.strerror}",
+            advice="name an existing one, or restore lab.yaml from the repository",
+        ) from None
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(
+            f"the settings file {path} is not YAML: {error}", advice="mend the line it names"
+        ) from None
+    try:
+        return Settings.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise SettingsError(
+            f"the settings file {path} is wrong:\n"
+            + "\n".join(f"  {_explain(problem)}" for problem in error.errors()),
+            advice="correct the keys above; lab.yaml in the repository shows them all",
+        ) from None
+
+
+def _explain(problem: object) -> str:
+    assert isinstance(problem, dict)
+    key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message}"

@@ -1,0 +1,103 @@
+"""Waiting: one deadline object and one way to wait for a condition.
+
+Every wait names what it waits for and has a deadline in seconds. On a slow machine all of them are
+stretched by one factor, `set_time_scale`, so that no scenario carries a number of its own for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import tenacity
+
+from harness.errors import NodeUnreachable, SettingsError, WaitExpired
+
+T = TypeVar("T")
+
+_scale = 1.0
+
+
+def set_time_scale(factor: float) -> None:
+    """Stretch every deadline made from now on by `factor` (1.0: as written).
+
+    Raises `SettingsError` unless the factor is positive.
+    """
+    global _scale
+    if factor <= 0:
+        raise SettingsError(
+            f"the time scale must be positive, and is {factor}",
+            advice="give 1 for a machine like the reference, 3 for one three times slower",
+        )
+    _scale = factor
+
+
+def scaled(seconds: float) -> float:
+    """The given duration in seconds on this machine: `seconds` times the time scale."""
+    return seconds * _scale
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A point in time on the monotonic clock, `within` seconds after it was made."""
+
+    at: float
+    within: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """A deadline `seconds` (stretched by the time scale) from now."""
+        within = scaled(seconds)
+        return cls(at=time.monotonic() + within, within=within)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self.at - time.monotonic())
+
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.remaining == 0.0
+
+
+def wait_until(
+    what: str,
+    probe: Callable[[], T],
+    within: float,
+    *,
+    accept: Callable[[T], bool] = bool,
+    every: float = 0.25,
+) -> T:
+    """Call `probe` every `every` seconds until `accept` takes its value, and return that value.
+
+    `probe` must change nothing on the node: it may run any number of times. A node that does not
+    answer counts as one more value not accepted, because most waits are for a node that is on its
+    way back. Raises `WaitExpired` with `what` and the last value (or error) seen once `within`
+    seconds, stretched by the time scale, have passed; every other error of `probe` passes through.
+    """
+    deadline = Deadline.after(within)
+    last: object = "nothing yet"
+
+    def observe() -> T:
+        nonlocal last
+        try:
+            value = probe()
+        except NodeUnreachable as unreachable:
+            last = unreachable
+            raise
+        last = value
+        return value
+
+    retrying = tenacity.Retrying(
+        stop=lambda _: deadline.expired,
+        wait=lambda _: min(every, deadline.remaining),
+        retry=tenacity.retry_if_exception_type(NodeUnreachable)
+        | tenacity.retry_if_not_result(accept),
+    )
+    try:
+        return retrying(observe)
+    except tenacity.RetryError:
+        raise WaitExpired(what, deadline.within, last) from None
