@@ -73,7 +73,7 @@ class UnrecognisedOutput(HarnessError):
     def __init__(self, what: str, text: str, *, node: str | None = None) -> None:
         self.text = text
         super().__init__(
-            f"{what}\n--- the output, {len(text)} characters ---\n{text}\n--- end of the output ---",
+            f"{what}\n--- the output, {len(text)} characters ---\n{text}\n--- its end ---",
             node=node,
             advice="if this is a new release's format, record it under tests/unit/recorded/ and "
             "teach the parser in harness/freebsd/ to read it",

@@ -41,6 +41,7 @@ class MachineSettings(_Section):
     cpus: Annotated[int, Field(ge=1, le=64)] = 1
     memory_mib: Annotated[int, Field(ge=512)] = 1024
     data_disk_mib: int = 512
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
 
     @pydantic.field_validator("data_disk_mib")
     @classmethod
@@ -123,7 +124,7 @@ class Settings(_Section):
 
     def private_mac(self, node: str) -> str:
         """The Ethernet address of `node`'s private NIC, by which the guest finds the NIC."""
-        return f"{MAC_PREFIX}:{list(sorted(self.nodes)).index(node) + 1:02x}"
+        return f"{MAC_PREFIX}:{sorted(self.nodes).index(node) + 1:02x}"
 
     def data_disk_serial(self, node: str) -> str:
         """The serial number of `node`'s data disk, by which the guest finds the disk.

@@ -25,7 +25,7 @@ def set_time_scale(factor: float) -> None:
 
     Raises `SettingsError` unless the factor is positive.
     """
-    global _scale
+    global _scale  # noqa: PLW0603 - one factor for the whole process, set once at the start
     if factor <= 0:
         raise SettingsError(
             f"the time scale must be positive, and is {factor}",

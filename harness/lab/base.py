@@ -103,7 +103,7 @@ class Machine(ABC):
 
     @abstractmethod
     def pause(self) -> None:
-        """Freeze it between two instructions: it keeps its role and its memory, and says nothing."""
+        """Freeze it between two instructions: it keeps role and memory, and says nothing."""
 
     @abstractmethod
     def resume(self) -> None:

@@ -1,0 +1,84 @@
+"""The folder of a pair on the host, held by one run at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+
+from harness import paths
+from harness.errors import PairInUse, SettingsError
+
+_LONGEST_SOCKET_PATH = 100
+"""A UNIX socket's path has room for 104 bytes on the BSDs and 108 on Linux (sys/un.h)."""
+
+
+class PairFolder:
+    """state_dir()/pairs/NAME: everything a running pair needs on the host, and a lock.
+
+    The kernel gives the lock back when the process that holds it dies, whatever killed it; so
+    whoever gets the lock knows that what it finds in the folder belongs to nobody.
+    """
+
+    def __init__(self, pair: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", pair):
+            raise SettingsError(
+                f"{pair!r} is no name for a pair",
+                advice="use up to 32 letters, digits, `-` and `_`",
+            )
+        self.pair = pair
+        self.path = paths.state_dir() / "pairs" / pair
+        # Beside the folder, not in it: the folder is removed while the lock is held.
+        self._lock = filelock.FileLock(str(self.path) + ".lock")
+        self._owner = Path(str(self.path) + ".owner.json")
+
+    def check(self) -> None:
+        """Raise `SettingsError` when the folder's path is too long for a control socket in it."""
+        longest = len(str(self.path / "skunk1" / "console.sock"))
+        if longest > _LONGEST_SOCKET_PATH:
+            raise SettingsError(
+                f"the folder {self.path} is too deep for control sockets",
+                advice="point SKUNK_STATE_DIR to a folder with a shorter path",
+            )
+
+    def acquire(self) -> None:
+        """Take the pair. Raises `PairInUse` naming the process that has it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise PairInUse(
+                f"the pair {self.pair!r} is in use by {self._describe_owner()}",
+                advice="wait for that run to end, or name another pair with PAIR=...",
+            ) from None
+        self._owner.write_text(
+            json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat()})
+        )
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the pair."""
+        return self._lock.is_locked
+
+    def release(self) -> None:
+        """Give the pair back. Safe to repeat."""
+        if self._lock.is_locked:
+            self._owner.unlink(missing_ok=True)
+            self._lock.release()
+
+    def remove(self) -> None:
+        """Remove the folder and all in it."""
+        if self.path.exists():
+            shutil.rmtree(self.path)
+
+    def _describe_owner(self) -> str:
+        try:
+            owner = json.loads(self._owner.read_text())
+        except (OSError, ValueError):
+            return "another run that has only just begun"
+        return f"process {owner['pid']}, since {owner['since'][:19].replace('T', ' ')} UTC"

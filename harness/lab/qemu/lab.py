@@ -1,0 +1,171 @@
+"""The qemu lab: a pair of QEMU processes with overlays over one read-only image."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+
+from harness.errors import LabError, PortInUse
+from harness.keys import KeyPair
+from harness.lab.base import Costs, Lab, LabDescription, Machine, Power
+from harness.lab.pairs import PairFolder
+from harness.lab.qemu.host import Qemu, check_room, choose_accelerator, image_format
+from harness.lab.qemu.machine import Hardware, QemuMachine, kill_leftovers, private_cable
+from harness.lab.seed import Seed
+from harness.settings import Settings
+
+
+class QemuLab(Lab):
+    """Two QEMU machines from one image that reads the seed (`harness.lab.qemu.prepare`)."""
+
+    name: ClassVar[str] = "qemu"
+    # Two cores, emulation, FreeBSD 13.2: docs/evidence/benchmarks.md.
+    costs: ClassVar[Costs] = Costs(cold_start=35.0, save=2.0, restore=1.5, power_cut=0.1)
+
+    def __init__(self, settings: Settings, image: Path, pair: str = "default") -> None:
+        """Describe the lab; nothing is started or written yet."""
+        self._settings = settings
+        self._image = image.resolve()
+        self._folder = PairFolder(pair)
+        self._qemu: Qemu | None = None
+        self._image_format = ""
+        self._accelerator = ""
+        self._machines: dict[str, QemuMachine] = {}
+        self._saved: set[str] = set()
+        self._cable: tuple[socket.socket, socket.socket] | None = None
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:  # type: ignore[override]
+        """The machines by name; empty before `start`."""
+        return self._machines
+
+    def check(self) -> None:
+        """Look for QEMU, the image, free ports and room on the host."""
+        self._folder.check()
+        self._qemu = Qemu.find()
+        self._image_format = image_format(self._qemu, self._image)
+        for name, node in self._settings.nodes.items():
+            if node.ssh_port is not None:
+                _check_port(name, node.ssh_port)
+
+    def start(self) -> None:
+        """Take the pair, remove what a dead run left of it, and power on both machines."""
+        self.check()
+        assert self._qemu is not None
+        self._folder.acquire()
+        kill_leftovers(self._folder.path)
+        self._folder.remove()
+        self._folder.path.mkdir(mode=0o700)
+        check_room(self._folder.path, self._settings.machine.memory_mib)
+        accelerator = choose_accelerator(
+            self._settings.machine.accelerator, self._qemu, self._image, self._image_format
+        )
+        self._accelerator = accelerator
+        client = KeyPair.generate(f"skunk-{self._folder.pair}")
+        client_key = self._folder.path / "client_key"
+        client.write_private(client_key)
+        self._cable = private_cable()
+        for number, (name, link) in enumerate(
+            zip(sorted(self._settings.nodes), self._cable, strict=True), start=1
+        ):
+            folder = self._folder.path / name
+            folder.mkdir(mode=0o700)
+            hardware = Hardware(
+                name=name,
+                number=number,
+                folder=folder,
+                qemu=self._qemu,
+                accelerator=accelerator,
+                cpus=self._settings.machine.cpus,
+                memory_mib=self._settings.machine.memory_mib,
+                private_mac=self._settings.private_mac(name),
+                data_disk_serial=self._settings.data_disk_serial(name),
+                ssh_port=self._settings.nodes[name].ssh_port,
+            )
+            self._qemu.create_overlay(hardware.os_disk, self._image, self._image_format)
+            self._qemu.create_disk(hardware.data_disk, self._settings.machine.data_disk_mib)
+            host_key = KeyPair.generate(name)
+            Seed(f"{self._folder.pair}-{name}", name, client.public, host_key).write(hardware.seed)
+            self._machines[name] = QemuMachine(
+                hardware,
+                link,
+                client_key,
+                host_key,
+                within=self._settings.deadlines.hypervisor,
+            )
+        self._on_both(QemuMachine.power_on)
+
+    def stop(self) -> None:
+        """Kill both QEMU processes, remove the pair's folder and give the pair back."""
+        errors = []
+        for machine in self._machines.values():
+            try:
+                machine.power_cut()
+            except LabError as error:
+                errors.append(error)
+        self._machines = {}
+        self._saved = set()
+        if self._cable is not None:
+            for end in self._cable:
+                end.close()
+            self._cable = None
+        if not errors and self._folder.held:
+            self._folder.remove()
+        self._folder.release()
+        if errors:
+            raise errors[0]
+
+    def save(self, tag: str) -> None:
+        """Stop both, save both at the same time, let both go on."""
+        off = [name for name, machine in self._machines.items() if machine.power() is Power.OFF]
+        if off:
+            raise LabError(f"cannot save {tag!r}: {' and '.join(off)} has no power")
+        with self._both_stopped():
+            self._on_both(lambda machine: machine.save_state(tag))
+        self._saved.add(tag)
+
+    def restore(self, tag: str) -> None:
+        """Load both at the same time, then let both go on."""
+        if tag not in self._saved:
+            known = ", ".join(sorted(self._saved)) or "none"
+            raise LabError(f"there is no snapshot {tag!r} of this pair; there are: {known}")
+        self._on_both(lambda machine: machine.load_state(tag))
+        self._on_both(QemuMachine.resume)
+
+    def describe(self) -> LabDescription:
+        """Name QEMU's version, the accelerator and the image file."""
+        acceleration = "KVM" if self._accelerator == "kvm" else "plain emulation (TCG)"
+        return LabDescription(self.name, str(self._qemu), acceleration, self._image.name)
+
+    @contextlib.contextmanager
+    def _both_stopped(self) -> Iterator[None]:
+        for machine in self._machines.values():
+            machine.pause()
+        try:
+            yield
+        finally:
+            for machine in self._machines.values():
+                machine.resume()
+
+    def _on_both(self, verb: Callable[[QemuMachine], None]) -> None:
+        """Do the same to both machines side by side; the first error is raised after both ended."""
+        with ThreadPoolExecutor(len(self._machines)) as pool:
+            for _ in list(pool.map(verb, self._machines.values())):
+                pass
+
+
+def _check_port(node: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortInUse(
+                f"port {port} on 127.0.0.1 is taken: {error.strerror}",
+                node=node,
+                advice=f"free it, or set nodes.{node}.ssh_port in lab.yaml to another port or null",
+            ) from None

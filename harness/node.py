@@ -1,0 +1,242 @@
+"""One node: commands and files over SSH, and the power and link of the machine under it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from harness import console
+from harness.errors import HarnessError, NodePanicked, NodeUnreachable, WaitExpired
+from harness.lab.base import Machine, Power
+from harness.settings import Deadlines
+from harness.ssh import Connection, Result
+from harness.transcript import Entry, Transcript
+from harness.wait import wait_until
+
+
+class Node:
+    """A FreeBSD machine as a scenario sees it. Everything done to it goes into the transcript."""
+
+    def __init__(self, machine: Machine, deadlines: Deadlines, transcript: Transcript) -> None:
+        self.name = machine.name
+        self.machine = machine
+        self._deadlines = deadlines
+        self._transcript = transcript
+        self._connection: Connection | None = None
+        self._pinned: str | None = None
+        self._console_start = 0
+
+    def __repr__(self) -> str:
+        return self.name
+
+    # --- commands and files ---------------------------------------------------------------------
+
+    def run(
+        self,
+        *argv: str,
+        within: float | None = None,
+        check: bool = True,
+        stdin: bytes = b"",
+    ) -> Result:
+        """Run one command as root and return what it did.
+
+        Raises `CommandFailed` on a non-zero status unless `check` is False, `CommandTimedOut` when
+        it does not end within `within` seconds (the settings' `command` deadline by default),
+        `NodeUnreachable` when the node stops answering, and `NodePanicked` when its console says
+        why.
+        """
+        try:
+            result = self._connect().run(
+                argv, within=within or self._deadlines.command, stdin=stdin
+            )
+        except NodeUnreachable as error:
+            self._transcript.note(self.name, f"{' '.join(argv)}: {error.what}")
+            self.raise_if_panicked()
+            raise
+        except HarnessError as error:
+            self._transcript.note(self.name, f"{' '.join(argv)}: {error.what}")
+            raise
+        self._transcript.add(
+            Entry(
+                result.started,
+                self.name,
+                "command",
+                result.command,
+                result.duration,
+                result.status,
+                result.stdout,
+                result.stderr,
+            )
+        )
+        return result.check() if check else result
+
+    def sh(
+        self, script: str, *args: str, within: float | None = None, check: bool = True
+    ) -> Result:
+        """Do as `run` does, for a script of sh(1) that finds `args` as $1, $2 and so on."""
+        return self.run("/bin/sh", "-c", script, "sh", *args, within=within, check=check)
+
+    def put(self, path: str, content: bytes, mode: str = "0644") -> None:
+        """Write a file on the node, whole or not at all, with the given octal mode."""
+        self.run(
+            "/bin/sh",
+            "-c",
+            'cat > "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"',
+            "sh",
+            path,
+            mode,
+            stdin=content,
+        )
+
+    def get(self, path: str, within: float | None = None) -> bytes:
+        """The content of a file on the node. Raises `CommandFailed` when it cannot be read."""
+        return self.run("cat", path, within=within).raw
+
+    # --- being there ----------------------------------------------------------------------------
+
+    def wait_for_ssh(self, within: float | None = None) -> None:
+        """Wait until the node answers a command over SSH.
+
+        Raises `WaitExpired` with the last lines of the console, or `NodePanicked`.
+        """
+        within = within or self._deadlines.ssh_ready
+
+        def answers() -> bool:
+            self.raise_if_panicked()
+            self._connect().run(("true",), within=self._deadlines.alive)
+            return True
+
+        with self._timed("SSH answers"):
+            try:
+                wait_until(f"{self.name} to answer over SSH", answers, within)
+            except WaitExpired as expired:
+                raise WaitExpired(
+                    expired.awaited,
+                    expired.within,
+                    f"{expired.last}\n--- the last lines of its console ---\n"
+                    f"{console.tail(self.machine.console)}",
+                ) from None
+
+    def disconnect(self) -> None:
+        """Drop the SSH connection. The next command makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def boot_time(self) -> str:
+        """When the running kernel was booted (sysctl kern.boottime): it tells two boots apart.
+
+        The microseconds go along, so that a clock that was set back cannot make two boots alike.
+        """
+        return self.run("sysctl", "-n", "kern.boottime").stdout.strip()
+
+    def reboot(self, within: float | None = None) -> None:
+        """Reboot in an orderly way (shutdown -r now) and wait until SSH answers again."""
+        before = self.boot_time()
+        with self._timed("rebooted"):
+            self.run("shutdown", "-r", "now")
+            wait_until(
+                f"{self.name} to go down for its reboot",
+                lambda: self._is_down(before),
+                self._deadlines.shutdown,
+            )
+            self.wait_for_ssh(within)
+
+    def _is_down(self, boot_time: str) -> bool:
+        try:
+            return self.boot_time() != boot_time
+        except NodeUnreachable:
+            return True
+
+    # --- power and link -------------------------------------------------------------------------
+
+    def power_on(self) -> None:
+        """Give the machine power; returns while it boots."""
+        with self._timed("power on"):
+            self.machine.power_on()
+
+    def power_cut(self) -> None:
+        """Simulate a sudden power failure: the machine is off when this returns."""
+        self.disconnect()
+        with self._timed("power cut"):
+            self.machine.power_cut()
+
+    def reset(self) -> None:
+        """Press the reset button."""
+        self.disconnect()
+        with self._timed("reset"):
+            self.machine.reset()
+
+    def shut_down(self) -> None:
+        """Press the ACPI power button and wait until the machine has switched itself off."""
+        with self._timed("ACPI shutdown"):
+            self.machine.press_power_button()
+            wait_until(
+                f"{self.name} to switch itself off",
+                self.machine.power,
+                self._deadlines.shutdown,
+                accept=lambda power: power is Power.OFF,
+            )
+        self.disconnect()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Freeze the machine while the block runs; it wakes up as if no time had passed."""
+        with self._timed("paused"):
+            self.machine.pause()
+        try:
+            yield
+        finally:
+            with self._timed("resumed"):
+                self.machine.resume()
+
+    @contextlib.contextmanager
+    def link_unplugged(self) -> Iterator[None]:
+        """Keep the cable out of the private NIC while the block runs."""
+        with self._timed("private link unplugged"):
+            self.machine.unplug_link()
+        try:
+            yield
+        finally:
+            with self._timed("private link plugged"):
+                self.machine.plug_link()
+
+    # --- the console ----------------------------------------------------------------------------
+
+    def mark_console(self) -> None:
+        """Let `raise_if_panicked` and the evidence look only at what the console says from now."""
+        self._console_start = console.size(self.machine.console)
+
+    def console_text(self) -> str:
+        """What the console said since `mark_console`."""
+        return console.read(self.machine.console, self._console_start)
+
+    def raise_if_panicked(self) -> None:
+        """Raise `NodePanicked` with the text if the kernel panicked since `mark_console`."""
+        text = console.find_panic(self.machine.console, self._console_start)
+        if text is not None:
+            raise NodePanicked(f"the kernel panicked:\n{text}", node=self.name)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _connect(self) -> Connection:
+        if self._connection is not None and not self._connection.alive:
+            self.disconnect()
+        if self._connection is None:
+            endpoint = self.machine.endpoint()
+            if endpoint.host_key is None:
+                endpoint = dataclasses.replace(endpoint, host_key=self._pinned)
+            self._connection = Connection(
+                self.name, endpoint, alive=self._deadlines.alive, within=self._deadlines.alive
+            )
+            self._pinned = self._connection.host_key
+        return self._connection
+
+    @contextlib.contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started, clock = datetime.now(UTC), time.monotonic()
+        yield
+        self._transcript.add(Entry(started, self.name, "action", what, time.monotonic() - clock))
