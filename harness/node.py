@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from harness import console
 from harness.errors import HarnessError, NodePanicked, NodeUnreachable, WaitExpired
@@ -15,6 +17,8 @@ from harness.settings import Deadlines
 from harness.ssh import Connection, Result
 from harness.transcript import Entry, Transcript
 from harness.wait import wait_until
+
+T = TypeVar("T")
 
 
 class Node:
@@ -76,7 +80,7 @@ class Node:
     def sh(
         self, script: str, *args: str, within: float | None = None, check: bool = True
     ) -> Result:
-        """Do as `run` does, for a script of sh(1) that finds `args` as $1, $2 and so on."""
+        """Run a script of sh(1), which finds `args` as $1, $2 and so on; else like `run`."""
         return self.run("/bin/sh", "-c", script, "sh", *args, within=within, check=check)
 
     def put(self, path: str, content: bytes, mode: str = "0644") -> None:
@@ -240,3 +244,12 @@ class Node:
         started, clock = datetime.now(UTC), time.monotonic()
         yield
         self._transcript.add(Entry(started, self.name, "action", what, time.monotonic() - clock))
+
+
+def on_each(nodes: Sequence[Node], work: Callable[[Node], T]) -> list[T]:
+    """Do the same on every node side by side and return the results in the nodes' order.
+
+    All of them end before the first error is raised.
+    """
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        return list(pool.map(work, nodes))

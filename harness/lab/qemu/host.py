@@ -14,7 +14,7 @@ from typing import Literal
 import psutil
 
 from harness import console, paths
-from harness.errors import ImageError, LabError, MissingTool, WaitExpired
+from harness.errors import LabError, MissingTool, WaitExpired
 from harness.wait import wait_until
 
 Accelerator = Literal["kvm", "tcg"]
@@ -164,22 +164,3 @@ def _runs_under_kvm(qemu: Qemu, image: Path, image_format: str) -> bool:
         finally:
             process.kill()
             process.communicate(timeout=10)
-
-
-def image_format(qemu: Qemu, image: Path) -> str:
-    """`qcow2` or `raw`, as qemu-img reads it. Raises `ImageError` when the image is unusable."""
-    if not image.is_file():
-        raise ImageError(
-            f"there is no image {image}",
-            advice="`make image` downloads one; or give the path of yours as IMAGE=...",
-        )
-    done = subprocess.run(
-        [qemu.img, "info", "--output=json", str(image)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ImageError(f"{image} is no disk image: {done.stderr.strip()}")
-    return str(json.loads(done.stdout)["format"])

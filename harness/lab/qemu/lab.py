@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
+from harness import image
 from harness.errors import LabError, PortInUse
 from harness.keys import KeyPair
 from harness.lab.base import Costs, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
-from harness.lab.qemu.host import Qemu, check_room, choose_accelerator, image_format
+from harness.lab.qemu.host import Qemu, check_room, choose_accelerator
 from harness.lab.qemu.machine import Hardware, QemuMachine, kill_leftovers, private_cable
 from harness.lab.seed import Seed
 from harness.settings import Settings
@@ -26,10 +27,10 @@ class QemuLab(Lab):
     # Two cores, emulation, FreeBSD 13.2: docs/evidence/benchmarks.md.
     costs: ClassVar[Costs] = Costs(cold_start=35.0, save=2.0, restore=1.5, power_cut=0.1)
 
-    def __init__(self, settings: Settings, image: Path, pair: str = "default") -> None:
+    def __init__(self, settings: Settings, base_image: Path, pair: str = "default") -> None:
         """Describe the lab; nothing is started or written yet."""
         self._settings = settings
-        self._image = image.resolve()
+        self._image = base_image.resolve()
         self._folder = PairFolder(pair)
         self._qemu: Qemu | None = None
         self._image_format = ""
@@ -47,7 +48,7 @@ class QemuLab(Lab):
         """Look for QEMU, the image, free ports and room on the host."""
         self._folder.check()
         self._qemu = Qemu.find()
-        self._image_format = image_format(self._qemu, self._image)
+        self._image_format = image.inspect(self._image).format
         for name, node in self._settings.nodes.items():
             if node.ssh_port is not None:
                 _check_port(name, node.ssh_port)

@@ -1,0 +1,43 @@
+"""From the words on a command line to a lab that has passed its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from harness import image
+from harness.lab.base import Lab
+from harness.lab.qemu import QemuLab
+from harness.lab.qemu.host import Qemu
+from harness.lab.qemu.prepare import prepared
+from harness.settings import Settings
+
+LabName = Literal["vagrant", "qemu"]
+
+
+def open_lab(
+    name: LabName,
+    settings: Settings,
+    *,
+    image_path: Path | None,
+    pair: str,
+    say: Callable[[str], None] = print,
+) -> Lab:
+    """Return the lab called `name`, checked and not yet started.
+
+    The qemu lab takes `image_path`, or the image that `make image` put into the cache, and makes it
+    reachable over SSH first. Raises the `HarnessError` that says what is missing.
+    """
+    lab: Lab
+    if name == "qemu":
+        Qemu.find()
+        base = image_path or image.find(settings.image)
+        image.inspect(base)
+        lab = QemuLab(settings, prepared(base, say=say), pair)
+    else:
+        from harness.lab.vagrant import VagrantLab  # noqa: PLC0415 - only where it is wanted
+
+        lab = VagrantLab(settings, pair)
+    lab.check()
+    return lab

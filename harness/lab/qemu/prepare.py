@@ -1,0 +1,199 @@
+"""Making a stock FreeBSD image reachable over SSH, once, by talking to its console.
+
+An official VM image has root without a password on the console, no SSH server, and its console on
+the screen. Booted through UEFI firmware its boot loader and kernel also use the firmware's serial
+console, so the harness can log in there and run provision/prepare-image.sh. What that changes goes
+into an overlay in the cache folder; the image itself is never written to.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import socket
+import subprocess
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import filelock
+import pexpect
+from pexpect import socket_pexpect
+
+from harness import console, image, paths
+from harness.errors import ImageError, LabError, MissingTool
+from harness.lab.qemu.host import Qemu
+from harness.lab.qemu.machine import kill_leftovers
+from harness.wait import scaled, wait_until
+
+SCRIPT = paths.PROVISION / "prepare-image.sh"
+
+_FIRMWARE = (
+    "/usr/share/OVMF/OVMF.fd",
+    "/usr/share/ovmf/OVMF.fd",
+    "/usr/share/edk2/ovmf/OVMF.fd",
+    "/usr/share/edk2-ovmf/x64/OVMF.fd",
+    "/usr/local/share/edk2-qemu/QEMU_UEFI-x86_64.fd",
+    "/opt/homebrew/share/qemu/edk2-x86_64-code.fd",
+    "/usr/local/share/qemu/edk2-x86_64-code.fd",
+)
+"""Where Debian, Fedora, Arch, FreeBSD and Homebrew put UEFI firmware for QEMU."""
+
+_BOOT_SECONDS = 420.0
+_STEP_SECONDS = 90.0
+_PROMPT = "skunk-prepare> "
+
+
+def prepared(
+    base: Path, *, authorized_keys: str | None = None, say: Callable[[str], None] = print
+) -> Path:
+    """Return an image over `base` that SSH can reach, making it when it is not in the cache yet.
+
+    With `authorized_keys` those lines are in the image (a Vagrant box needs some); without, it
+    takes its keys from the seed at each boot. `say` gets one line for each stage of the minute or
+    two that it takes. Raises `ImageError` with the console's last lines when the image does not
+    boot to a login or does not let root in, `MissingTool` when QEMU or the firmware is missing.
+    """
+    info = image.inspect(base)
+    qemu = Qemu.find()
+    base = base.resolve()
+    stat = base.stat()
+    identity = f"{base}|{stat.st_size}|{stat.st_mtime_ns}|{authorized_keys}|{SCRIPT.read_text()}"
+    key = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    folder = paths.cache_dir() / "prepared"
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{base.stem}-{key}.qcow2"
+    with filelock.FileLock(f"{target}.lock"):
+        if target.exists():
+            return target
+        work = folder / f"{target.stem}.work"
+        kill_leftovers(work)
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        say(f"preparing {base.name} for SSH, once: booting it on its console (a minute or two)")
+        overlay = work / "os.qcow2"
+        qemu.create_overlay(overlay, base, info.format)
+        started = time.monotonic()
+        _run_script(qemu, work, overlay, [] if authorized_keys is None else [authorized_keys], say)
+        overlay.rename(target)
+        shutil.rmtree(work)
+        say(f"prepared in {time.monotonic() - started:.0f} s: {target}")
+    return target
+
+
+def _run_script(
+    qemu: Qemu, work: Path, disk: Path, arguments: list[str], say: Callable[[str], None]
+) -> None:
+    log = work / "console.log"
+    with (work / "qemu.log").open("wb") as qemu_log:
+        process = subprocess.Popen(
+            [
+                *(qemu.system, "-nodefaults", "-no-user-config", "-display", "none"),
+                *("-machine", "q35,accel=tcg", "-m", "1024", "-bios", _firmware()),
+                *("-drive", f"file={disk.name},format=qcow2,if=virtio"),
+                *(
+                    "-netdev",
+                    "user,id=n,restrict=on",
+                    "-device",
+                    "virtio-net-pci,netdev=n,romfile=",
+                ),
+                *(
+                    "-chardev",
+                    "socket,id=c,path=console.sock,server=on,wait=off,logfile=console.log",
+                ),
+                *("-serial", "chardev:c", "-device", "virtio-rng-pci"),
+            ],
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            stdout=qemu_log,
+            stderr=qemu_log,
+            start_new_session=True,
+        )
+    try:
+        _talk(process, work, arguments, say)
+    except (pexpect.ExceptionPexpect, OSError) as error:
+        raise ImageError(
+            f"the image did not do what was expected on its console ({type(error).__name__}); the "
+            f"console's last lines:\n{console.tail(log)}",
+            advice="boot it by hand and see whether root can log in on the serial console without "
+            "a password; official VM images can. An image that answers SSH by itself needs "
+            "provision/prepare-image.sh run in it once",
+        ) from error
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def _talk(
+    process: subprocess.Popen[bytes],
+    work: Path,
+    arguments: list[str],
+    say: Callable[[str], None],
+) -> None:
+    def connected() -> socket.socket | None:
+        if process.poll() is not None:
+            raise LabError(f"QEMU ended: {(work / 'qemu.log').read_text().strip()}")
+        line = socket.socket(socket.AF_UNIX)
+        try:
+            line.connect(str(work / "console.sock"))
+        except OSError:
+            line.close()
+            return None
+        return line
+
+    line = wait_until("QEMU's serial line", connected, 30, every=0.05)
+    assert line is not None
+    dialog = socket_pexpect.SocketSpawn(line, timeout=scaled(_STEP_SECONDS), encoding="utf-8")
+    dialog.expect(r"login: ", timeout=scaled(_BOOT_SECONDS))
+    say("  it is up; logging in as root")
+    dialog.send("root\n")
+    if dialog.expect([r"Password:", r"[#%$] "]) == 0:
+        raise ImageError(
+            "root has a password on this image, so the harness cannot log in on its console",
+            advice="run provision/prepare-image.sh in it by hand",
+        )
+    dialog.send("exec /bin/sh\n")
+    dialog.expect(r"[#$] ")
+    # The quotes keep the echo of this line from looking like the prompt itself.
+    dialog.send(f"stty -echo; PS1='{_PROMPT[:5]}''{_PROMPT[5:]}'; PS2=''\n")
+    dialog.expect(re.escape(_PROMPT))
+    _command(dialog, "b64decode -r > /tmp/prepare.sh <<'EOF'\n" + _encoded() + "\nEOF")
+    quoted = " ".join(f"'{argument}'" for argument in arguments)
+    _command(dialog, f"sh /tmp/prepare.sh {quoted}; rm /tmp/prepare.sh")
+    say("  its settings are changed; shutting it down")
+    dialog.send("shutdown -p now\n")
+    wait_until(
+        "the image to shut down", lambda: process.poll() is not None, _STEP_SECONDS, every=0.2
+    )
+    line.close()
+
+
+def _command(dialog: socket_pexpect.SocketSpawn[str], command: str) -> None:
+    dialog.send(f"{{ {command}\n}} && echo status''-ok || echo status''-failed\n")
+    if dialog.expect(["status-ok", "status-failed"]) == 1:
+        raise ImageError(
+            f"prepare-image.sh failed in the image:\n{dialog.before}",
+            advice="is it a FreeBSD image, release 13 or newer?",
+        )
+    dialog.expect(re.escape(_PROMPT))
+
+
+def _encoded() -> str:
+    # Short lines: a terminal in canonical mode takes at most 255 bytes at once (MAX_CANON).
+    text = base64.b64encode(SCRIPT.read_bytes()).decode("ascii")
+    return "\n".join(textwrap.wrap(text, 76))
+
+
+def _firmware() -> str:
+    for path in _FIRMWARE:
+        if Path(path).exists():
+            return path
+    raise MissingTool(
+        "there is no UEFI firmware for QEMU on this host, which a stock image needs once to give "
+        "its console to the serial port",
+        advice="`apt-get install ovmf` (Debian), `dnf install edk2-ovmf` (Fedora), `pkg install "
+        "edk2-qemu-x64` (FreeBSD)",
+    )

@@ -1,0 +1,1 @@
+"""Figures: of the harness itself, and of what FreeBSD does under it."""

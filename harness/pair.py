@@ -1,0 +1,196 @@
+"""The two nodes as one cluster, in the words of the operator who runs it by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from harness.errors import ClaimFailed
+from harness.freebsd import df, hast, zpool
+from harness.freebsd.hast import Role, Status
+from harness.node import Node, on_each
+from harness.settings import Settings
+from harness.wait import wait_until
+
+CONNECT_SECONDS = 30.0
+"""A primary looks for its secondary every 10 s (`reconnect`, hast.conf(5)): room for two tries."""
+
+
+class Pair:
+    """skunk1 and skunk2 with one HAST resource between them and a ZFS pool on top."""
+
+    def __init__(self, skunk1: Node, skunk2: Node, settings: Settings) -> None:
+        self.skunk1 = skunk1
+        self.skunk2 = skunk2
+        self.settings = settings
+        self.resource = settings.hast.resource
+        self.pool = settings.pool
+
+    def __iter__(self) -> Iterator[Node]:
+        yield self.skunk1
+        yield self.skunk2
+
+    @property
+    def nodes(self) -> tuple[Node, Node]:
+        """Both nodes, skunk1 first."""
+        return self.skunk1, self.skunk2
+
+    def peer(self, node: Node) -> Node:
+        """The other node."""
+        return self.skunk2 if node is self.skunk1 else self.skunk1
+
+    @property
+    def device(self) -> str:
+        """The device that hastd makes on the primary, and only there."""
+        return f"/dev/hast/{self.resource}"
+
+    @property
+    def mountpoint(self) -> str:
+        """Where ZFS mounts the pool unless told otherwise."""
+        return f"/{self.pool}"
+
+    # --- what the nodes say ---------------------------------------------------------------------
+
+    def info(self, node: Node) -> hast.ResourceInfo:
+        """The resource in `hastctl list` on this node. Raises `ClaimFailed` without hastd."""
+        said = node.run(*hast.LIST_COMMAND, self.resource)
+        return hast.parse_list(said.stdout).resource(self.resource)
+
+    def role(self, node: Node) -> Role:
+        """The resource's role on this node."""
+        return self.info(node).role
+
+    def status(self, node: Node) -> hast.StatusRow:
+        """The resource in `hastctl status` on this node."""
+        said = node.run(*hast.STATUS_COMMAND, self.resource)
+        return hast.parse_status(said.stdout).resource(self.resource)
+
+    def metadata(self, node: Node) -> hast.Metadata:
+        """What is in HAST's metadata on this node's own disk."""
+        said = node.run(*hast.DUMP_COMMAND, self.resource)
+        return next(iter(hast.parse_dump(said.stdout)))
+
+    def has_device(self, node: Node) -> bool:
+        """Whether /dev/hast/NAME is there on this node."""
+        return node.run("test", "-c", self.device, check=False).ok
+
+    def pool_health(self, node: Node) -> zpool.Health | None:
+        """The health of the pool on this node, or None when it is not imported there."""
+        pools = zpool.parse_list(node.run(*zpool.LIST_COMMAND).stdout)
+        return next((row.health for row in pools if row.name == self.pool), None)
+
+    def importable_pools(self, node: Node) -> tuple[str, ...]:
+        """The names of the pools that `zpool import` offers on this node."""
+        said = node.run(*zpool.IMPORT_LIST_COMMAND, check=False)
+        return tuple(pool.name for pool in zpool.parse_import_list(said.stdout))
+
+    def is_mounted(self, node: Node) -> bool:
+        """Whether df shows the pool's file system at its mount point."""
+        mounted = df.parse(node.run(*df.COMMAND).stdout)
+        return any((row.device, row.mounted_on) == (self.pool, self.mountpoint) for row in mounted)
+
+    # --- what an operator does ------------------------------------------------------------------
+
+    def create_resource(self, *nodes: Node) -> None:
+        """Write fresh HAST metadata on the nodes' disks (both by default).
+
+        Whatever the disk held is unreachable afterwards, and a node re-created alone gets
+        everything from the other in a full resync.
+        """
+        on_each(nodes or self.nodes, lambda node: node.run("hastctl", "create", self.resource))
+
+    def start_hastd(self, *nodes: Node) -> None:
+        """Start hastd (on both nodes by default) and wait until it answers hastctl."""
+
+        def start(node: Node) -> None:
+            node.run("service", "hastd", "start")
+            wait_until(
+                f"hastd on {node} to answer",
+                lambda: node.run(*hast.STATUS_COMMAND, check=False).ok,
+                10,
+            )
+
+        on_each(nodes or self.nodes, start)
+
+    def promote(self, node: Node) -> None:
+        """Make the node primary and wait until its device is there.
+
+        The device appears before it serves I/O: without a peer the first read or write waits for
+        HAST's timeout.
+        """
+        node.run("hastctl", "role", "primary", self.resource)
+        wait_until(f"{self.device} on {node}", lambda: self.has_device(node), 30)
+
+    def demote(self, node: Node) -> None:
+        """Make the node secondary. Export the pool first: hastd takes the device away by force."""
+        node.run("hastctl", "role", "secondary", self.resource)
+        wait_until(f"{self.device} to be gone on {node}", lambda: not self.has_device(node), 30)
+
+    def wait_until_complete(self, primary: Node) -> None:
+        """Wait until the primary says that its secondary is connected. That is not in sync yet."""
+        wait_until(
+            f"{primary} to say complete",
+            lambda: self.info(primary),
+            CONNECT_SECONDS,
+            accept=lambda info: info.status is Status.COMPLETE,
+        )
+
+    def wait_until_in_sync(self, primary: Node, within: float = 120.0) -> None:
+        """Wait until the secondary is connected and nothing is left to send to it."""
+        wait_until(
+            f"{primary} to be in sync with {self.peer(primary)}",
+            lambda: self.info(primary),
+            within,
+            accept=lambda info: info.in_sync,
+        )
+
+    def create_pool(self, node: Node, *options: str) -> None:
+        """`zpool create` on the HAST device of the primary."""
+        node.run("zpool", "create", *options, self.pool, self.device)
+
+    def export_pool(self, node: Node) -> None:
+        """`zpool export -f`: unmount, write everything out, and let the device go."""
+        node.run("zpool", "export", "-f", self.pool)
+
+    def import_pool(self, node: Node, *options: str) -> None:
+        """`zpool import`: with `-f` also a pool that another node has not exported.
+
+        Only devices in /dev/hast are looked at, which is where the pool is.
+        """
+        node.run("zpool", "import", *options, self.pool, within=120)
+
+    def set_up(self) -> None:
+        """Set the cluster up as claim 1 has it: skunk1 primary with the pool, skunk2 secondary."""
+        self.create_resource()
+        self.start_hastd()
+        self.demote(self.skunk2)
+        self.promote(self.skunk1)
+        self.wait_until_in_sync(self.skunk1)
+        self.create_pool(self.skunk1)
+
+    def fail_over(self, old: Node, new: Node) -> None:
+        """Hand the service over in an orderly way, as claim 3 has it."""
+        self.export_pool(old)
+        self.demote(old)
+        self.promote(new)
+        self.import_pool(new, "-f")
+
+    # --- the harness's own needs ----------------------------------------------------------------
+
+    def wait_for_ssh(self) -> None:
+        """Wait until both nodes answer over SSH."""
+        on_each(self.nodes, lambda node: node.wait_for_ssh())
+
+    def set_clocks(self) -> None:
+        """Give both nodes the host's time: after a restore they still live in the snapshot's."""
+
+        def set_clock(node: Node) -> None:
+            node.run("date", "-u", datetime.now(UTC).strftime("%Y%m%d%H%M.%S"))
+
+        on_each(self.nodes, set_clock)
+
+    def check_one_primary(self) -> None:
+        """Raise `ClaimFailed` when both nodes say that they are primary."""
+        roles = {node.name: self.role(node) for node in self}
+        if all(role is Role.PRIMARY for role in roles.values()):
+            raise ClaimFailed(f"both nodes are primary: {roles}")

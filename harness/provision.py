@@ -1,0 +1,128 @@
+"""Provisioning: two fresh FreeBSD machines become the nodes of one HAST pair.
+
+What happens on a node is in provision/, in sh(1), for an administrator to read and to run by hand.
+Here is only what has to be found out first: which disk and which NIC a node has.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jinja2
+
+from harness import paths
+from harness.errors import LabError, SettingsError
+from harness.freebsd import geom, ifconfig
+from harness.node import Node, on_each
+from harness.settings import SMALLEST_DATA_DISK_MIB, Settings
+
+_EX_CONFIG = 78
+"""hastctl's exit status for a configuration that it does not accept (sysexits(3))."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a node turned out to have: its data disk as /dev/..., its private NIC's name."""
+
+    disk: str
+    nic: str
+
+
+def provision(nodes: Sequence[Node], settings: Settings) -> None:
+    """Make the nodes of a pair ready for `hastctl create`. Safe to repeat.
+
+    Everything that can be wrong is looked at on both nodes before either is changed. Raises
+    `LabError` when a disk or NIC is missing or too small and `SettingsError` when hastd refuses the
+    hast.conf that follows from the settings.
+    """
+    found = dict(on_each(nodes, lambda node: (node.name, _find(node, settings))))
+    hast_conf = render_hast_conf(
+        settings, {name: findings.disk for name, findings in found.items()}
+    )
+    on_each(nodes, lambda node: _check_hast_conf(node, hast_conf))
+    on_each(nodes, lambda node: _change(node, settings, found[node.name], hast_conf))
+
+
+def render_hast_conf(settings: Settings, disks: dict[str, str]) -> str:
+    """Return hast.conf, the same for both nodes; `disks` has each node's local provider."""
+    names = sorted(settings.nodes)
+    environment = jinja2.Environment(  # noqa: S701 - no HTML
+        loader=jinja2.FileSystemLoader(paths.PROVISION),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    addresses = {name: str(settings.nodes[name].private_address) for name in names}
+    return environment.get_template("hast.conf.j2").render(
+        resource=settings.hast.resource,
+        replication=settings.hast.replication,
+        timeout=settings.hast.timeout,
+        nodes=[
+            {
+                "name": name,
+                "address": addresses[name],
+                "peer_address": addresses[peer],
+                "disk": disks[name],
+            }
+            for name, peer in zip(names, reversed(names), strict=True)
+        ],
+    )
+
+
+def _find(node: Node, settings: Settings) -> Findings:
+    serial = settings.data_disk_serial(node.name)
+    disks = geom.parse_disks(node.run(*geom.DISK_LIST_COMMAND).stdout)
+    disk = next((disk for disk in disks if disk.ident == serial), None)
+    if disk is None:
+        seen = ", ".join(f"{disk.name} ({disk.ident or 'no serial'})" for disk in disks)
+        raise LabError(f"there is no disk with the serial {serial}; it has {seen}", node=node.name)
+    if disk.mediasize < SMALLEST_DATA_DISK_MIB << 20:
+        raise LabError(
+            f"the data disk {disk.name} has {disk.mediasize >> 20} MiB, and HAST with ZFS needs "
+            f"{SMALLEST_DATA_DISK_MIB} MiB",
+            node=node.name,
+            advice="set machine.data_disk_mib in lab.yaml and make the pair anew",
+        )
+    mac = settings.private_mac(node.name)
+    interfaces = ifconfig.parse(node.run(*ifconfig.COMMAND).stdout)
+    nic = ifconfig.interface(interfaces, ether=mac)
+    if nic is None:
+        seen = ", ".join(f"{nic.name} ({nic.ether})" for nic in interfaces if nic.ether)
+        raise LabError(f"there is no NIC with the address {mac}; it has {seen}", node=node.name)
+    return Findings(disk.path, nic.name)
+
+
+def _check_hast_conf(node: Node, hast_conf: str) -> None:
+    node.put("/tmp/hast.conf", hast_conf.encode())  # noqa: S108 - a path on the guest
+    said = node.run("hastctl", "-c", "/tmp/hast.conf", "list", check=False)  # noqa: S108
+    if said.status == _EX_CONFIG:
+        raise SettingsError(
+            f"hastd on {node.name} refuses the hast.conf that follows from the settings:\n"
+            f"{said.stderr}--- hast.conf ---\n{hast_conf}",
+            advice="correct the section `hast` of lab.yaml, or provision/hast.conf.j2",
+        )
+
+
+def _change(node: Node, settings: Settings, found: Findings, hast_conf: str) -> None:
+    node.put("/etc/hast.conf", hast_conf.encode())
+    node.sh("rm -rf /root/provision && mkdir -p /root/provision")
+    node.run("tar", "-xf", "-", "-C", "/root/provision", stdin=_bundle())
+    prefix = settings.private_network.prefixlen
+    node.run(
+        *("sh", "/root/provision/provision-node.sh", node.name, found.nic),
+        f"{settings.nodes[node.name].private_address}/{prefix}",
+        *(f"{settings.nodes[name].private_address} {name}" for name in sorted(settings.nodes)),
+        within=180,
+    )
+
+
+def _bundle() -> bytes:
+    """The provision folder as a tar archive: one transfer instead of one for each file."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path in sorted(paths.PROVISION.iterdir()):
+            archive.add(path, arcname=path.name)
+    return packed.getvalue()

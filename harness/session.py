@@ -1,0 +1,151 @@
+"""One run: a lab, its two nodes, the known states that scenarios start from, and the evidence.
+
+A known state is a snapshot of the running pair. It is made once, when the first scenario wants it,
+and brought back for each later one: restoring takes a second or two, booting half a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.errors import HarnessError
+from harness.evidence import Evidence
+from harness.lab.base import Lab
+from harness.node import Node, on_each
+from harness.pair import Pair
+from harness.provision import provision
+from harness.settings import Settings
+from harness.transcript import Transcript
+
+PROVISIONED = "provisioned"
+"""Both nodes up and provisioned; HAST not yet created."""
+
+SET_UP = "set-up"
+"""As claim 1 leaves the pair: skunk1 primary, the pool on it, skunk2 secondary and in sync."""
+
+
+class Session:
+    """The pair for the length of a run. A context manager: leaving it stops everything."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lab: Lab,
+        *,
+        say: Callable[[str], None],
+        results: Path,
+    ) -> None:
+        """Describe the run; the lab is started on entering.
+
+        `say` gets a line for each stage, and evidence goes into the folder `results`.
+        """
+        self.settings = settings
+        self.lab = lab
+        self.release = "unknown"
+        self._say = say
+        self._transcript = Transcript()
+        self.evidence = Evidence(results, self._transcript)
+        self._pair: Pair | None = None
+        self._snapshots: set[str] = set()
+        self._state: str | None = None
+
+    def __enter__(self) -> Self:
+        """Start the lab and provision both nodes."""
+        lab_folder = self.evidence.folder / "lab"
+        self._transcript.open(lab_folder)
+        clock = time.monotonic()
+        self.lab.__enter__()
+        try:
+            self._say(f"booting skunk1 and skunk2: {self.lab.describe()}")
+            skunk1, skunk2 = nodes = [
+                Node(self.lab.machines[name], self.settings.deadlines, self._transcript)
+                for name in ("skunk1", "skunk2")
+            ]
+            self._pair = Pair(skunk1, skunk2, self.settings)
+            self._pair.wait_for_ssh()
+            self._say(f"both answer over SSH after {time.monotonic() - clock:.1f} s")
+            self.release = skunk1.run("uname", "-rm").stdout.strip()
+            self.evidence.describe(self.lab.describe(), self.release)
+            clock = time.monotonic()
+            provision(nodes, self.settings)
+            self._save(PROVISIONED)
+            self._say(f"provisioned in {time.monotonic() - clock:.1f} s: FreeBSD {self.release}")
+        except BaseException:
+            with contextlib.suppress(HarnessError):
+                self._keep_consoles(lab_folder)
+            self.lab.stop()
+            raise
+        finally:
+            self._transcript.close()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the lab, whatever happened."""
+        if self._pair is not None:
+            on_each(self._pair.nodes, Node.disconnect)
+        self.lab.__exit__(kind, error, traceback)
+
+    @property
+    def pair(self) -> Pair:
+        """The pair as it is now, whatever state it is in."""
+        assert self._pair is not None, "the session has not been entered"
+        return self._pair
+
+    def provisioned(self) -> Pair:
+        """The pair with both nodes up and provisioned, and HAST not yet created."""
+        self._bring(PROVISIONED)
+        return self.pair
+
+    def set_up(self) -> Pair:
+        """The pair as claim 1 leaves it: the pool on skunk1, skunk2 in sync."""
+        if SET_UP in self._snapshots:
+            self._bring(SET_UP)
+        else:
+            self._bring(PROVISIONED)
+            self.pair.set_up()
+            self._save(SET_UP)
+        return self.pair
+
+    def used(self) -> None:
+        """Note that a scenario has had the pair, so the next one needs it brought back."""
+        self._state = None
+
+    def restore(self, tag: str) -> None:
+        """Bring the pair back to a saved state, with SSH up and the host's time on both clocks."""
+        on_each(self.pair.nodes, Node.disconnect)
+        self.lab.restore(tag)
+        self.pair.wait_for_ssh()
+        self.pair.set_clocks()
+
+    def _bring(self, tag: str) -> None:
+        if self._state != tag:
+            clock = time.monotonic()
+            self.restore(tag)
+            self._transcript.note("pair", f"restored to {tag!r}", time.monotonic() - clock)
+            self._state = tag
+        for node in self.pair:
+            node.mark_console()
+
+    def _save(self, tag: str) -> None:
+        # No SSH session goes into the snapshot: its peer would be long gone after a restore.
+        on_each(self.pair.nodes, Node.disconnect)
+        clock = time.monotonic()
+        self.lab.save(tag)
+        self._transcript.note("pair", f"saved as {tag!r}", time.monotonic() - clock)
+        self._snapshots.add(tag)
+        self._state = tag
+
+    def _keep_consoles(self, folder: Path) -> None:
+        for name, machine in self.lab.machines.items():
+            if machine.console.exists():
+                (folder / f"{name}-console.txt").write_bytes(machine.console.read_bytes())

@@ -1,0 +1,76 @@
+"""Files with known content: written on one node, looked for on the other.
+
+The harness makes the content, so it knows the SHA-256 of each file without asking the node that is
+under test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+
+from harness.errors import ClaimFailed
+from harness.node import Node
+
+_SIZES = (0, 1, 4096, 131_072 + 17, 1 << 20)
+"""Bytes: nothing, one, one sector, one ZFS record and a bit, eight records."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files in one folder on a node: the SHA-256 of each, by name, as 64 hexadecimal digits."""
+
+    folder: str
+    sha256: dict[str, str]
+
+    @classmethod
+    def write(cls, node: Node, folder: str, seed: int = 1) -> Files:
+        """Write a handful of incompressible files of different sizes and have them on the disk.
+
+        Another `seed` gives other names and other content. `fsync` returns when ZFS has each file
+        in stable storage, on both nodes under HAST's memsync and fullsync.
+        """
+        random_bytes = random.Random(seed)  # noqa: S311 - content, not secrets
+        sha256 = {}
+        for size in _SIZES:
+            name = f"file-{seed}-{size}"
+            content = random_bytes.randbytes(size)
+            node.put(f"{folder}/{name}", content)
+            sha256[name] = hashlib.sha256(content).hexdigest()
+        node.run("fsync", *(f"{folder}/{name}" for name in sha256))
+        return cls(folder, sha256)
+
+    def __or__(self, other: Files) -> Files:
+        """Return these files and those of `other`, in the same folder."""
+        assert self.folder == other.folder
+        return Files(self.folder, self.sha256 | other.sha256)
+
+    def read_back(self, node: Node) -> dict[str, str]:
+        """The SHA-256 that the node computes for every file in the folder, by name.
+
+        A folder that is not there has no files. sha256(1): `-r` prints the digest, then the name.
+        """
+        script = 'cd "$1" 2>/dev/null && find . -type f -maxdepth 1 -exec sha256 -r {} +'
+        printed = node.sh(script, self.folder, check=False).stdout
+        pairs = (line.split(maxsplit=1) for line in printed.splitlines())
+        return {name.removeprefix("./"): digest for digest, name in pairs}
+
+    def check(self, node: Node) -> None:
+        """Raise `ClaimFailed` unless the folder has exactly these files, each with its content."""
+        found = self.read_back(node)
+        if found == self.sha256:
+            return
+        lines = [f"lost: {name}" for name in sorted(self.sha256.keys() - found.keys())]
+        lines += [
+            f"not written by the test: {name}" for name in sorted(found.keys() - self.sha256.keys())
+        ]
+        lines += [
+            f"changed: {name}: SHA-256 was {digest}, is {found[name]}"
+            for name, digest in sorted(self.sha256.items())
+            if found.get(name, digest) != digest
+        ]
+        raise ClaimFailed(
+            f"the files in {self.folder} are not those written:\n" + "\n".join(lines),
+            node=node.name,
+        )

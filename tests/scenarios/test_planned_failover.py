@@ -1,0 +1,33 @@
+"""Claim 3 of the field notes: the service is handed over in an orderly way."""
+
+from harness.freebsd.hast import Role, Status
+from harness.freebsd.zpool import Health
+from harness.pair import Pair
+from harness.workload.files import Files
+
+
+def test_planned_failover(pair: Pair) -> None:
+    """Export and demote on skunk1, promote and import on skunk2: the files are there.
+
+    The same way back: what skunk2 wrote meanwhile is on skunk1, and nothing was lost.
+    """
+    skunk1, skunk2 = pair.nodes
+    files = Files.write(skunk1, pair.mountpoint, seed=1)
+
+    pair.fail_over(skunk1, skunk2)
+
+    assert (pair.role(skunk1), pair.role(skunk2)) == (Role.SECONDARY, Role.PRIMARY)
+    assert (pair.has_device(skunk1), pair.has_device(skunk2)) == (False, True)
+    assert pair.pool_health(skunk1) is None
+    assert pair.pool_health(skunk2) is Health.ONLINE
+    assert pair.is_mounted(skunk2)
+    files.check(skunk2)
+
+    files |= Files.write(skunk2, pair.mountpoint, seed=2)
+    pair.wait_until_in_sync(skunk2)
+    pair.fail_over(skunk2, skunk1)
+
+    assert pair.pool_health(skunk1) is Health.ONLINE
+    files.check(skunk1)
+    pair.wait_until_complete(skunk1)
+    assert pair.status(skunk1).status is Status.COMPLETE
