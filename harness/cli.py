@@ -31,7 +31,7 @@ BROKEN_LAB = 3
 
 
 @app.command("test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def test_command(
+def run_scenarios(
     context: typer.Context,
     lab: LabOption = "vagrant",
     image: ImageOption = None,
@@ -53,13 +53,13 @@ def test_command(
 
 
 @app.command("image")
-def image_command(settings: SettingsOption = paths.SETTINGS) -> None:
+def download_image(settings: SettingsOption = paths.SETTINGS) -> None:
     """Download the official FreeBSD VM image that the settings name, and check its SHA-512."""
     typer.echo(images.download(settings_file.load(settings).image))
 
 
 @app.command("bench")
-def bench_command(
+def bench(
     lab: LabOption = "qemu",
     image: ImageOption = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each figure is taken.")] = 3,

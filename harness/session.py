@@ -47,6 +47,7 @@ class Session:
         self.settings = settings
         self.lab = lab
         self.release = "unknown"
+        self.boot_seconds = 0.0
         self._say = say
         self._transcript = Transcript()
         self.evidence = Evidence(results, self._transcript)
@@ -68,7 +69,8 @@ class Session:
             ]
             self._pair = Pair(skunk1, skunk2, self.settings)
             self._pair.wait_for_ssh()
-            self._say(f"both answer over SSH after {time.monotonic() - clock:.1f} s")
+            self.boot_seconds = time.monotonic() - clock
+            self._say(f"both answer over SSH after {self.boot_seconds:.1f} s")
             self.release = skunk1.run("uname", "-rm").stdout.strip()
             self.evidence.describe(self.lab.describe(), self.release)
             clock = time.monotonic()

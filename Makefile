@@ -1,0 +1,56 @@
+# Everything a person does with this project. `make` alone lists it.
+#
+#   make test                          the scenarios on real machines, Vagrant lab
+#   make test LAB=qemu IMAGE=path      the same on QEMU processes and an image of yours
+#   make test ARGS="-k failover -x"    further arguments for pytest
+
+LAB    ?= vagrant
+IMAGE  ?=
+PAIR   ?= default
+ARGS   ?=
+PYTHON ?= python3
+VENV   := .venv
+SKUNK  := $(VENV)/bin/python -m harness.cli
+
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.done  ## make the virtual environment with everything in it
+$(VENV)/.done: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+check: setup  ## lint, types and the tests that need no virtual machine
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest tests/unit
+
+plumbing: setup  ## the labs themselves, on a small Linux guest: needs QEMU, no FreeBSD
+	$(VENV)/bin/pytest tests/plumbing
+
+test: setup  ## the scenarios on two real FreeBSD machines (LAB=, IMAGE=, PAIR=, ARGS=)
+	$(SKUNK) test --lab $(LAB) --pair $(PAIR) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+
+bench: setup  ## what the harness itself costs: start, restore, one command, memory
+	$(SKUNK) bench --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+
+image: setup  ## download the official FreeBSD image that lab.yaml names
+	$(SKUNK) image
+
+box: setup  ## turn IMAGE=path into a Vagrant box for libvirt and add it
+	$(SKUNK) box $(if $(IMAGE),--image $(IMAGE))
+
+lock: setup  ## pin every dependency anew
+	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	    --no-header --extra dev --output-file requirements.lock pyproject.toml
+
+clean:  ## remove what was made here, but not results/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+
+.PHONY: help setup check plumbing test bench image box lock clean

@@ -1,0 +1,79 @@
+"""python-vagrant, with the deadlines and the log that it lacks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import psutil
+import vagrant
+
+from harness.errors import MissingTool
+from harness.lab.vagrant.programs import run
+
+INSTALL_VAGRANT = (
+    "install it: `apt-get install vagrant vagrant-libvirt` (Debian), or from "
+    "https://developer.hashicorp.com/vagrant/install, then `vagrant plugin install vagrant-libvirt`"
+)
+
+COMMAND_SECONDS = 120.0
+"""For a command that only asks or removes: Vagrant takes 1 to 3 s to start on the reference
+machine."""
+
+
+class Vagrant(vagrant.Vagrant):  # type: ignore[misc]
+    """`vagrant` in the folder `root`, with `env` added to the environment.
+
+    `within` gives the seconds that a subcommand may take where it is not `COMMAND_SECONDS`. What a
+    command says is added to `log`. Every method raises `LabError` when the command fails or does
+    not end.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        env: Mapping[str, str],
+        *,
+        log: Path | None = None,
+        within: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(root=str(root), env=dict(env))
+        self._log = log
+        self._within = within
+
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        self._bounded(args, capture=False)
+
+    def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
+        return self._bounded(args, capture=True)
+
+    def _bounded(self, args: Sequence[str | None], *, capture: bool) -> str:
+        if shutil.which("vagrant") is None:
+            raise MissingTool("there is no Vagrant on this host", advice=INSTALL_VAGRANT)
+        return run(
+            self._make_vagrant_command(args),
+            within=self._within.get(str(args[0]), COMMAND_SECONDS),
+            env=self.env,
+            cwd=Path(self.root),
+            log=self._log,
+            capture=capture,
+        )
+
+
+def kill_strays(dotfile: Path) -> None:
+    """Kill every Vagrant that still works on the pair whose state is in `dotfile`.
+
+    A harness that is killed cannot end the `vagrant up` it was running. It is known by its
+    environment, so no file has to tell its number and no stranger can be hit.
+    """
+    strays = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("VAGRANT_DOTFILE_PATH") == str(dotfile):
+                process.kill()
+                strays.append(process)
+        except psutil.Error:
+            continue  # somebody else's, or gone
+    psutil.wait_procs(strays, timeout=10)

@@ -1,0 +1,72 @@
+"""What the Vagrant lab asks of a hypervisor, past what Vagrant itself can do.
+
+Vagrant halts a machine by asking it, has no verb for a cable and no snapshot of two machines as one
+moment. So everything but making and destroying the machines goes to the hypervisor directly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from harness.lab.base import Power
+
+
+class Hypervisor(Protocol):
+    """One pair's machines by their node names. All verbs raise `LabError` and have a deadline."""
+
+    def check(self) -> None:
+        """Raise `MissingTool` or `LabError` unless the hypervisor answers and can run a pair."""
+
+    def describe(self) -> str:
+        """Name and version."""
+
+    def acceleration(self) -> str:
+        """How the CPU of a guest is made."""
+
+    def storage_folder(self) -> Path:
+        """An existing folder on the file system that the disks will be on."""
+
+    def environment(self) -> dict[str, str]:
+        """What the Vagrantfile must be told of this run. Asks the host, so: just before `up`."""
+
+    def power(self, node: str) -> Power:
+        """The power state now."""
+
+    def power_on(self, node: str) -> None:
+        """Start a machine that is off."""
+
+    def power_cut(self, node: str) -> None:
+        """End a machine that runs or is paused, without a word to the guest."""
+
+    def reset(self, node: str) -> None:
+        """Press the reset button."""
+
+    def press_power_button(self, node: str) -> None:
+        """Press the ACPI power button."""
+
+    def pause(self, node: str) -> None:
+        """Stop the CPUs."""
+
+    def resume(self, node: str) -> None:
+        """Start the CPUs again."""
+
+    def set_link(self, node: str, *, plugged: bool) -> None:
+        """Plug or unplug the private NIC's cable, running or not."""
+
+    def save(self, node: str, tag: str) -> None:
+        """Snapshot a paused machine, memory included. A snapshot of that name is replaced."""
+
+    def has_snapshot(self, node: str, tag: str) -> bool:
+        """Whether there is such a snapshot."""
+
+    def restore(self, node: str, tag: str) -> None:
+        """Bring a machine back to a snapshot, whatever its state, and leave it paused."""
+
+    def remove_all(self) -> None:
+        """Remove every machine, disk and network of the pair, whoever left it."""
+
+
+def existing_part(folder: Path) -> Path:
+    """`folder`, or the nearest folder above it that exists."""
+    return folder if folder.exists() else existing_part(folder.parent)

@@ -1,0 +1,267 @@
+"""The machines as libvirt domains, by virsh(1)."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import os
+import re
+import shutil
+import xml.etree.ElementTree as ET  # what it reads is libvirt's own
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from harness.errors import LabError, MissingTool, SettingsError
+from harness.lab.base import Power
+from harness.lab.qemu.host import Qemu, choose_accelerator
+from harness.lab.vagrant.boxes import libvirt_images
+from harness.lab.vagrant.hypervisor import existing_part
+from harness.lab.vagrant.programs import run
+from harness.settings import BoxSettings, Settings
+
+Driver = Literal["kvm", "qemu"]
+
+POOL = "default"
+"""The storage pool that vagrant-libvirt uses, and makes where there is none."""
+POOL_FOLDER = Path("/var/lib/libvirt/images")
+"""Where it makes it (vagrant-libvirt's util/storage_util.rb)."""
+
+MANAGEMENT_NETWORKS = ipaddress.IPv4Network("10.157.0.0/16")
+"""A pair's SSH network is one of the 256 in here; the Vagrantfile's own default is the first."""
+
+_POWER = {
+    "running": Power.RUNNING,
+    "idle": Power.RUNNING,
+    "in shutdown": Power.RUNNING,
+    "paused": Power.PAUSED,
+    "shut off": Power.OFF,
+    "crashed": Power.OFF,
+}
+"""virsh(1), domstate."""
+
+_INSTALL = (
+    "install it: `apt-get install vagrant-libvirt libvirt-daemon-system libvirt-clients "
+    "qemu-system-x86 qemu-utils dnsmasq-base`; docs/vagrant.md tells the rest"
+)
+
+
+class Libvirt:
+    """A pair of domains whose names are `prefix` and the node's name."""
+
+    def __init__(self, settings: Settings, prefix: str, driver: Driver | None = None) -> None:
+        """`driver` None: what the settings say, and `auto` is found out when it is needed."""
+        self.prefix = prefix
+        self._settings = settings
+        self._driver = driver
+        self._uri = settings.box.libvirt_uri
+
+    @functools.cached_property
+    def driver(self) -> Driver:
+        """KVM or emulation."""
+        return self._driver or find_driver(self._settings.box)
+
+    # --- before the start -----------------------------------------------------------------------
+
+    def check(self) -> None:
+        if not re.match(r"qemu(\+unix)?:///system", self._uri):
+            raise SettingsError(
+                f"box.libvirt_uri is {self._uri}, and the pair's networks and console files need "
+                "the system's libvirt on this host",
+                advice="use qemu:///system, or the qemu lab, which needs no libvirt at all",
+            )
+        for program in ("virsh", "dnsmasq"):
+            if shutil.which(program) is None and not Path("/usr/sbin", program).exists():
+                raise MissingTool(f"there is no {program} on this host", advice=_INSTALL)
+        self._virsh(
+            "version",
+            advice="start it with `systemctl start libvirtd`; if it is running and refuses you, "
+            "join its group: `usermod -aG libvirt $USER` and log in anew",
+        )
+        self._virsh(
+            *("domcapabilities", "--virttype", self.driver, "--arch", "x86_64"),
+            advice="set box.driver to qemu in lab.yaml to do without KVM"
+            if self.driver == "kvm"
+            else _INSTALL,
+        )
+
+    def describe(self) -> str:
+        said = self._virsh("version")
+        library = re.search(r"Using library: (.+)", said)
+        qemu = re.search(r"Running hypervisor: (.+)", said)
+        return " with ".join(found[1] for found in (library, qemu) if found)
+
+    def acceleration(self) -> str:
+        return "KVM" if self.driver == "kvm" else "emulation (TCG)"
+
+    def environment(self) -> dict[str, str]:
+        network = free_network([*self._libvirt_networks(), *_host_networks()])
+        return {"SKUNK_DRIVER": self.driver, "SKUNK_MANAGEMENT_NETWORK": str(network)}
+
+    def storage_folder(self) -> Path:
+        folder = POOL_FOLDER
+        if POOL in self._names("pool-list", "--all", "--name"):
+            folder = Path(_text(self._xml("pool-dumpxml", POOL), "target/path"))
+        return existing_part(folder)
+
+    def _libvirt_networks(self) -> Iterable[ipaddress.IPv4Network]:
+        for name in self._names("net-list", "--all", "--name"):
+            for ip in self._xml("net-dumpxml", name).iter("ip"):
+                mask = ip.get("netmask") or ip.get("prefix")
+                if ip.get("family", "ipv4") == "ipv4" and mask:
+                    yield ipaddress.IPv4Network(f"{ip.get('address')}/{mask}", strict=False)
+
+    # --- verbs ----------------------------------------------------------------------------------
+
+    def power(self, node: str) -> Power:
+        state = self._domain("domstate", node).strip()
+        if state not in _POWER:
+            raise LabError(f"libvirt says that its state is {state!r}", node=node)
+        return _POWER[state]
+
+    def power_on(self, node: str) -> None:
+        self._domain("start", node)
+
+    def power_cut(self, node: str) -> None:
+        if self.power(node) is not Power.OFF:
+            self._domain("destroy", node)
+
+    def reset(self, node: str) -> None:
+        self._domain("reset", node)
+
+    def press_power_button(self, node: str) -> None:
+        self._domain("shutdown", node, "--mode", "acpi")
+
+    def pause(self, node: str) -> None:
+        self._domain("suspend", node)
+
+    def resume(self, node: str) -> None:
+        self._domain("resume", node)
+
+    def set_link(self, node: str, *, plugged: bool) -> None:
+        arguments = (self._settings.private_mac(node), "up" if plugged else "down")
+        # A cable stays as it is over a power cut: so the next start, and the one that runs.
+        self._domain("domif-setlink", node, *arguments, "--config")
+        if self.power(node) is not Power.OFF:
+            self._domain("domif-setlink", node, *arguments)
+
+    def save(self, node: str, tag: str) -> None:
+        if self.has_snapshot(node, tag):
+            self._domain("snapshot-delete", node, tag)
+        self._domain("snapshot-create-as", node, tag)
+
+    def has_snapshot(self, node: str, tag: str) -> bool:
+        return tag in self._domain("snapshot-list", node, "--name").split()
+
+    def restore(self, node: str, tag: str) -> None:
+        self._domain("snapshot-revert", node, tag, "--paused")
+        self.set_link(node, plugged=True)
+
+    # --- leftovers ------------------------------------------------------------------------------
+
+    def remove_all(self) -> None:
+        for domain in self._ours("list", "--all", "--name"):
+            if self._virsh("domstate", domain).strip() != "shut off":
+                self._virsh("destroy", domain)
+            self._virsh("undefine", domain, "--managed-save", "--snapshots-metadata", "--nvram")
+        for network in self._ours("net-list", "--all", "--name"):
+            if network in self._names("net-list", "--name"):
+                self._virsh("net-destroy", network)
+            self._virsh("net-undefine", network)
+        for volume in self._volumes():
+            if volume.startswith(self.prefix):
+                self._virsh("vol-delete", volume, "--pool", POOL)
+
+    def remove_broken_box_images(self, box: str, sizes: Iterable[int]) -> None:
+        """Remove copies of a box in the pool that are not whole, and that no disk stands on.
+
+        vagrant-libvirt copies the box into the pool once and trusts whatever has the right name
+        from then on, even when that copy was cut short. `sizes` are the bytes of the box's images.
+        """
+        start = box.replace("/", "-VAGRANTSLASH-") + "_vagrant_box_image_"
+        known = set(sizes)
+        copies = {}
+        bases = set()
+        for volume in self._volumes():
+            description = self._xml("vol-dumpxml", volume, "--pool", POOL)
+            bases.add(description.findtext("backingStore/path"))
+            if volume.startswith(start) and int(_text(description, "physical")) not in known:
+                copies[volume] = _text(description, "target/path")
+        for volume, path in copies.items():
+            if path not in bases:
+                self._virsh("vol-delete", volume, "--pool", POOL)
+
+    def _volumes(self) -> list[str]:
+        if POOL not in self._names("pool-list", "--name"):
+            return []
+        self._virsh("pool-refresh", POOL)
+        rows = self._virsh("vol-list", POOL).splitlines()
+        return [row.split()[0] for row in rows if row.strip()]
+
+    # --- virsh ----------------------------------------------------------------------------------
+
+    def _ours(self, *arguments: str) -> list[str]:
+        return [name for name in self._names(*arguments) if name.startswith(self.prefix)]
+
+    def _names(self, *arguments: str) -> list[str]:
+        return self._virsh(*arguments).split()
+
+    def _xml(self, *arguments: str) -> ET.Element:
+        return ET.fromstring(self._virsh(*arguments))  # noqa: S314 - libvirt's own output
+
+    def _domain(self, verb: str, node: str, *arguments: str) -> str:
+        return self._virsh(verb, self.prefix + node, *arguments, node=node)
+
+    def _virsh(self, *arguments: str, node: str | None = None, advice: str | None = None) -> str:
+        return run(
+            ["virsh", "--connect", self._uri, "--quiet", *arguments],
+            within=self._settings.deadlines.hypervisor,
+            node=node,
+            advice=advice,
+        )
+
+
+def find_driver(box: BoxSettings) -> Driver:
+    """The driver that the settings name, with `auto` resolved by starting the box under KVM.
+
+    Where nothing can be tried, the box not being here or QEMU too old for the probe, /dev/kvm
+    decides.
+    """
+    if box.driver != "auto":
+        return box.driver
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "qemu"
+    images = libvirt_images(box.name)
+    if not images:
+        return "kvm"
+    try:
+        qemu = Qemu.find()
+    except MissingTool:
+        return "kvm"
+    works = choose_accelerator("auto", qemu, images[-1], "qcow2")
+    return "kvm" if works == "kvm" else "qemu"
+
+
+def free_network(taken: Iterable[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
+    """A network of 256 addresses that overlaps none of `taken`."""
+    occupied = list(taken)
+    for candidate in MANAGEMENT_NETWORKS.subnets(new_prefix=24):
+        if not any(candidate.overlaps(network) for network in occupied):
+            return candidate
+    raise LabError(f"all of {MANAGEMENT_NETWORKS} is in use on this host")
+
+
+def _host_networks() -> Iterable[ipaddress.IPv4Network]:
+    for addresses in psutil.net_if_addrs().values():
+        for address in addresses:
+            if address.family.name == "AF_INET" and address.netmask:
+                yield ipaddress.IPv4Network(f"{address.address}/{address.netmask}", strict=False)
+
+
+def _text(element: ET.Element, path: str) -> str:
+    text = element.findtext(path)
+    if text is None:
+        raise LabError(f"libvirt's description of a {element.tag} has no {path}")
+    return text

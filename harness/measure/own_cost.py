@@ -1,0 +1,174 @@
+"""What the harness itself costs: start of a pair, restore, one command, memory.
+
+Each figure is printed with what a person reaches by hand, and kept as JSON in the run's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.evidence import new_run_folder
+from harness.lab.base import Lab
+from harness.lab.choose import LabName, open_lab
+from harness.node import Node
+from harness.session import SET_UP, Session
+from harness.settings import Settings
+from harness.wait import wait_until
+
+_ROUND_TRIPS = 50
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing measured, in its unit, over all repeats; `aim` is what it is held against."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+    aim: str
+
+    @property
+    def median(self) -> float:
+        """The median over the repeats."""
+        return statistics.median(self.values)
+
+
+def main(lab_name: LabName, settings: Settings, image: Path | None, repeats: int) -> None:
+    """Measure, print a table and write bench.json. Raises whatever the lab raises."""
+    say = Console(stderr=True).print
+    folder = new_run_folder(f"{lab_name}-bench")
+
+    def lab() -> Lab:
+        return open_lab(lab_name, settings, image_path=image, pair="bench", say=say)
+
+    starts = []
+    figures = []
+    with _Openssh() as openssh:
+        for repeat in range(1, repeats + 1):
+            clock = time.monotonic()
+            session = Session(settings, lab(), say=say, results=folder)
+            with session:
+                starts.append(session.boot_seconds)
+                say(f"cold start {repeat} of {repeats}: {starts[-1]:.1f} s")
+                if repeat < repeats:
+                    continue
+                session.set_up()
+                figures.append(_restores(session, repeats))
+                figures += _round_trips(session.pair.skunk1, openssh)
+                description = f"{session.lab.describe()}, FreeBSD {session.release}"
+            say(f"the run took {time.monotonic() - clock:.0f} s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    mib = peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
+    figures.insert(0, Figure("cold start to both SSH ready", "s", tuple(starts), "by hand 35 s"))
+    figures.append(Figure("memory of the harness, peak", "MiB", (mib,), "under 143 (150 MB)"))
+    _print(description, figures)
+    (folder / "bench.json").write_text(
+        json.dumps(
+            {"where": description, "figures": [asdict(figure) for figure in figures]}, indent=2
+        )
+        + "\n"
+    )
+    say(f"written to {folder / 'bench.json'}")
+
+
+def _restores(session: Session, repeats: int) -> Figure:
+    values = []
+    for _ in range(max(repeats, 3)):
+        clock = time.monotonic()
+        session.restore(SET_UP)
+        values.append(time.monotonic() - clock)
+        assert session.pair.info(session.pair.skunk1).in_sync, "HAST is connected after a restore"
+    return Figure("restore to both SSH ready, HAST connected", "s", tuple(values), "1.5 s")
+
+
+def _round_trips(node: Node, openssh: _Openssh) -> list[Figure]:
+    theirs = openssh.connect(node)
+    theirs()
+    node.run("true")
+    ours_ms, theirs_ms = [], []
+    for _ in range(_ROUND_TRIPS):
+        ours_ms.append(_milliseconds(lambda: node.run("true")))
+        theirs_ms.append(_milliseconds(theirs))
+    ours = Figure("no-op command, harness", "ms", tuple(ours_ms), "1.2 x OpenSSH")
+    return [
+        ours,
+        Figure("no-op command, OpenSSH, shared connection", "ms", tuple(theirs_ms), ""),
+        Figure(
+            "no-op command, harness / OpenSSH",
+            "",
+            (ours.median / statistics.median(theirs_ms),),
+            "1.2",
+        ),
+    ]
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    clock = time.monotonic()
+    work()
+    return (time.monotonic() - clock) * 1000
+
+
+class _Openssh:
+    """ssh(1) with one shared connection, to compare with. Leaving it ends the connection."""
+
+    def __enter__(self) -> _Openssh:
+        self._folder = tempfile.TemporaryDirectory(prefix="skunk-ssh-")
+        self._master: subprocess.Popen[bytes] | None = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._master is not None:
+            self._master.terminate()
+            self._master.wait(10)
+        self._folder.cleanup()
+
+    def connect(self, node: Node) -> Callable[[], object]:
+        """Log in once; the function returned runs `true` over that connection."""
+        endpoint = node.machine.endpoint()
+        known_hosts = Path(self._folder.name) / "known_hosts"
+        known_hosts.write_text(f"[{endpoint.host}]:{endpoint.port} {endpoint.host_key}\n")
+        socket = Path(self._folder.name) / "control"
+        base = [
+            *("ssh", "-F", "none", "-o", f"ControlPath={socket}", "-o", "BatchMode=yes"),
+            *("-o", f"UserKnownHostsFile={known_hosts}", "-o", "StrictHostKeyChecking=yes"),
+            *("-i", str(endpoint.key), "-p", str(endpoint.port), "-l", endpoint.user),
+        ]
+        self._master = subprocess.Popen(
+            [*base, "-M", "-N", endpoint.host],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until("ssh(1) to log in", socket.exists, 30, every=0.05)
+        command = [*base, endpoint.host, "true"]
+        return lambda: subprocess.run(command, check=True, timeout=30, capture_output=True)
+
+
+def _print(description: str, figures: list[Figure]) -> None:
+    table = Table(title=description, title_justify="left")
+    for heading in ("figure", "median", "min", "max", "n", "held against"):
+        table.add_column(
+            heading, justify="left" if heading in {"figure", "held against"} else "right"
+        )
+    for figure in figures:
+        table.add_row(
+            figure.name,
+            f"{figure.median:.2f} {figure.unit}",
+            f"{min(figure.values):.2f}",
+            f"{max(figure.values):.2f}",
+            str(len(figure.values)),
+            figure.aim,
+        )
+    Console().print(table)
