@@ -151,8 +151,9 @@ class Connection:
                 stdout, stderr = self._drain(channel, deadline, argv)
             except (OSError, EOFError, paramiko.SSHException) as error:
                 raise self._lost(error) from error
-        if not self.alive and not channel.exit_status_ready():
-            raise self._lost("the connection went down before the command ended")
+        if channel.exit_status == -1:
+            # No exit status came: a signal killed the command, or the connection went down.
+            self._probe_now()
         return Result(
             self.node,
             tuple(argv),

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import psutil
 import vagrant
@@ -18,12 +19,22 @@ INSTALL_VAGRANT = (
     "https://developer.hashicorp.com/vagrant/install, then `vagrant plugin install vagrant-libvirt`"
 )
 
+QUIET = {
+    "VAGRANT_CHECKPOINT_DISABLE": "1",
+    "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
+    "VAGRANT_NO_COLOR": "1",
+}
+"""Vagrant does not phone home."""
+
 COMMAND_SECONDS = 120.0
 """For a command that only asks or removes: Vagrant takes 1 to 3 s to start on the reference
 machine."""
 
 
-class Vagrant(vagrant.Vagrant):  # type: ignore[misc]
+_PythonVagrant: Any = vagrant.Vagrant  # it has no type annotations
+
+
+class Vagrant(_PythonVagrant):  # type: ignore[misc]
     """`vagrant` in the folder `root`, with `env` added to the environment.
 
     `within` gives the seconds that a subcommand may take where it is not `COMMAND_SECONDS`. What a

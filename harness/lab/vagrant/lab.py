@@ -21,7 +21,7 @@ from harness.errors import HarnessError, LabError, MissingTool
 from harness.lab.base import Costs, Endpoint, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
 from harness.lab.vagrant.boxes import check_box, libvirt_images
-from harness.lab.vagrant.commands import Vagrant, kill_strays
+from harness.lab.vagrant.commands import QUIET, Vagrant, kill_strays
 from harness.lab.vagrant.hypervisor import Hypervisor
 from harness.lab.vagrant.libvirt import Driver, Libvirt
 from harness.lab.vagrant.virtualbox import VirtualBox
@@ -30,13 +30,6 @@ from harness.wait import scaled
 
 BOX_IMPORT_SECONDS = 300.0
 """What the first `up` with a box may take beyond booting: its image, some GB, is copied once."""
-
-QUIET = {
-    "VAGRANT_CHECKPOINT_DISABLE": "1",
-    "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
-    "VAGRANT_NO_COLOR": "1",
-}
-"""Vagrant does not phone home."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -66,6 +66,7 @@ class Libvirt:
     # --- before the start -----------------------------------------------------------------------
 
     def check(self) -> None:
+        """Look for virsh, dnsmasq, an answering libvirtd and an emulator for the driver."""
         if not re.match(r"qemu(\+unix)?:///system", self._uri):
             raise SettingsError(
                 f"box.libvirt_uri is {self._uri}, and the pair's networks and console files need "
@@ -88,19 +89,23 @@ class Libvirt:
         )
 
     def describe(self) -> str:
+        """What `virsh version` says of libvirt and QEMU."""
         said = self._virsh("version")
         library = re.search(r"Using library: (.+)", said)
         qemu = re.search(r"Running hypervisor: (.+)", said)
         return " with ".join(found[1] for found in (library, qemu) if found)
 
     def acceleration(self) -> str:
+        """By the driver."""
         return "KVM" if self.driver == "kvm" else "emulation (TCG)"
 
     def environment(self) -> dict[str, str]:
+        """The driver, and a network for SSH that no network of this host overlaps."""
         network = free_network([*self._libvirt_networks(), *_host_networks()])
         return {"SKUNK_DRIVER": self.driver, "SKUNK_MANAGEMENT_NETWORK": str(network)}
 
     def storage_folder(self) -> Path:
+        """The folder of the storage pool."""
         folder = POOL_FOLDER
         if POOL in self._names("pool-list", "--all", "--name"):
             folder = Path(_text(self._xml("pool-dumpxml", POOL), "target/path"))
@@ -116,31 +121,39 @@ class Libvirt:
     # --- verbs ----------------------------------------------------------------------------------
 
     def power(self, node: str) -> Power:
+        """`virsh domstate`."""
         state = self._domain("domstate", node).strip()
         if state not in _POWER:
             raise LabError(f"libvirt says that its state is {state!r}", node=node)
         return _POWER[state]
 
     def power_on(self, node: str) -> None:
+        """`virsh start`."""
         self._domain("start", node)
 
     def power_cut(self, node: str) -> None:
+        """`virsh destroy`: QEMU writes out what the guest had handed to it, and ends."""
         if self.power(node) is not Power.OFF:
             self._domain("destroy", node)
 
     def reset(self, node: str) -> None:
+        """`virsh reset`."""
         self._domain("reset", node)
 
     def press_power_button(self, node: str) -> None:
+        """`virsh shutdown --mode acpi`."""
         self._domain("shutdown", node, "--mode", "acpi")
 
     def pause(self, node: str) -> None:
+        """`virsh suspend`."""
         self._domain("suspend", node)
 
     def resume(self, node: str) -> None:
+        """`virsh resume`."""
         self._domain("resume", node)
 
     def set_link(self, node: str, *, plugged: bool) -> None:
+        """`virsh domif-setlink`, for the machine as it runs and for its next start."""
         arguments = (self._settings.private_mac(node), "up" if plugged else "down")
         # A cable stays as it is over a power cut: so the next start, and the one that runs.
         self._domain("domif-setlink", node, *arguments, "--config")
@@ -148,20 +161,24 @@ class Libvirt:
             self._domain("domif-setlink", node, *arguments)
 
     def save(self, node: str, tag: str) -> None:
+        """`virsh snapshot-create-as`: an internal snapshot in both qcow2 disks, memory with it."""
         if self.has_snapshot(node, tag):
             self._domain("snapshot-delete", node, tag)
         self._domain("snapshot-create-as", node, tag)
 
     def has_snapshot(self, node: str, tag: str) -> bool:
+        """`virsh snapshot-list`."""
         return tag in self._domain("snapshot-list", node, "--name").split()
 
     def restore(self, node: str, tag: str) -> None:
+        """`virsh snapshot-revert --paused`; the state of the link comes from the snapshot too."""
         self._domain("snapshot-revert", node, tag, "--paused")
         self.set_link(node, plugged=True)
 
     # --- leftovers ------------------------------------------------------------------------------
 
     def remove_all(self) -> None:
+        """Domains first, because they hold the networks and the volumes."""
         for domain in self._ours("list", "--all", "--name"):
             if self._virsh("domstate", domain).strip() != "shut off":
                 self._virsh("destroy", domain)

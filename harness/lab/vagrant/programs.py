@@ -39,8 +39,9 @@ def run(
 ) -> str:
     """Run a program to its end, `within` seconds before the time scale; return its output.
 
-    `env` is added to the harness's own environment. With `log`, the command line and all that the program says are added to that file while it runs;
-    with `capture` False its standard output goes there too and is not returned.
+    `env` is added to the harness's own environment. With `log`, the command line and all that the
+    program says go to the end of that file; with `capture` False its standard output goes there as
+    it comes, and is not returned.
 
     Raises `LabError` with the last lines of its output when it ends with a non-zero status, or when
     the deadline expires: then the program and everything it started are killed first. Raises
@@ -50,13 +51,11 @@ def run(
     command = shlex.join(argv)
     # Files and not pipes: a pipe stays open, and a reader waits, as long as any descendant lives.
     with contextlib.ExitStack() as stack:
-        errors: IO[bytes] = stack.enter_context(
-            log.open("a+b") if log else tempfile.TemporaryFile()
-        )
+        errors: IO[bytes] = stack.enter_context(_file(log))
         errors.write(f"\n$ {command}\n".encode())
         errors.flush()
         start = errors.tell()
-        output = stack.enter_context(tempfile.TemporaryFile()) if capture else errors
+        output = stack.enter_context(_file(None)) if capture else errors
         # A session of its own: the terminal's Ctrl-C reaches the harness, which then ends it.
         try:
             process = subprocess.Popen(
@@ -100,6 +99,10 @@ def kill_family(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_DEATH_SECONDS)
+
+
+def _file(path: Path | None) -> IO[bytes]:
+    return path.open("a+b") if path else tempfile.TemporaryFile()
 
 
 def _text_from(file: IO[bytes], start: int) -> str:

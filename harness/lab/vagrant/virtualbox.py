@@ -38,6 +38,7 @@ class VirtualBox:
         self._folder = folder
 
     def check(self) -> None:
+        """Look for VBoxManage and its kernel module."""
         if shutil.which("VBoxManage") is None:
             raise MissingTool(
                 "there is no VirtualBox on this host",
@@ -49,15 +50,19 @@ class VirtualBox:
             raise LabError(f"VirtualBox cannot run machines:\n{said.strip()}")
 
     def describe(self) -> str:
+        """What `VBoxManage --version` says."""
         return f"VirtualBox {self._manage('--version').split()[-1]}"
 
     def acceleration(self) -> str:
+        """VirtualBox has no other."""
         return "hardware virtualisation"
 
     def environment(self) -> dict[str, str]:
+        """Nothing: the Vagrantfile knows all."""
         return {}
 
     def storage_folder(self) -> Path:
+        """The default machine folder."""
         found = re.search(
             r"^Default machine folder:\s+(.+)$", self._manage("list", "systemproperties"), re.M
         )
@@ -66,6 +71,7 @@ class VirtualBox:
     # --- verbs ----------------------------------------------------------------------------------
 
     def power(self, node: str) -> Power:
+        """VMState of showvminfo."""
         said = self._machine("showvminfo", node, "--machinereadable")
         found = re.search(r'^VMState="(\w+)"', said, re.M)
         if found is None or found[1] not in _POWER:
@@ -74,26 +80,33 @@ class VirtualBox:
         return _POWER[found[1]]
 
     def power_on(self, node: str) -> None:
+        """startvm, without a window."""
         self._keep_console(node)
         self._machine("startvm", node, "--type", "headless")
 
     def power_cut(self, node: str) -> None:
+        """`controlvm poweroff`."""
         if self.power(node) is not Power.OFF:
             self._machine("controlvm", node, "poweroff")
 
     def reset(self, node: str) -> None:
+        """`controlvm reset`."""
         self._machine("controlvm", node, "reset")
 
     def press_power_button(self, node: str) -> None:
+        """`controlvm acpipowerbutton`."""
         self._machine("controlvm", node, "acpipowerbutton")
 
     def pause(self, node: str) -> None:
+        """`controlvm pause`."""
         self._machine("controlvm", node, "pause")
 
     def resume(self, node: str) -> None:
+        """`controlvm resume`."""
         self._machine("controlvm", node, "resume")
 
     def set_link(self, node: str, *, plugged: bool) -> None:
+        """`controlvm setlinkstate` while it runs, modifyvm cableconnected while it is off."""
         state = "on" if plugged else "off"
         if self.power(node) is Power.OFF:
             self._machine("modifyvm", node, f"--cableconnected{PRIVATE_NIC}", state)
@@ -101,11 +114,13 @@ class VirtualBox:
             self._machine("controlvm", node, f"setlinkstate{PRIVATE_NIC}", state)
 
     def save(self, node: str, tag: str) -> None:
+        """`snapshot take`."""
         if self.has_snapshot(node, tag):
             self._machine("snapshot", node, "delete", tag)
         self._machine("snapshot", node, "take", tag, "--live")
 
     def has_snapshot(self, node: str, tag: str) -> bool:
+        """`snapshot list`."""
         # Without any snapshot VBoxManage says so and ends with status 1.
         with contextlib.suppress(LabError):
             said = self._machine("snapshot", node, "list", "--machinereadable")
@@ -113,6 +128,7 @@ class VirtualBox:
         return False
 
     def restore(self, node: str, tag: str) -> None:
+        """Power off, snapshot restore, startvm: a saved machine wakes up where it was."""
         self.power_cut(node)
         self._machine("snapshot", node, "restore", tag)
         self.set_link(node, plugged=True)
@@ -122,6 +138,7 @@ class VirtualBox:
             self.pause(node)
 
     def remove_all(self) -> None:
+        """`unregistervm --delete`, and the data disks that belong to no machine."""
         said = self._manage("list", "vms")
         for name in re.findall(rf'^"({re.escape(self.prefix)}\w+)"', said, re.M):
             node = name.removeprefix(self.prefix)
