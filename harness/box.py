@@ -20,6 +20,16 @@ from harness.lab.vagrant.programs import run
 COPY_SECONDS = 900.0
 """For copying an image of some GB once: into the box, or into Vagrant's folder."""
 
+INSECURE_KEY = (
+    "ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGE"
+    "FHzD8+v1I2YJ6oXevct1YeS0o9HZyN1Q9qgCgzUFtdOKLv6IedplqoPkcmF0aYet2PkEDo3MlTBckFXPITAMzF8dJSIFo9"
+    "D8HfdOV0IAdx4O7PtixWKn5y2hMNG0zQPyUecp4pzC6kivAIhyfHilFR61RGL+GPXQ2MWZWFYbAGjyiYJnAmCP3NOTd0jM"
+    "ZEnDkbUvxhMmBYSdETk1rRgm+R4LOzFUGaHqHDLKLX+FIPKcF96hrucXzcWyLbIbEgE98OHlnVYCzRdK8jlqm8tehUc9c9"
+    "WhQ== vagrant insecure public key"
+)
+"""The key that every box lets in (keys/vagrant.pub of Vagrant, all versions): its private half is
+public, so Vagrant replaces it by one of its own on the first start."""
+
 VAGRANTFILE = """\
 Vagrant.configure("2") do |config|
   config.vm.guest = :freebsd
@@ -33,9 +43,9 @@ end
 def make_box(image: Path, name: str, *, say: Callable[[str], None] = print) -> None:
     """Add `image` to Vagrant as the libvirt box `name`, in the place of one that has this name.
 
-    The image must take an address by DHCP on its first NIC, run sshd, and let root in by Vagrant's
-    well-known insecure key, which Vagrant replaces on the first start. The image stays as it is; an
-    overlay is flattened with all it stands on. `say` gets a line for each stage.
+    The image must take an address by DHCP on its first NIC, run sshd, and let root in by
+    `INSECURE_KEY`. It stays as it is; an overlay is flattened with all it stands on. `say` gets a
+    line for each stage.
 
     Raises `ImageError` when the image cannot be read, `MissingTool` without qemu-img or Vagrant,
     and `LabError` when one of them fails or takes more than `COPY_SECONDS`.

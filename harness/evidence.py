@@ -90,7 +90,7 @@ def _collect(node: Node, folder: Path) -> None:
     (folder / "console.txt").write_text(node.console_text(), encoding="utf-8")
     for name, command in _COLLECTED.items():
         try:
-            result = node.run(*command, within=_COLLECT_SECONDS, check=False)
+            result = node.ask(*command, within=_COLLECT_SECONDS)
         except HarnessError as error:
             (folder / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
             return

@@ -130,15 +130,26 @@ class Node:
             self._connection.close()
             self._connection = None
 
+    def ask(self, *argv: str, within: float) -> Result:
+        """Run a command that changes nothing and is no part of the story: not in the transcript.
+
+        Raises like `run`, but never `CommandFailed`.
+        """
+        return self._connect().run(argv, within=within)
+
     def boot_time(self) -> str:
         """When the running kernel was booted (sysctl kern.boottime): it tells two boots apart.
 
         The microseconds go along, so that a clock that was set back cannot make two boots alike.
         """
-        return self.run("sysctl", "-n", "kern.boottime").stdout.strip()
+        said = self.ask("sysctl", "-n", "kern.boottime", within=self._deadlines.command)
+        return said.check().stdout.strip()
 
     def reboot(self, within: float | None = None) -> None:
-        """Reboot in an orderly way (shutdown -r now) and wait until SSH answers again."""
+        """Reboot in an orderly way (shutdown -r now) and wait until SSH answers again.
+
+        Raises `WaitExpired` when it does not go down, or does not come back.
+        """
         before = self.boot_time()
         with self._timed("rebooted"):
             self.run("shutdown", "-r", "now")

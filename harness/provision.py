@@ -97,7 +97,9 @@ def _find(node: Node, settings: Settings) -> Findings:
 
 def _check_hast_conf(node: Node, hast_conf: str) -> None:
     node.put("/tmp/hast.conf", hast_conf.encode())  # noqa: S108 - a path on the guest
-    said = node.run("hastctl", "-c", "/tmp/hast.conf", "list", check=False)  # noqa: S108
+    # hast.conf is read as the host that it names; the running host name is gone with a reboot.
+    script = 'hostname "$1" && exec hastctl dump -c /tmp/hast.conf'
+    said = node.sh(script, node.name, check=False)
     if said.status == _EX_CONFIG:
         raise SettingsError(
             f"hastd on {node.name} refuses the hast.conf that follows from the settings:\n"

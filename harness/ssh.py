@@ -10,6 +10,7 @@ that is frozen.)
 from __future__ import annotations
 
 import contextlib
+import logging
 import select
 import shlex
 import socket
@@ -24,6 +25,10 @@ import paramiko
 from harness.errors import CommandFailed, CommandTimedOut, NodeUnreachable
 from harness.lab.base import Endpoint
 from harness.wait import Deadline, scaled
+
+# What paramiko would log as an error with a traceback, each refused login among them, is an exception
+# here, which says the same in one line.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 _CHUNK = 1 << 16
 _SILENCE = 2.0

@@ -26,6 +26,13 @@ class Entry:
     stdout: str = ""
     stderr: str = ""
 
+    def repeats(self, earlier: Entry) -> bool:
+        """Whether this is the same command on the same node with the same answer."""
+        return self.kind == "command" and (
+            (self.node, self.text, self.status, self.stdout, self.stderr)
+            == (earlier.node, earlier.text, earlier.status, earlier.stdout, earlier.stderr)
+        )
+
     def render(self) -> str:
         """The entry as a person reads it."""
         clock = self.at.strftime("%H:%M:%S.%f")[:-3]
@@ -50,6 +57,8 @@ class Transcript:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._files: list[tuple[IO[str], IO[str]]] = []
+        self._last: dict[str, Entry] = {}
+        self._repeated: dict[str, int] = {}
 
     def open(self, folder: Path) -> None:
         """Write to `folder` too, from now on, until the matching `close`."""
@@ -65,11 +74,36 @@ class Transcript:
     def close(self) -> None:
         """Stop writing to the folder opened last."""
         with self._lock:
+            for node in list(self._last):
+                self._end_repeats(node)
             for file in self._files.pop():
                 file.close()
 
     def add(self, entry: Entry) -> None:
-        """Write one entry to the folder opened last."""
+        """Write one entry to the folder opened last.
+
+        A command that a wait repeats, with the same answer each time, is written once and then
+        counted.
+        """
+        with self._lock:
+            if not self._files:
+                return
+            last = self._last.get(entry.node)
+            if last is not None and entry.repeats(last):
+                self._repeated[entry.node] = self._repeated.get(entry.node, 0) + 1
+                return
+            self._end_repeats(entry.node)
+            if entry.kind == "command":
+                self._last[entry.node] = entry
+            self._write(entry)
+
+    def _end_repeats(self, node: str) -> None:
+        last, times = self._last.pop(node, None), self._repeated.pop(node, 0)
+        if last is not None and times:
+            text = f"{last.text}: the same answer {times} more times"
+            self._write(Entry(datetime.now(UTC), node, "repeats", text, 0.0))
+
+    def _write(self, entry: Entry) -> None:
         fields = {
             "at": entry.at.isoformat(),
             "node": entry.node,
@@ -83,14 +117,11 @@ class Transcript:
                 "stdout": entry.stdout,
                 "stderr": entry.stderr,
             }
-        with self._lock:
-            if not self._files:
-                return
-            text, lines = self._files[-1]
-            text.write(entry.render())
-            text.flush()
-            lines.write(json.dumps(fields, ensure_ascii=False) + "\n")
-            lines.flush()
+        text, lines = self._files[-1]
+        text.write(entry.render())
+        text.flush()
+        lines.write(json.dumps(fields, ensure_ascii=False) + "\n")
+        lines.flush()
 
     def note(self, node: str, text: str, duration: float = 0.0) -> None:
         """Write what the harness did to `node` (or to the "pair")."""

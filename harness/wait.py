@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import tenacity
 
-from harness.errors import NodeUnreachable, SettingsError, WaitExpired
+from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
 
 T = TypeVar("T")
 
@@ -61,6 +61,20 @@ class Deadline:
     def expired(self) -> bool:
         """Whether the deadline has passed."""
         return self.remaining == 0.0
+
+
+def settle(what: str, probe: Callable[[], T], seconds: float, *, every: float = 1.0) -> None:
+    """Watch for `seconds` that `probe` stays true: for what must not happen.
+
+    Raises `ClaimFailed` with the value seen as soon as it does not.
+    """
+    deadline = Deadline.after(seconds)
+    while not deadline.expired:
+        value = probe()
+        if not value:
+            kept = deadline.within - deadline.remaining
+            raise ClaimFailed(f"{what} did not last: after {kept:.1f} s it was {value}")
+        time.sleep(min(every, deadline.remaining))
 
 
 def wait_until(

@@ -14,16 +14,17 @@ sysrc -q -f /boot/loader.conf \
     autoboot_delay="-1" beastie_disable="YES" loader_logo="none" >/dev/null
 
 # --- services: SSH by key, nothing that takes time at boot or mails root ---------------------------
-sysrc -q sshd_enable="YES" sshd_rsa_enable="NO" sshd_ecdsa_enable="NO" \
+#
+# The first NIC is the management network, which has no router: rc(8) would wait 30 s for one. The
+# second is the crossover cable and stays silent until provision-node.sh gives it an address; a DHCP
+# client on it would hold up the boot.
+nic=$(ifconfig -l ether | cut -d ' ' -f 1)
+sysrc -q "ifconfig_${nic:-vtnet0}=SYNCDHCP" defaultroute_delay="0" \
+    sshd_enable="YES" sshd_rsa_enable="NO" sshd_ecdsa_enable="NO" \
     growfs_enable="NO" sendmail_enable="NONE" dumpdev="NO" devmatch_enable="NO" \
     background_fsck="NO" fsck_y_enable="YES" >/dev/null
-rm -f /firstboot
-
-# The first NIC is the management network. The second is the crossover cable and stays silent until
-# provision-node.sh gives it an address; a DHCP client on it would hold up the boot.
 sysrc -q -x ifconfig_DEFAULT >/dev/null 2>&1 || true
-nic=$(ifconfig -l ether | cut -d ' ' -f 1)
-sysrc -q "ifconfig_${nic:-vtnet0}=SYNCDHCP" >/dev/null
+rm -f /firstboot
 
 # --- root: by key only, with sh(1) for a login shell -----------------------------------------------
 pw usermod root -s /bin/sh
@@ -51,13 +52,13 @@ cat > /usr/local/etc/rc.d/skunk_seed <<'SCRIPT'
 #!/bin/sh
 # PROVIDE: skunk_seed
 # REQUIRE: FILESYSTEMS
-# BEFORE: hostname hostid netif
+# BEFORE: sshd
 # KEYWORD: nojail
 #
-# Takes host name, host key and root's key from a seed disk, when there is one.
+# Takes the host key and root's key from a seed disk, when there is one.
 . /etc/rc.subr
 name="skunk_seed"
-desc="Take identity and keys from the seed disk"
+desc="Take SSH keys from the seed disk"
 start_cmd="skunk_seed_start"
 stop_cmd=":"
 seed="/dev/iso9660/CIDATA"
@@ -70,14 +71,11 @@ skunk_seed_start()
     install -m 600 /mnt/authorized_keys /root/.ssh/authorized_keys
     install -m 600 /mnt/ssh_host_ed25519_key /etc/ssh/
     install -m 644 /mnt/ssh_host_ed25519_key.pub /etc/ssh/
-    hostname=$(sed -n 's/^local-hostname: *//p' /mnt/meta-data)
     umount /mnt
-    echo "hostname=\"$hostname\"" > /etc/rc.conf.d/hostname
 }
 
 load_rc_config "$name"
 run_rc_command "$1"
 SCRIPT
 chmod 555 /usr/local/etc/rc.d/skunk_seed
-install -d /etc/rc.conf.d
 sync

@@ -10,9 +10,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 name=$1 nic=$2 address=$3
 shift 3
 
+# sysrc(8) costs a second on an emulated machine, so all settings go through one call.
+# -s: no log comes in from the network. -c -c: no "last message repeated". RFC 5424 has microseconds.
+sysrc -q "hostname=$name" "ifconfig_$nic=inet $address" zfs_enable="YES" hastd_enable="YES" \
+    kld_list+="zfs" kld_list+="geom_gate" syslogd_flags="-s -c -c -O rfc5424" >/dev/null
+
 # --- who it is: hast.conf's `on NAME` matches the host name -----------------------------------------
-sysrc -q "hostname=$name" >/dev/null
-rm -f /etc/rc.conf.d/hostname
 hostname "$name"
 for line in "$@"; do
     grep -qxF "$line" /etc/hosts || echo "$line" >> /etc/hosts
@@ -27,29 +30,16 @@ if ! grep -qx "$name" /etc/hostid.owner 2>/dev/null; then
 fi
 
 # --- the crossover cable: HAST and pfsync only, no router -------------------------------------------
-sysrc -q "ifconfig_$nic=inet $address" >/dev/null
 ifconfig "$nic" inet | grep -qF "inet ${address%/*} " || ifconfig "$nic" inet "$address" up
 
 # --- ZFS and the GEOM gate, which makes /dev/hast ---------------------------------------------------
-sysrc -q zfs_enable="YES" >/dev/null
-for module in zfs geom_gate; do
-    kldstat -q -m "$module" || kldstat -q -n "$module" || kldload "$module"
-    case " $(sysrc -qn kld_list) " in
-    *" $module "*) ;;
-    *) sysrc -q kld_list+="$module" >/dev/null ;;
-    esac
-done
+kldload -n zfs geom_gate
 
 # --- hastd and its whole log ------------------------------------------------------------------------
-sysrc -q hastd_enable="YES" >/dev/null
 install -d /etc/rc.conf.d /etc/syslog.d
 install -m 644 "$here/hastd.rc.conf" /etc/rc.conf.d/hastd
 touch /var/log/hastd.log
-# -s: no log comes in from the network. -c -c: no "last message repeated". RFC 5424 has microseconds.
-flags="-s -c -c -O rfc5424"
-if [ "$(sysrc -qn syslogd_flags)" != "$flags" ] ||
-    ! cmp -s "$here/syslog-hastd.conf" /etc/syslog.d/hastd.conf; then
-    sysrc -q "syslogd_flags=$flags" >/dev/null
+if ! cmp -s "$here/syslog-hastd.conf" /etc/syslog.d/hastd.conf; then
     install -m 644 "$here/syslog-hastd.conf" /etc/syslog.d/hastd.conf
     service syslogd restart >/dev/null
 fi

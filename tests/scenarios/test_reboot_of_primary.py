@@ -4,35 +4,65 @@ import pytest
 
 from harness.freebsd.hast import Role
 from harness.freebsd.zpool import Health
+from harness.node import Node
 from harness.pair import Pair
+from harness.wait import settle, wait_until
 from harness.workload.files import Files
+
+SUSPENDED = "Pool 'failover' has encountered an uncorrectable I/O failure and has been suspended"
+
+
+def assert_role_forgotten(pair: Pair, node: Node) -> None:
+    """hastd runs again, with no role, no device, and so no file system of the pool."""
+    assert pair.role(node) is Role.INIT
+    assert not pair.has_device(node)
+    assert not pair.is_mounted(node)
+
+
+def assert_role_primary_brings_back(pair: Pair, node: Node, files: Files, *options: str) -> None:
+    """`role primary` and `zpool import` are all it takes."""
+    pair.promote(node)
+    pair.import_pool(node, *options)
+    assert pair.pool_health(node) is Health.ONLINE
+    assert pair.is_mounted(node)
+    files.check(node)
+    pair.wait_until_in_sync(node)
+
+
+def test_reboot_after_export(pair: Pair) -> None:
+    """With the pool exported first, the primary reboots and has forgotten its role.
+
+    `role primary` brings the device back, the pool imports without force, the files are there.
+    """
+    skunk1 = pair.skunk1
+    files = Files.write(skunk1, pair.mountpoint)
+    pair.export_pool(skunk1)
+
+    skunk1.reboot()
+
+    assert_role_forgotten(pair, skunk1)
+    assert pair.pool_health(skunk1) is None
+    assert_role_primary_brings_back(pair, skunk1, files)
 
 
 @pytest.mark.parametrize("cachefile", ["default", "none"])
-def test_reboot_of_primary(pair: Pair, cachefile: str) -> None:
-    """After a reboot hastd has forgotten its role: no device, no dataset, no healthy pool.
+def test_reboot_with_the_pool_imported(pair: Pair, cachefile: str) -> None:
+    """`shutdown -r` takes the device from under an imported pool: the node hangs until reset.
 
-    `role primary` brings the device back, the pool imports, and the files are there.
+    After the reset the role is forgotten; `role primary` and an import bring the files back.
     """
     skunk1 = pair.skunk1
     if cachefile == "none":
         skunk1.run("zpool", "set", "cachefile=none", pair.pool)
     files = Files.write(skunk1, pair.mountpoint)
 
-    skunk1.reboot()
+    skunk1.run("shutdown", "-r", "now")
+    wait_until(f"{SUSPENDED!r} on the console", lambda: SUSPENDED in skunk1.console_text(), 90)
+    settle("the hang", lambda: "---<<BOOT>>---" not in skunk1.console_text(), 60)
+    skunk1.reset()
+    skunk1.wait_for_ssh()
 
-    assert pair.role(skunk1) is Role.INIT
-    assert not pair.has_device(skunk1)
-    assert not pair.is_mounted(skunk1)
-    assert pair.pool_health(skunk1) in {None, Health.FAULTED, Health.UNAVAIL, Health.SUSPENDED}
-    assert files.read_back(skunk1) == {}
-
-    pair.promote(skunk1)
-    if pair.pool_health(skunk1) is not None:
-        pair.export_pool(skunk1)
-    pair.import_pool(skunk1)
-
-    assert pair.pool_health(skunk1) is Health.ONLINE
-    assert pair.is_mounted(skunk1)
-    files.check(skunk1)
-    pair.wait_until_in_sync(skunk1)
+    assert_role_forgotten(pair, skunk1)
+    health = pair.pool_health(skunk1)
+    assert health in ({None, Health.UNAVAIL} if cachefile == "default" else {None})
+    assert_role_primary_brings_back(pair, skunk1, files, "-f")

@@ -146,39 +146,43 @@ def _talk(
 
     line = wait_until("QEMU's serial line", connected, 30, every=0.05)
     assert line is not None
-    dialog = socket_pexpect.SocketSpawn(line, timeout=scaled(_STEP_SECONDS), encoding="utf-8")
-    dialog.expect(r"login: ", timeout=scaled(_BOOT_SECONDS))
+    dialog: socket_pexpect.SocketSpawn[bytes] = socket_pexpect.SocketSpawn(
+        line, timeout=scaled(_STEP_SECONDS)
+    )
+    dialog.expect(rb"login: ", timeout=scaled(_BOOT_SECONDS))
     say("  it is up; logging in as root")
     dialog.send("root\n")
-    if dialog.expect([r"Password:", r"[#%$] "]) == 0:
+    if dialog.expect([rb"Password:", rb"[#%$] "]) == 0:
         raise ImageError(
             "root has a password on this image, so the harness cannot log in on its console",
             advice="run provision/prepare-image.sh in it by hand",
         )
     dialog.send("exec /bin/sh\n")
-    dialog.expect(r"[#$] ")
+    dialog.expect(rb"[#$] ")
     # The quotes keep the echo of this line from looking like the prompt itself.
     dialog.send(f"stty -echo; PS1='{_PROMPT[:5]}''{_PROMPT[5:]}'; PS2=''\n")
-    dialog.expect(re.escape(_PROMPT))
+    dialog.expect(re.escape(_PROMPT.encode()))
     _command(dialog, "b64decode -r > /tmp/prepare.sh <<'EOF'\n" + _encoded() + "\nEOF")
     quoted = " ".join(f"'{argument}'" for argument in arguments)
-    _command(dialog, f"sh /tmp/prepare.sh {quoted}; rm /tmp/prepare.sh")
+    _command(dialog, f"sh /tmp/prepare.sh {quoted} && rm /tmp/prepare.sh")
     say("  its settings are changed; shutting it down")
-    dialog.send("shutdown -p now\n")
-    wait_until(
-        "the image to shut down", lambda: process.poll() is not None, _STEP_SECONDS, every=0.2
-    )
+    dialog.send("exec shutdown -p now\n")
+    dialog.expect(pexpect.EOF, timeout=scaled(_STEP_SECONDS))  # QEMU ends with its machine
     line.close()
 
 
-def _command(dialog: socket_pexpect.SocketSpawn[str], command: str) -> None:
+def _command(dialog: socket_pexpect.SocketSpawn[bytes], command: str) -> None:
     dialog.send(f"{{ {command}\n}} && echo status''-ok || echo status''-failed\n")
-    if dialog.expect(["status-ok", "status-failed"]) == 1:
+    if dialog.expect([b"status-ok", b"status-failed"]) == 1:
         raise ImageError(
-            f"prepare-image.sh failed in the image:\n{dialog.before}",
+            f"prepare-image.sh failed in the image:\n{_text(dialog.before)}",
             advice="is it a FreeBSD image, release 13 or newer?",
         )
-    dialog.expect(re.escape(_PROMPT))
+    dialog.expect(re.escape(_PROMPT.encode()))
+
+
+def _text(printed: object) -> str:
+    return printed.decode("utf-8", "replace") if isinstance(printed, bytes) else ""
 
 
 def _encoded() -> str:

@@ -1,0 +1,83 @@
+"""The console, the seed and the transcript: small things that evidence stands on."""
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pycdlib
+
+from harness import console
+from harness.keys import KeyPair
+from harness.lab.seed import VOLUME, Seed
+from harness.transcript import Entry, Transcript
+
+PANIC = """\
+FreeBSD/amd64 (skunk1) (ttyu0)\r
+\r
+login: panic: kdb_sysctl_panic\r
+panic: kdb_sysctl_panic\r
+cpuid = 0\r
+KDB: enter: panic\r
+"""
+
+
+def test_a_panic_is_found_from_its_first_line_on(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    assert console.find_panic(log) is None
+    log.write_text("boot\nall well, no panic: here\n")
+    seen = console.size(log)
+    assert console.find_panic(log) is None
+    with log.open("a") as file:
+        file.write(PANIC)
+    found = console.find_panic(log, seen)
+    assert found is not None
+    assert found.startswith("panic: kdb_sysctl_panic")
+    assert "cpuid = 0" in found
+    assert console.find_panic(log, console.size(log)) is None
+
+
+def test_a_console_without_escapes_and_with_its_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    assert console.tail(log) == "(the console is empty)"
+    log.write_bytes(b"one\r\n\x1b[1mtwo\x1b[0m\r\n\r\nthree\xff\r\n")
+    assert console.tail(log, 2) == "two\nthree\ufffd"
+
+
+def test_the_seed_is_a_volume_that_a_guest_can_read(tmp_path: Path) -> None:
+    host_key = KeyPair.generate("skunk1")
+    seed = Seed("lab-skunk1", "skunk1", "ssh-ed25519 AAAA client", host_key)
+    path = tmp_path / "seed.iso"
+    seed.write(path)
+    assert path.stat().st_mode & 0o077 == 0, "it carries a private key"
+    iso = pycdlib.PyCdlib()
+    iso.open(str(path))
+    assert iso.pvd.volume_identifier.decode().strip() == VOLUME
+    for name, content in seed.files().items():
+        read = io.BytesIO()
+        iso.get_file_from_iso_fp(read, rr_path=f"/{name}")
+        assert read.getvalue() == content
+    iso.close()
+    assert b"local-hostname: skunk1\n" in seed.files()["meta-data"]
+
+
+def test_the_transcript_tells_commands_and_actions_in_order(tmp_path: Path) -> None:
+    transcript = Transcript()
+    transcript.note("skunk1", "nobody has opened a folder yet")
+    transcript.open(tmp_path / "run")
+    transcript.open(tmp_path / "run" / "test")
+    at = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+    transcript.add(Entry(at, "skunk1", "command", "hastctl role", 0.25, 71, "out\n", "err\n"))
+    transcript.note("pair", "restored", 1.5)
+    transcript.close()
+    transcript.note("skunk2", "after the test")
+    transcript.close()
+    text = (tmp_path / "run" / "test" / "transcript.txt").read_text()
+    assert (
+        "03:04:05.678 skunk1  # hastctl role    [status 71, 0.250 s]\n        out\n    err err\n"
+        in text
+    )
+    assert "pair    * restored    [1.500 s]" in text
+    lines = (tmp_path / "run" / "test" / "transcript.jsonl").read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["command", "action"]
+    assert "after the test" in (tmp_path / "run" / "transcript.txt").read_text()

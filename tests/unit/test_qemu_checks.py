@@ -1,0 +1,115 @@
+"""Bad input to the qemu lab: one clear error, before anything is started or written."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import settings
+from harness.errors import (
+    HarnessError,
+    ImageError,
+    MissingTool,
+    PairInUse,
+    PortInUse,
+    SettingsError,
+)
+from harness.lab.pairs import PairFolder
+from harness.lab.qemu import QemuLab
+from harness.lab.qemu.host import Qemu
+from harness.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "s"
+    monkeypatch.setenv("SKUNK_STATE_DIR", str(folder))
+    return folder
+
+
+def with_port(port: int) -> Settings:
+    loaded = settings.load()
+    nodes = {**loaded.nodes, "skunk2": loaded.nodes["skunk2"].model_copy(update={"ssh_port": port})}
+    return loaded.model_copy(update={"nodes": nodes})
+
+
+def fake_qemu(folder: Path, version: str) -> None:
+    for name in ("qemu-system-x86_64", "qemu-img"):
+        program = folder / name
+        program.write_text(f"#!/bin/sh\necho 'QEMU emulator version {version}'\n")
+        program.chmod(0o755)
+
+
+def test_no_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingTool, match=r"no qemu-system-x86_64(.|\n)*apt-get install"):
+        Qemu.find()
+
+
+def test_a_qemu_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_qemu(tmp_path, "6.2.0")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(MissingTool, match=r"QEMU 6\.2 is too old"):
+        Qemu.find()
+
+
+def test_no_image(tmp_path: Path, state: Path) -> None:
+    with pytest.raises(ImageError, match=r"missing\.qcow2"):
+        QemuLab(settings.load(), tmp_path / "missing.qcow2").start()
+    assert not list(state.glob("pairs/*"))
+
+
+def bootable(folder: Path) -> Path:
+    image = folder / "image.raw"
+    image.write_bytes(bytes(510) + b"\x55\xaa" + bytes(1 << 16))
+    return image
+
+
+def test_a_fixed_ssh_port_that_is_taken(tmp_path: Path, state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortInUse, match=rf"skunk2: port {port} on 127\.0\.0\.1 is taken"):
+            QemuLab(with_port(port), bootable(tmp_path)).start()
+    assert not list(state.glob("pairs/*"))
+
+
+@pytest.mark.parametrize("name", ["", "../../etc", "a b", "x" * 33])
+def test_a_name_that_is_none_for_a_pair(name: str) -> None:
+    with pytest.raises(SettingsError, match="no name for a pair"):
+        PairFolder(name)
+
+
+def test_a_state_folder_too_deep_for_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKUNK_STATE_DIR", str(tmp_path / ("x" * 90)))
+    with pytest.raises(SettingsError, match="SKUNK_STATE_DIR"):
+        QemuLab(settings.load(), bootable(tmp_path)).start()
+
+
+HOLDER = """
+import sys
+from harness.lab.pairs import PairFolder
+folder = PairFolder("shared")
+folder.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_runs_on_one_pair() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(PairInUse, match=rf"process {holder.pid}, since .*\n.*PAIR=") as refused:
+            PairFolder("shared").acquire()
+        assert isinstance(refused.value, HarnessError)
+        holder.kill()
+        holder.wait(10)
+    folder = PairFolder("shared")
+    folder.acquire()  # the kernel gave the dead run's lock back
+    folder.release()
