@@ -84,16 +84,13 @@ class Node:
         return self.run("/bin/sh", "-c", script, "sh", *args, within=within, check=check)
 
     def put(self, path: str, content: bytes, mode: str = "0644") -> None:
-        """Write a file on the node, whole or not at all, with the given octal mode."""
-        self.run(
-            "/bin/sh",
-            "-c",
-            'cat > "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"',
-            "sh",
-            path,
-            mode,
-            stdin=content,
-        )
+        """Write a file on the node, whole or not at all, with the given octal mode.
+
+        Raises like `run`.
+        """
+        script = 'cat > "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
+        self.ask("/bin/sh", "-c", script, "sh", path, mode, stdin=content).check()
+        self._transcript.note(self.name, f"wrote {path} ({len(content)} bytes, mode {mode})")
 
     def get(self, path: str, within: float | None = None) -> bytes:
         """The content of a file on the node. Raises `CommandFailed` when it cannot be read."""
@@ -130,20 +127,19 @@ class Node:
             self._connection.close()
             self._connection = None
 
-    def ask(self, *argv: str, within: float) -> Result:
-        """Run a command that changes nothing and is no part of the story: not in the transcript.
+    def ask(self, *argv: str, within: float | None = None, stdin: bytes = b"") -> Result:
+        """Run a command of the harness's own, which does not go into the transcript.
 
         Raises like `run`, but never `CommandFailed`.
         """
-        return self._connect().run(argv, within=within)
+        return self._connect().run(argv, within=within or self._deadlines.command, stdin=stdin)
 
     def boot_time(self) -> str:
         """When the running kernel was booted (sysctl kern.boottime): it tells two boots apart.
 
         The microseconds go along, so that a clock that was set back cannot make two boots alike.
         """
-        said = self.ask("sysctl", "-n", "kern.boottime", within=self._deadlines.command)
-        return said.check().stdout.strip()
+        return self.ask("sysctl", "-n", "kern.boottime").check().stdout.strip()
 
     def reboot(self, within: float | None = None) -> None:
         """Reboot in an orderly way (shutdown -r now) and wait until SSH answers again.

@@ -168,12 +168,15 @@ class Pair:
         self.wait_until_in_sync(self.skunk1)
         self.create_pool(self.skunk1)
 
-    def fail_over(self, old: Node, new: Node) -> None:
-        """Hand the service over in an orderly way, as claim 3 has it."""
+    def fail_over(self, old: Node, new: Node, *options: str) -> None:
+        """Hand the service over in an orderly way, as claim 3 has it.
+
+        `options` go to `zpool import`; after an export it needs none.
+        """
         self.export_pool(old)
         self.demote(old)
         self.promote(new)
-        self.import_pool(new, "-f")
+        self.import_pool(new, *options)
 
     # --- the harness's own needs ----------------------------------------------------------------
 

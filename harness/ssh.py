@@ -26,8 +26,8 @@ from harness.errors import CommandFailed, CommandTimedOut, NodeUnreachable
 from harness.lab.base import Endpoint
 from harness.wait import Deadline, scaled
 
-# What paramiko would log as an error with a traceback, each refused login among them, is an exception
-# here, which says the same in one line.
+# What paramiko would log with a traceback, each refused login among them, is an exception
+# here, and says the same in one line.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 _CHUNK = 1 << 16

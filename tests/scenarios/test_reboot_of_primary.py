@@ -9,7 +9,11 @@ from harness.pair import Pair
 from harness.wait import settle, wait_until
 from harness.workload.files import Files
 
-SUSPENDED = "Pool 'failover' has encountered an uncorrectable I/O failure and has been suspended"
+NEW_KERNEL = "---<<BOOT>>---"
+"""The first thing that FreeBSD's kernel says on the console."""
+
+LONG_ENOUGH = 60.0
+"""Seconds. With the pool exported the next kernel starts about 15 s after `shutdown -r`."""
 
 
 def assert_role_forgotten(pair: Pair, node: Node) -> None:
@@ -57,8 +61,8 @@ def test_reboot_with_the_pool_imported(pair: Pair, cachefile: str) -> None:
     files = Files.write(skunk1, pair.mountpoint)
 
     skunk1.run("shutdown", "-r", "now")
-    wait_until(f"{SUSPENDED!r} on the console", lambda: SUSPENDED in skunk1.console_text(), 90)
-    settle("the hang", lambda: "---<<BOOT>>---" not in skunk1.console_text(), 60)
+    wait_until("rc.shutdown", lambda: "Stopping hastd." in skunk1.console_text(), 60)
+    settle("the hang", lambda: NEW_KERNEL not in skunk1.console_text(), LONG_ENOUGH)
     skunk1.reset()
     skunk1.wait_for_ssh()
 

@@ -81,3 +81,28 @@ def test_the_transcript_tells_commands_and_actions_in_order(tmp_path: Path) -> N
     lines = (tmp_path / "run" / "test" / "transcript.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["command", "action"]
     assert "after the test" in (tmp_path / "run" / "transcript.txt").read_text()
+
+
+def test_a_repeated_answer_is_written_once_and_counted(tmp_path: Path) -> None:
+    transcript = Transcript()
+    transcript.open(tmp_path)
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+
+    def answer(stdout: str) -> None:
+        transcript.add(Entry(at, "skunk1", "command", "hastctl list", 0.1, 0, stdout))
+
+    for _ in range(5):
+        answer("degraded\n")
+    transcript.add(Entry(at, "skunk2", "command", "hastctl list", 0.1, 0, "degraded\n"))
+    answer("complete\n")
+    answer("complete\n")
+    transcript.close()
+    lines = [json.loads(line) for line in (tmp_path / "transcript.jsonl").read_text().splitlines()]
+    assert [(line["node"], line["kind"], line.get("stdout")) for line in lines] == [
+        ("skunk1", "command", "degraded\n"),
+        ("skunk2", "command", "degraded\n"),
+        ("skunk1", "repeats", None),
+        ("skunk1", "command", "complete\n"),
+        ("skunk1", "repeats", None),
+    ]
+    assert lines[2]["text"] == "hastctl list: the same answer 4 more times"

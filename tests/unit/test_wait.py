@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness import wait
-from harness.errors import NodeUnreachable, SettingsError, WaitExpired
-from harness.wait import Deadline, wait_until
+from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
+from harness.wait import Deadline, settle, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,15 @@ def test_the_time_scale_stretches_deadlines() -> None:
     assert 29 < Deadline.after(10).remaining <= 30
     with pytest.raises(SettingsError, match="must be positive"):
         wait.set_time_scale(0)
+
+
+def test_settle_watches_for_the_whole_time() -> None:
+    clock = time.monotonic()
+    settle("the silence", lambda: True, 0.3, every=0.05)
+    assert time.monotonic() - clock >= 0.3
+
+
+def test_settle_ends_at_the_first_change() -> None:
+    values = iter([True, True, False])
+    with pytest.raises(ClaimFailed, match=r"the silence did not last: after .* it was False"):
+        settle("the silence", lambda: next(values), 30, every=0.01)

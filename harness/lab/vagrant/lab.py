@@ -187,7 +187,7 @@ class VagrantLab(Lab):
                 )
             try:
                 self._vagrant(self.hypervisor.environment()).up(
-                    provider=self._settings.box.provider, no_provision=True
+                    provider=self._settings.box.provider
                 )
             except LabError as error:
                 raise LabError(
@@ -205,10 +205,6 @@ class VagrantLab(Lab):
             self._pair.acquire()
         try:
             self._endpoints = {}
-            if self._dotfile.exists():
-                with contextlib.suppress(HarnessError):  # what it leaves is removed below
-                    self._on_both(VagrantMachine.power_cut)
-                    self._vagrant().destroy()
             self._remove_everything()
         finally:
             self._pair.release()
@@ -327,6 +323,12 @@ class VagrantLab(Lab):
 
     def _remove_everything(self) -> None:
         kill_strays(self._dotfile)
+        if self._dotfile.exists():
+            # Vagrant first, for its own list of machines. What it cannot remove is removed below.
+            with contextlib.suppress(HarnessError):
+                self._on_both(VagrantMachine.power_cut)
+            with contextlib.suppress(HarnessError):
+                self._vagrant().destroy()
         self.hypervisor.remove_all()
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # not empty: another lab's pair of this name
