@@ -9,12 +9,13 @@ from typing import Annotated
 import pytest
 import typer
 
+from harness import box, paths
 from harness import image as images
-from harness import paths
 from harness import settings as settings_file
 from harness.errors import HarnessError
 from harness.evidence import new_run_folder
 from harness.lab.choose import LabName
+from harness.lab.qemu.prepare import prepared
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
@@ -56,6 +57,14 @@ def run_scenarios(
 def download_image(settings: SettingsOption = paths.SETTINGS) -> None:
     """Download the official FreeBSD VM image that the settings name, and check its SHA-512."""
     typer.echo(images.download(settings_file.load(settings).image))
+
+
+@app.command("box")
+def make_box(image: ImageOption = None, settings: SettingsOption = paths.SETTINGS) -> None:
+    """Turn a FreeBSD image into a libvirt box and add it to Vagrant under the settings' name."""
+    loaded = settings_file.load(settings)
+    base = image or images.find(loaded.image)
+    box.make_box(prepared(base, authorized_keys=box.INSECURE_KEY), loaded.box.name)
 
 
 @app.command("bench")
