@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -81,7 +82,11 @@ def bench(
 
 
 def main() -> None:
-    """Run the command line. A `HarnessError` ends it with its message and status 3."""
+    """Run the command line. A `HarnessError` ends it with its message and status 3.
+
+    SIGTERM, which a CI runner sends to a job that it cancels, stops the machines as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except HarnessError as error:

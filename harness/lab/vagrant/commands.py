@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,14 +78,18 @@ def kill_strays(dotfile: Path) -> None:
     """Kill every Vagrant that still works on the pair whose state is in `dotfile`.
 
     A harness that is killed cannot end the `vagrant up` it was running. It is known by its
-    environment, so no file has to tell its number and no stranger can be hit.
+    environment, so no file has to tell its number; and nothing but a Vagrant is ever killed.
     """
-    strays = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("VAGRANT_DOTFILE_PATH") == str(dotfile):
-                process.kill()
-                strays.append(process)
-        except psutil.Error:
-            continue  # somebody else's, or gone
+    strays = [process for process in psutil.process_iter() if _works_on(process, dotfile)]
+    for stray in strays:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            stray.kill()
     psutil.wait_procs(strays, timeout=10)
+
+
+def _works_on(process: psutil.Process, dotfile: Path) -> bool:
+    try:
+        named = any(Path(word).name == "vagrant" for word in process.cmdline())
+        return named and process.environ().get("VAGRANT_DOTFILE_PATH") == str(dotfile)
+    except psutil.Error:
+        return False  # somebody else's, or gone

@@ -27,8 +27,8 @@ class Hypervisor(Protocol):
     def storage_folder(self) -> Path:
         """An existing folder on the file system that the disks will be on."""
 
-    def environment(self) -> dict[str, str]:
-        """What the Vagrantfile must be told of this run. Asks the host, so: just before `up`."""
+    def prepare(self) -> dict[str, str]:
+        """Make the host ready for `vagrant up`; return what the Vagrantfile must be told of it."""
 
     def power(self, node: str) -> Power:
         """The power state now."""

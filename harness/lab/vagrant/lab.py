@@ -20,7 +20,7 @@ from harness import console, paths
 from harness.errors import HarnessError, LabError, MissingTool
 from harness.lab.base import Costs, Endpoint, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
-from harness.lab.vagrant.boxes import check_box, libvirt_images
+from harness.lab.vagrant.boxes import check_box
 from harness.lab.vagrant.commands import QUIET, Vagrant, kill_strays
 from harness.lab.vagrant.hypervisor import Hypervisor
 from harness.lab.vagrant.libvirt import Driver, Libvirt
@@ -32,6 +32,8 @@ BOX_IMPORT_SECONDS = 300.0
 """What the first `up` with a box may take beyond booting: its image, some GB, is copied once."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+VAGRANTFILE = paths.PROJECT / "Vagrantfile"
 
 GROWTH_MIB = 1024
 """What the system disk of a machine may grow by during a run."""
@@ -174,21 +176,18 @@ class VagrantLab(Lab):
         `LabError` with the last lines of Vagrant and of both consoles when that does not happen.
         """
         self.check()
-        self._pair.acquire()
+        self._hold()
         self._remove_everything()
         self.folder.mkdir(mode=0o700, parents=True)
         self.log.unlink(missing_ok=True)
+        # Vagrant's list of machines knows one by its name and the folder of its Vagrantfile (its
+        # machine_index.rb), and locks it: pairs that shared the folder would shut each other out.
+        (self.folder / VAGRANTFILE.name).symlink_to(VAGRANTFILE)
         self._settings_file.write_text(yaml.safe_dump(self._settings.model_dump(mode="json")))
         with self._only_pair_being_made():
-            if isinstance(self.hypervisor, Libvirt):
-                images = libvirt_images(self._settings.box.name)
-                self.hypervisor.remove_broken_box_images(
-                    self._settings.box.name, [image.stat().st_size for image in images]
-                )
+            told = self.hypervisor.prepare()
             try:
-                self._vagrant(self.hypervisor.environment()).up(
-                    provider=self._settings.box.provider
-                )
+                self._vagrant(told).up(provider=self._settings.box.provider)
             except LabError as error:
                 raise LabError(
                     error.what + "".join(map(_console_tail, self.machines.values())),
@@ -201,8 +200,7 @@ class VagrantLab(Lab):
 
         Raises `PairInUse` when another process holds the pair.
         """
-        if not self._pair.held:
-            self._pair.acquire()
+        self._hold()
         try:
             self._endpoints = {}
             self._remove_everything()
@@ -251,11 +249,11 @@ class VagrantLab(Lab):
     def _vagrant(self, told: Mapping[str, str] = NOTHING) -> Vagrant:
         """Vagrant in this pair's environment, where the Vagrantfile is `told` more."""
         return Vagrant(
-            paths.PROJECT,
+            self.folder,
             {
                 **QUIET,
-                "VAGRANT_CWD": str(paths.PROJECT),
-                "VAGRANT_VAGRANTFILE": "Vagrantfile",
+                "VAGRANT_CWD": str(self.folder),
+                "VAGRANT_VAGRANTFILE": VAGRANTFILE.name,
                 "VAGRANT_DOTFILE_PATH": str(self._dotfile),
                 "SKUNK_SETTINGS": str(self._settings_file),
                 "SKUNK_PREFIX": self.prefix,
@@ -312,14 +310,19 @@ class VagrantLab(Lab):
     def _only_pair_being_made(self) -> Iterator[None]:
         """One pair at a time of this user: choosing names for bridges and addresses is a race."""
         within = scaled(self._settings.deadlines.ssh_ready + BOX_IMPORT_SECONDS)
+        paths.cache_dir().mkdir(parents=True, exist_ok=True)  # one for all state folders
         try:
-            with filelock.FileLock(paths.state_dir() / "vagrant-up.lock", timeout=within):
+            with filelock.FileLock(paths.cache_dir() / "vagrant-up.lock", timeout=within):
                 yield
         except filelock.Timeout:
             raise LabError(
                 f"another pair has been starting for {within:.0f} s",
                 advice="see what that run waits for",
             ) from None
+
+    def _hold(self) -> None:
+        if not self._pair.held:
+            self._pair.acquire()
 
     def _remove_everything(self) -> None:
         kill_strays(self._dotfile)

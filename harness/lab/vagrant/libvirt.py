@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import os
@@ -9,7 +10,7 @@ import re
 import shutil
 import time
 import xml.etree.ElementTree as ET  # what it reads is libvirt's own
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,9 @@ POOL = "default"
 """The storage pool that vagrant-libvirt uses, and makes where there is none."""
 POOL_FOLDER = Path("/var/lib/libvirt/images")
 """Where it makes it (vagrant-libvirt's util/storage_util.rb)."""
+
+SYSTEM_PROGRAMS = ("/usr/sbin", "/sbin")
+"""Where dnsmasq is, which libvirtd finds and an ordinary user's PATH does not."""
 
 MANAGEMENT_NETWORKS = ipaddress.IPv4Network("10.157.0.0/16")
 """A pair's SSH network is one of the 256 in here; the Vagrantfile's own default is the first."""
@@ -80,7 +84,7 @@ class Libvirt:
                 advice="use qemu:///system, or the qemu lab, which needs no libvirt at all",
             )
         for program in ("virsh", "dnsmasq"):
-            if shutil.which(program) is None and not Path("/usr/sbin", program).exists():
+            if not any(shutil.which(program, path=path) for path in (None, *SYSTEM_PROGRAMS)):
                 raise MissingTool(f"there is no {program} on this host", advice=_INSTALL)
         self._virsh(
             "version",
@@ -121,8 +125,11 @@ class Libvirt:
         """By the driver."""
         return "KVM" if self.driver == "kvm" else "emulation (TCG)"
 
-    def environment(self) -> dict[str, str]:
-        """The driver, and a network for SSH that no network of this host overlaps."""
+    def prepare(self) -> dict[str, str]:
+        """Mend the box's copy in the pool; tell the driver, and a network for SSH that is free."""
+        box = self._settings.box.name
+        sizes = [image.stat().st_size for image in libvirt_images(box)]
+        self.remove_broken_box_images(box, sizes)
         network = free_network([*self._libvirt_networks(), *_host_networks()])
         return {"SKUNK_DRIVER": self.driver, "SKUNK_MANAGEMENT_NETWORK": str(network)}
 
@@ -134,8 +141,10 @@ class Libvirt:
         return existing_part(folder)
 
     def _libvirt_networks(self) -> Iterable[ipaddress.IPv4Network]:
-        for name in self._names("net-list", "--all", "--name"):
-            for ip in self._xml("net-dumpxml", name).iter("ip"):
+        for _, network in self._described(
+            self._names("net-list", "--all", "--name"), "net-dumpxml"
+        ):
+            for ip in network.iter("ip"):
                 mask = ip.get("netmask") or ip.get("prefix")
                 if ip.get("family", "ipv4") == "ipv4" and mask:
                     yield ipaddress.IPv4Network(f"{ip.get('address')}/{mask}", strict=False)
@@ -216,26 +225,29 @@ class Libvirt:
     def remove_broken_box_images(self, box: str, sizes: Iterable[int]) -> None:
         """Remove copies of a box in the pool that are not whole, and that no disk stands on.
 
-        vagrant-libvirt copies the box into the pool once and trusts whatever has the right name
-        from then on, even when that copy was cut short. `sizes` are the bytes of the box's images.
+        vagrant-libvirt copies a box into the pool once and trusts whatever has the right name from
+        then on, even when that copy was cut short. `sizes` are the bytes of the box's images.
         """
+        whole = set(sizes)
         start = box.replace("/", "-VAGRANTSLASH-") + "_vagrant_box_image_"
-        known = set(sizes)
-        copies = {}
+        broken = {}
         bases = set()
-        for volume in self._volumes():
-            description = self._xml("vol-dumpxml", volume, "--pool", POOL)
+        volumes = self._described(self._volumes(), "vol-dumpxml", "--pool", POOL)
+        for volume, description in volumes:
             bases.add(description.findtext("backingStore/path"))
-            if volume.startswith(start) and int(_text(description, "physical")) not in known:
-                copies[volume] = _text(description, "target/path")
-        for volume, path in copies.items():
+            if volume.startswith(start) and int(_text(description, "physical")) not in whole:
+                broken[volume] = _text(description, "target/path")
+        for volume, path in broken.items():
             if path not in bases:
                 self._virsh("vol-delete", volume, "--pool", POOL)
 
     def _volumes(self) -> list[str]:
-        if POOL not in self._names("pool-list", "--name"):
+        if POOL not in self._names("pool-list", "--all", "--name"):
             return []
-        self._virsh("pool-refresh", POOL)
+        if POOL not in self._names("pool-list", "--name"):
+            self._virsh("pool-start", POOL)  # vagrant-libvirt's does not start with the host
+        with contextlib.suppress(LabError):  # refused while another pair's box is being copied
+            self._virsh("pool-refresh", POOL)
         rows = self._virsh("vol-list", POOL).splitlines()
         return [row.split()[0] for row in rows if row.strip()]
 
@@ -245,7 +257,15 @@ class Libvirt:
         return [name for name in self._names(*arguments) if name.startswith(self.prefix)]
 
     def _names(self, *arguments: str) -> list[str]:
-        return self._virsh(*arguments).split()
+        return [name for line in self._virsh(*arguments).splitlines() if (name := line.strip())]
+
+    def _described(
+        self, names: Iterable[str], command: str, *arguments: str
+    ) -> Iterator[tuple[str, ET.Element]]:
+        """Each thing of the list with its XML, but for another pair's that has gone meanwhile."""
+        for name in names:
+            with contextlib.suppress(LabError):
+                yield name, self._xml(command, name, *arguments)
 
     def _xml(self, *arguments: str) -> ET.Element:
         return ET.fromstring(self._virsh(*arguments))  # noqa: S314 - libvirt's own output

@@ -57,7 +57,7 @@ class VirtualBox:
         """VirtualBox has no other."""
         return "hardware virtualisation"
 
-    def environment(self) -> dict[str, str]:
+    def prepare(self) -> dict[str, str]:
         """Nothing: the Vagrantfile knows all."""
         return {}
 

@@ -1,0 +1,154 @@
+"""What the qemu lab alone promises: it is safe beside others and cleans up after a killed run.
+
+Needs QEMU; no FreeBSD.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness import paths
+from harness.errors import PairInUse, PortInUse
+from harness.lab.base import Lab
+from harness.node import Node
+from harness.settings import NodeSettings, Settings
+from tests.plumbing import guest
+from tests.plumbing.conftest import PAIR, nodes_of, qemu_lab
+
+only_qemu = pytest.mark.parametrize("bench", ["qemu"], indirect=True)
+
+ABANDONED = "abandoned"
+START_AND_STAY = """
+import signal, sys
+from pathlib import Path
+from harness.lab.qemu import QemuLab
+from harness.settings import Settings
+
+lab = QemuLab(Settings.model_validate_json(sys.argv[1]), Path(sys.argv[2]), pair=sys.argv[3])
+print("starting", flush=True)
+lab.start()
+print("started", flush=True)
+signal.pause()
+"""
+
+
+def processes(pair: str) -> list[psutil.Process]:
+    """The QEMU processes that run in the folder of `pair`."""
+    folder = str(paths.state_dir() / "pairs" / pair)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "qemu" in process.exe() and process.cwd().startswith(f"{folder}/"):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+@only_qemu
+def test_each_guest_reads_its_own_seed(skunk1: Node, skunk2: Node) -> None:
+    assert skunk1.run("hostname").stdout == "skunk1\n"
+    assert skunk2.run("hostname").stdout == "skunk2\n"
+
+
+@only_qemu
+def test_nothing_listens_beyond_loopback(lab: Lab) -> None:
+    sockets = [
+        connection
+        for process in [psutil.Process(), *processes(PAIR)]
+        for connection in process.net_connections("inet")
+    ]
+    assert len([each for each in sockets if each.status == psutil.CONN_LISTEN]) == 2
+    for each in sockets:
+        assert ipaddress.ip_address(each.laddr.ip).is_loopback, each
+
+
+@only_qemu
+def test_a_guest_reaches_nothing_on_the_host(skunk1: Node) -> None:
+    """10.0.2.2 is the host as QEMU's user networking shows it to a guest."""
+    connect = "timeout 3 nc $1 $2 </dev/null"
+    assert "OpenSSH" in skunk1.sh(connect, "127.0.0.1", "22", check=False).stdout
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        skunk1.sh(connect, "10.0.2.2", str(server.getsockname()[1]), check=False)
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@only_qemu
+def test_the_image_is_never_written(lab: Lab, skunk1: Node) -> None:
+    before = guest.cached().stat()
+    skunk1.sh("dd if=/dev/urandom of=/root/noise bs=1M count=8; sync")
+    after = guest.cached().stat()
+    assert (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
+
+
+@only_qemu
+def test_a_pair_belongs_to_one_run(lab: Lab, small: Settings) -> None:
+    """The second run is told who has the pair, and does the first no harm."""
+    second = qemu_lab(small)
+    running = {process.pid for process in processes(PAIR)}
+    with pytest.raises(PairInUse, match=f"process {os.getpid()}"), second:
+        pass
+    assert {process.pid for process in processes(PAIR)} == running
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(
+    own_state: None, small: Settings
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        skunk2 = NodeSettings(private_address=small.nodes["skunk2"].private_address, ssh_port=port)
+        wanted = small.model_copy(update={"nodes": small.nodes | {"skunk2": skunk2}})
+        with pytest.raises(PortInUse, match=str(port)):
+            qemu_lab(wanted, ABANDONED).check()
+    assert processes(ABANDONED) == []
+
+
+def test_the_next_run_removes_what_a_killed_one_left(own_state: None, small: Settings) -> None:
+    """The harness is killed while it starts, at several moments, and when it has started."""
+    folder = paths.state_dir() / "pairs" / ABANDONED
+    image = guest.cached()
+    for moment in (0.1, 0.3, 0.5, None):
+        _start_and_kill(small, image, after=moment)
+    left = processes(ABANDONED)
+    assert len(left) == 2
+
+    with qemu_lab(small, ABANDONED) as lab:
+        assert not any(process.is_running() for process in left)
+        assert len(processes(ABANDONED)) == 2
+        for node in nodes_of(lab, small).values():
+            node.wait_for_ssh()
+    assert processes(ABANDONED) == []
+    assert not folder.exists()
+
+
+def _start_and_kill(small: Settings, image: Path, *, after: float | None) -> None:
+    """Let a process of its own start a lab, and SIGKILL it `after` seconds, or once it is done."""
+    with subprocess.Popen(
+        [sys.executable, "-c", START_AND_STAY, small.model_dump_json(), str(image), ABANDONED],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=paths.PROJECT,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "starting\n"
+        try:
+            if after is None:
+                assert child.stdout.readline() == "started\n"
+            else:
+                child.wait(after)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            assert after is None, "it was to be killed while it starts, and ended by itself"
+        finally:
+            child.kill()

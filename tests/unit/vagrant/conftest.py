@@ -1,0 +1,78 @@
+"""Stand-ins for virsh, VBoxManage and vagrant, which note their calls and answer as told."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from harness import settings as settings_file
+from harness.settings import Settings
+
+
+class Programs:
+    """A folder that is all of PATH, with programs in it that a test makes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._answers: dict[str, list[str]] = {}
+
+    def make(self, name: str, *answers: tuple[str, str] | tuple[str, str, int]) -> None:
+        """Make a program, or give it more answers: (arguments, output[, exit status]).
+
+        The arguments are a shell pattern, which the whole command line has to match; an answer
+        given later goes first. What matches nothing is silent success.
+        """
+        branches = self._answers.setdefault(name, [])
+        for pattern, output, *status in answers:
+            quoted = pattern.replace(" ", "\\ ")
+            branches.insert(
+                0, f"{quoted}) echo {shlex.quote(output)}; exit {status[0] if status else 0};;"
+            )
+        program = self._folder / name
+        program.write_text(
+            f"#!/bin/sh\necho \"$*\" >> {self._calls(name)}\n"
+            f"case \"$*\" in\n{chr(10).join(branches)}\nesac\n"
+        )  # fmt: skip
+        program.chmod(0o755)
+
+    def script(self, name: str, text: str) -> None:
+        """Make a program of one's own words."""
+        program = self._folder / name
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+
+    def calls(self, name: str) -> list[str]:
+        """The command lines that the program has had, the oldest first."""
+        calls = self._calls(name)
+        return calls.read_text().splitlines() if calls.exists() else []
+
+    def forget(self) -> None:
+        """Forget all command lines."""
+        for calls in self._folder.glob("*.calls"):
+            calls.unlink()
+
+    def _calls(self, name: str) -> Path:
+        return self._folder / f"{name}.calls"
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("SKUNK_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("SKUNK_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant.d"))
+    return Programs(folder)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return settings_file.load()
+
+
+def with_box(settings: Settings, **changes: object) -> Settings:
+    """The settings with other values in the section `box`."""
+    return settings.model_copy(update={"box": settings.box.model_copy(update=changes)})
