@@ -16,7 +16,7 @@ from harness.lab.base import Machine, Power
 from harness.settings import Deadlines
 from harness.ssh import Connection, Result
 from harness.transcript import Entry, Transcript
-from harness.wait import wait_until
+from harness.wait import Deadline, wait_until
 
 T = TypeVar("T")
 
@@ -104,10 +104,12 @@ class Node:
         Raises `WaitExpired` with the last lines of the console, or `NodePanicked`.
         """
         within = within or self._deadlines.ssh_ready
+        deadline = Deadline.after(within)
 
         def answers() -> bool:
             self.raise_if_panicked()
-            self._connect().run(("true",), within=self._deadlines.alive)
+            patience = max(1.0, min(self._deadlines.alive, deadline.remaining))
+            self._connect(patience).run(("true",), within=patience)
             return True
 
         with self._timed("SSH answers"):
@@ -233,7 +235,7 @@ class Node:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _connect(self) -> Connection:
+    def _connect(self, within: float | None = None) -> Connection:
         if self._connection is not None and not self._connection.alive:
             self.disconnect()
         if self._connection is None:
@@ -241,7 +243,10 @@ class Node:
             if endpoint.host_key is None:
                 endpoint = dataclasses.replace(endpoint, host_key=self._pinned)
             self._connection = Connection(
-                self.name, endpoint, alive=self._deadlines.alive, within=self._deadlines.alive
+                self.name,
+                endpoint,
+                alive=self._deadlines.alive,
+                within=within or self._deadlines.alive,
             )
             self._pinned = self._connection.host_key
         return self._connection

@@ -142,7 +142,10 @@ class Lab(ABC):
 
     @abstractmethod
     def save(self, tag: str) -> None:
-        """Snapshot both running machines, memory, CPU and disks, as one moment called `tag`."""
+        """Snapshot both running machines, memory, CPU and disks, as one moment called `tag`.
+
+        A snapshot that has this tag already is replaced. Raises `LabError` when one is off.
+        """
 
     @abstractmethod
     def restore(self, tag: str) -> None:

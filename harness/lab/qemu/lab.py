@@ -126,6 +126,8 @@ class QemuLab(Lab):
         if off:
             raise LabError(f"cannot save {tag!r}: {' and '.join(off)} has no power")
         with self._both_stopped():
+            if tag in self._saved:
+                self._on_both(lambda machine: machine.delete_state(tag))
             self._on_both(lambda machine: machine.save_state(tag))
         self._saved.add(tag)
 

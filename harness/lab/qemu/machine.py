@@ -266,6 +266,10 @@ class QemuMachine(Machine):
             "snapshot-save", f"save-{tag}", tag=tag, vmstate=_VMSTATE_DISK, devices=_SAVED_DISKS
         )
 
+    def delete_state(self, tag: str) -> None:
+        """Remove what `save_state` wrote under this tag."""
+        self._monitor.run_job("snapshot-delete", f"delete-{tag}", tag=tag, devices=_SAVED_DISKS)
+
     def load_state(self, tag: str) -> None:
         """Bring the machine to the state `tag`, stopped, with its link plugged in."""
         if self.power() is Power.OFF:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 import threading
 from collections.abc import Coroutine
 from pathlib import Path
@@ -20,6 +21,9 @@ from harness.errors import LabError
 from harness.wait import Deadline, wait_until
 
 T = TypeVar("T")
+
+# A QEMU that is killed on purpose ends its connection in a way that the library logs as an error.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 
 class _Loop:

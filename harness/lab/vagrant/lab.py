@@ -102,7 +102,7 @@ class VagrantLab(Lab):
 
     name: ClassVar[str] = "vagrant"
     # Two cores, libvirt with driver qemu, FreeBSD 13.2: docs/vagrant.md.
-    costs: ClassVar[Costs] = Costs(cold_start=60.0, save=2.0, restore=2.0, power_cut=0.5)
+    costs: ClassVar[Costs] = Costs(cold_start=80.0, save=0.7, restore=1.5, power_cut=0.4)
 
     def __init__(
         self, settings: Settings, pair: str = "default", driver: Driver | None = None
