@@ -48,6 +48,7 @@ class Session:
         self.lab = lab
         self.release = "unknown"
         self.boot_seconds = 0.0
+        self.restore_seconds = 0.0
         self._say = say
         self._transcript = Transcript()
         self.evidence = Evidence(results, self._transcript)
@@ -124,9 +125,11 @@ class Session:
 
     def restore(self, tag: str) -> None:
         """Bring the pair back to a saved state, with SSH up and the host's time on both clocks."""
+        clock = time.monotonic()
         on_each(self.pair.nodes, Node.disconnect)
         self.lab.restore(tag)
         self.pair.wait_for_ssh()
+        self.restore_seconds = time.monotonic() - clock
         self.pair.set_clocks()
 
     def _bring(self, tag: str) -> None:

@@ -22,6 +22,7 @@ nic=$(ifconfig -l ether | cut -d ' ' -f 1)
 sysrc -q "ifconfig_${nic:-vtnet0}=SYNCDHCP" defaultroute_delay="0" \
     sshd_enable="YES" sshd_rsa_enable="NO" sshd_ecdsa_enable="NO" \
     growfs_enable="NO" sendmail_enable="NONE" dumpdev="NO" devmatch_enable="NO" \
+    newsyslog_enable="NO" virecover_enable="NO" update_motd="NO" mixer_enable="NO" \
     background_fsck="NO" fsck_y_enable="YES" >/dev/null
 sysrc -q -x ifconfig_DEFAULT >/dev/null 2>&1 || true
 rm -f /firstboot
