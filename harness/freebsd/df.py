@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import pydantic
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from harness.freebsd.output import Output
 
@@ -21,7 +21,8 @@ class FileSystem:
     """
 
     device: Annotated[str, Field(validation_alias="name")]
-    type: Annotated[str, Field(validation_alias="type")]
+    # libxo pads this one value as if it were a column of the table.
+    type: Annotated[str, Field(validation_alias="type"), StringConstraints(strip_whitespace=True)]
     total_kib: Annotated[int, Field(validation_alias="total-blocks")]
     used_kib: Annotated[int, Field(validation_alias="used-blocks")]
     available_kib: Annotated[int, Field(validation_alias="available-blocks")]

@@ -193,9 +193,13 @@ class ResourceList:
 class Metadata:
     """What `hastctl dump` reads from the start of a node's own disk. Sizes are in bytes.
 
-    `localcnt` grows with the first write while the other node is away, `remotecnt` is what this
-    node last knew of the other's: compared across the nodes they tell who was modified alone.
-    `resuid` is 0 until the first primary writes. Unlike `hastctl list` it needs no hastd.
+    `resuid` is 0 until a primary and a secondary first connect. From then on `localcnt` grows with
+    a primary's first write while the other node is away, and `remotecnt` is what this node last
+    knew of the other's: compared across the nodes they tell who was modified alone. While
+    `resuid` is 0 nothing is counted on the disk, so what a node wrote to a new disk, before the
+    pair first met, makes no split-brain: another primary sends its own over it without a word
+    (recorded run, 13.2).
+    `prevrole` is that of the last connection or write. Unlike `hastctl list` it needs no hastd.
     """
 
     name: str
@@ -228,7 +232,7 @@ def parse_status(text: str) -> StatusTable:
             rows.append(
                 StatusRow(
                     name=name,
-                    status=None if status == "-" else output.word(Status, status, "a status"),
+                    status=Status.COMPLETE if status == "-" else output.word(Status, status, "a status"),
                     role=output.word(Role, role, "a role"),
                     localpath=localpath,
                     remoteaddr=remoteaddr,

@@ -1,7 +1,8 @@
 """The program that `exec` in hast.conf names: what hastd runs it for.
 
 hast.conf(5) of FreeBSD 13.2 lists the events and their arguments; sbin/hastd/control.c and event.c
-make them. hastd does not wait for the program, and logs it as an error when it does not exit 0.
+make them. hastd does not wait for the program, and logs it as an error when it does not exit 0;
+two runs close together can overtake each other (`syncstart` before its `connect`: recorded run).
 """
 
 from __future__ import annotations

@@ -302,7 +302,8 @@ def parse_line(text: str) -> LogLine:
 
 def parse_log(text: str) -> tuple[LogLine, ...]:
     """Read a log, one `LogLine` for every line, a last one without an end included."""
-    return tuple(parse_line(line) for line in text.splitlines())
+    lines = text.split("\n")
+    return tuple(parse_line(line) for line in (lines if lines[-1] else lines[:-1]))
 
 
 def _role(word: str | None) -> Role | None:

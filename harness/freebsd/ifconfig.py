@@ -10,7 +10,7 @@ import enum
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from harness.freebsd.output import Output
 
@@ -91,7 +91,8 @@ class Interface:
     groups: tuple[str, ...] = ()
     media: str | None = None
     link: str | None = None
-    unrecognised: tuple[str, ...] = field(default=())
+    nd6_options: tuple[str, ...] = ()
+    unrecognised: tuple[str, ...] = ()
 
     @property
     def up(self) -> bool:
@@ -106,6 +107,7 @@ class Interface:
 _HEADER = re.compile(
     r"(\S+): flags=[0-9a-f]+<([^>]*)>(?: metric ([0-9]+))?(?: mtu ([0-9]+))?(?: .*)?"
 )
+_OPTIONS = re.compile(r"options=[0-9a-f]+<(.*)>")
 _CARP = re.compile(r'carp: (\S+) vhid ([0-9]+) advbase ([0-9]+) advskew ([0-9]+)(?: key "(.*)")?')
 _PEERS = re.compile(r"peer (\S+) peer6 (\S+)")
 _INET = re.compile(
@@ -168,7 +170,9 @@ def _with(output: Output, seen: Interface, line: str) -> Interface:  # noqa: PLR
                 return replace(seen, carp=(*seen.carp, _carp(output, match)))
             case "peer" if seen.carp and (match := _PEERS.fullmatch(text)):
                 return replace(seen, carp=(*seen.carp[:-1], _peers(seen.carp[-1], match)))
-            case _ if match := re.fullmatch(r"options=[0-9a-f]+<(.*)>", text):
+            case "nd6" if match := _OPTIONS.fullmatch(rest):
+                return replace(seen, nd6_options=_words(match[1], ","))
+            case _ if match := _OPTIONS.fullmatch(text):
                 return replace(seen, options=_words(match[1], ","))
     except ValueError as error:
         raise output.unrecognised(f"the line {line!r}: {error}") from None

@@ -165,8 +165,9 @@ def parse_status(text: str) -> tuple[PoolStatus, ...]:
 
 
 def parse_import_list(text: str) -> tuple[ImportablePool, ...]:
-    """Read `zpool import` without a pool's name. Nothing to import: no output, and exit 1.
+    """Read `zpool import` without a pool's name. Nothing to import: nothing on standard output.
 
+    13.2 then says so on its standard error and exits 0 all the same (recorded run).
     Raises `UnrecognisedOutput` when a pool has no id, no state or no table.
     """
     output = Output(" ".join(IMPORT_LIST_COMMAND), text)
@@ -228,8 +229,9 @@ class _Part:
             self.unrecognised.append(line)
 
     def _join(self, key: str, more: str) -> None:
-        # Sentences are wrapped for the screen; two scans have a line each.
-        self._values[key] = f"{self._values.get(key, '')} {more.strip()}".strip()
+        # Sentences are wrapped for the screen; each scan and each damaged file has a line.
+        between = "\n" if key in {"scan", "errors"} else " "
+        self._values[key] = f"{self._values.get(key, '')}{between}{more.strip()}".strip()
 
     def optional(self, key: str) -> str | None:
         return self._values.pop(key, None)

@@ -111,7 +111,10 @@ class Machine(ABC):
 
     @abstractmethod
     def unplug_link(self) -> None:
-        """Pull the cable out of the private NIC: no carrier. SSH goes another way and stays."""
+        """Pull the cable out of the private NIC: no carrier, also after a power cut.
+
+        SSH goes another way and stays.
+        """
 
     @abstractmethod
     def plug_link(self) -> None:

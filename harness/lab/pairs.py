@@ -19,20 +19,24 @@ _LONGEST_SOCKET_PATH = 100
 
 
 class PairFolder:
-    """state_dir()/pairs/NAME: everything a running pair needs on the host, and a lock.
+    """state_dir()/pairs/LAB-NAME: everything a running pair needs on the host, and a lock.
 
     The kernel gives the lock back when the process that holds it dies, whatever killed it; so
     whoever gets the lock knows that what it finds in the folder belongs to nobody.
     """
 
-    def __init__(self, pair: str) -> None:
+    def __init__(self, lab: str, pair: str) -> None:
+        """Name the pair of one kind of lab; nothing is made yet.
+
+        Each kind of lab has its own, because each can remove only what it made itself.
+        """
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", pair):
             raise SettingsError(
                 f"{pair!r} is no name for a pair",
                 advice="use up to 32 letters, digits, `-` and `_`",
             )
         self.pair = pair
-        self.path = paths.state_dir() / "pairs" / pair
+        self.path = paths.state_dir() / "pairs" / f"{lab}-{pair}"
         # Beside the folder, not in it: the folder is removed while the lock is held.
         self._lock = filelock.FileLock(str(self.path) + ".lock")
         self._owner = Path(str(self.path) + ".owner.json")

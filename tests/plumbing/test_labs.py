@@ -152,6 +152,16 @@ LATER = ("/tmp/later", "/root/later")
 """Files in memory and on the system disk."""
 
 
+def test_a_cable_that_is_out_stays_out_over_a_power_cut(skunk1: Node, skunk2: Node) -> None:
+    with skunk1.link_unplugged():
+        skunk1.power_cut()
+        skunk1.power_on()
+        skunk1.wait_for_ssh()
+        assert not reaches(skunk1, 2)
+    wait_until("the private link to carry a ping again", lambda: reaches(skunk1, 2), 10)
+    assert reaches(skunk2, 1)
+
+
 @pytest.mark.parametrize("meanwhile", ["running", "paused", "off", "unplugged"])
 def test_restore_brings_both_back_to_the_saved_moment(
     lab: Lab, skunk1: Node, skunk2: Node, meanwhile: str

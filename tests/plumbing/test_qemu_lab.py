@@ -42,7 +42,7 @@ signal.pause()
 
 def processes(pair: str) -> list[psutil.Process]:
     """The QEMU processes that run in the folder of `pair`."""
-    folder = str(paths.state_dir() / "pairs" / pair)
+    folder = str(paths.state_dir() / "pairs" / f"qemu-{pair}")
     found = []
     for process in psutil.process_iter():
         try:
@@ -115,7 +115,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
 
 def test_the_next_run_removes_what_a_killed_one_left(own_state: None, small: Settings) -> None:
     """The harness is killed while it starts, at several moments, and when it has started."""
-    folder = paths.state_dir() / "pairs" / ABANDONED
+    folder = paths.state_dir() / "pairs" / f"qemu-{ABANDONED}"
     image = guest.cached()
     for moment in (0.1, 0.3, 0.5, None):
         _start_and_kill(small, image, after=moment)

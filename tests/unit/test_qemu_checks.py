@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +25,11 @@ from harness.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "s"
-    monkeypatch.setenv("SKUNK_STATE_DIR", str(folder))
-    return folder
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    # Not pytest's own folder, whose path is too long for a socket in it.
+    with tempfile.TemporaryDirectory(prefix="skunk-") as folder:
+        monkeypatch.setenv("SKUNK_STATE_DIR", folder)
+        yield Path(folder)
 
 
 def with_port(port: int) -> Settings:
@@ -78,7 +81,7 @@ def test_a_fixed_ssh_port_that_is_taken(tmp_path: Path, state: Path) -> None:
 @pytest.mark.parametrize("name", ["", "../../etc", "a b", "x" * 33])
 def test_a_name_that_is_none_for_a_pair(name: str) -> None:
     with pytest.raises(SettingsError, match="no name for a pair"):
-        PairFolder(name)
+        PairFolder("qemu", name)
 
 
 def test_a_state_folder_too_deep_for_sockets(
@@ -92,7 +95,7 @@ def test_a_state_folder_too_deep_for_sockets(
 HOLDER = """
 import sys
 from harness.lab.pairs import PairFolder
-folder = PairFolder("shared")
+folder = PairFolder("qemu", "shared")
 folder.acquire()
 print("held", flush=True)
 sys.stdin.read()
@@ -106,10 +109,10 @@ def test_two_runs_on_one_pair() -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(PairInUse, match=rf"process {holder.pid}, since .*\n.*PAIR=") as refused:
-            PairFolder("shared").acquire()
+            PairFolder("qemu", "shared").acquire()
         assert isinstance(refused.value, HarnessError)
         holder.kill()
         holder.wait(10)
-    folder = PairFolder("shared")
+    folder = PairFolder("qemu", "shared")
     folder.acquire()  # the kernel gave the dead run's lock back
     folder.release()

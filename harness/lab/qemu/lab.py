@@ -31,7 +31,7 @@ class QemuLab(Lab):
         """Describe the lab; nothing is started or written yet."""
         self._settings = settings
         self._image = base_image.resolve()
-        self._folder = PairFolder(pair)
+        self._folder = PairFolder(self.name, pair)
         self._qemu: Qemu | None = None
         self._image_format = ""
         self._accelerator = ""

@@ -136,6 +136,7 @@ class QemuMachine(Machine):
         self._within = within
         self._process: subprocess.Popen[bytes] | None = None
         self._monitor = Monitor(self.name, within)
+        self._plugged = True
 
     @property
     def console(self) -> Path:
@@ -195,6 +196,8 @@ class QemuMachine(Machine):
             self._within,
             every=0.02,
         )
+        if not self._plugged:
+            self.unplug_link()  # a cable that was out stays out when the power comes back
 
     def _try_to_connect(self) -> bool:
         assert self._process is not None
@@ -255,10 +258,12 @@ class QemuMachine(Machine):
     def unplug_link(self) -> None:
         """Take the carrier from the private NIC."""
         self._monitor.execute("set_link", name=_PRIVATE_NIC, up=False)
+        self._plugged = False
 
     def plug_link(self) -> None:
         """Give the private NIC its carrier back."""
         self._monitor.execute("set_link", name=_PRIVATE_NIC, up=True)
+        self._plugged = True
 
     def save_state(self, tag: str) -> None:
         """Write memory, CPU, devices and disks of the stopped machine into its own disks."""

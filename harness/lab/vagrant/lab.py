@@ -112,7 +112,7 @@ class VagrantLab(Lab):
         `driver` is libvirt's, KVM or emulation; None: what the settings say, and `auto` is tried.
         """
         self._settings = settings
-        self._pair = PairFolder(pair)
+        self._pair = PairFolder(self.name, pair)
         self._driver = driver
         self._hypervisor: Hypervisor | None = None
         self._endpoints: dict[str, Endpoint] = {}
