@@ -43,3 +43,10 @@ if ! cmp -s "$here/syslog-hastd.conf" /etc/syslog.d/hastd.conf; then
     install -m 644 "$here/syslog-hastd.conf" /etc/syslog.d/hastd.conf
     service syslogd restart >/dev/null
 fi
+
+# --- all of this on the disk, now -------------------------------------------------------------------
+# UFS writes within half a minute, and not at all while a suspended pool holds up the syncer. A node
+# that is reset before that comes back with an empty rc.conf (seen on 13.2). sync(8) only starts the
+# writes; fsync(1) waits for them.
+fsync /etc/rc.conf /etc/hosts /etc/hostid /etc/hostid.owner /etc/hast.conf \
+    /etc/rc.conf.d/hastd /etc/syslog.d/hastd.conf /var/log/hastd.log

@@ -12,6 +12,9 @@ from harness.workload.files import Files
 NEW_KERNEL = "---<<BOOT>>---"
 """The first thing that FreeBSD's kernel says on the console."""
 
+CACHEFILE = "/etc/zfs/zpool.cache"
+"""Where ZFS keeps the list of imported pools, from which rc(8) imports at boot."""
+
 LONG_ENOUGH = 60.0
 """Seconds. With the pool exported the next kernel starts about 15 s after `shutdown -r`."""
 
@@ -58,6 +61,8 @@ def test_reboot_with_the_pool_imported(pair: Pair, cachefile: str) -> None:
     skunk1 = pair.skunk1
     if cachefile == "none":
         skunk1.run("zpool", "set", "cachefile=none", pair.pool)
+    else:
+        skunk1.run("fsync", CACHEFILE)  # it is to survive the reset
     files = Files.write(skunk1, pair.mountpoint)
 
     skunk1.run("shutdown", "-r", "now")
