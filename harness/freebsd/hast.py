@@ -232,7 +232,7 @@ def parse_status(text: str) -> StatusTable:
             rows.append(
                 StatusRow(
                     name=name,
-                    status=Status.COMPLETE if status == "-" else output.word(Status, status, "a status"),
+                    status=None if status == "-" else output.word(Status, status, "a status"),
                     role=output.word(Role, role, "a role"),
                     localpath=localpath,
                     remoteaddr=remoteaddr,
