@@ -43,10 +43,11 @@ def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sess
     """The run: the lab started, both nodes provisioned; stopped at the end whatever happens."""
     config = request.config
     capture = config.pluginmanager.getplugin("capturemanager")
+    terminal = config.pluginmanager.getplugin("terminalreporter")
 
     def say(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n{text}", end="", flush=True)  # noqa: T201 - a person waits here
+            terminal.write_line(text)
 
     try:
         lab = open_lab(

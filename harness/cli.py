@@ -45,7 +45,7 @@ def run_scenarios(
     arguments = [
         str(paths.PROJECT / "tests" / "scenarios"),
         *("--lab", lab, "--pair", pair, "--settings", str(settings)),
-        *("--results", str(folder), "--junitxml", str(folder / "junit.xml")),
+        *("--verbose", "--results", str(folder), "--junitxml", str(folder / "junit.xml")),
         *([] if image is None else ["--image", str(image)]),
         *context.args,
     ]

@@ -11,9 +11,11 @@ name=$1 nic=$2 address=$3
 shift 3
 
 # sysrc(8) costs a second on an emulated machine, so all settings go through one call.
+# fsck_y_enable: a node that lost power comes back without somebody to answer fsck(8).
 # -s: no log comes in from the network. -c -c: no "last message repeated". RFC 5424 has microseconds.
 sysrc -q "hostname=$name" "ifconfig_$nic=inet $address" zfs_enable="YES" hastd_enable="YES" \
-    kld_list+="zfs" kld_list+="geom_gate" syslogd_flags="-s -c -c -O rfc5424" >/dev/null
+    kld_list+="zfs" kld_list+="geom_gate" syslogd_flags="-s -c -c -O rfc5424" \
+    fsck_y_enable="YES" >/dev/null
 
 # --- who it is: hast.conf's `on NAME` matches the host name -----------------------------------------
 hostname "$name"
