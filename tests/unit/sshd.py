@@ -134,10 +134,15 @@ def running_sshd(folder: Path, shell: tuple[str, ...] = ("/bin/sh", "-c")) -> It
             with contextlib.suppress(paramiko.SSHException, EOFError):
                 transport.start_server(server=_Server(client.public.split()[1], shell))
 
-    threading.Thread(target=accept, daemon=True).start()
+    acceptor = threading.Thread(target=accept, daemon=True)
+    acceptor.start()
     wire = Wire(listener.getsockname())
     try:
         yield Sshd(Endpoint("127.0.0.1", wire.port, "root", client_key, host.public), wire)
     finally:
         wire.close()
+        # Wakes the thread in accept(2). Left there, it would take up another socket's connections
+        # as soon as that gets the same file descriptor.
+        listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+        acceptor.join(10)

@@ -1,5 +1,6 @@
 """Bad input to the qemu lab: one clear error, before anything is started or written."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -58,6 +59,13 @@ def test_a_qemu_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         Qemu.find()
 
 
+needs_qemu = pytest.mark.skipif(
+    shutil.which("qemu-system-x86_64") is None or shutil.which("qemu-img") is None,
+    reason="no QEMU on this host",
+)
+
+
+@needs_qemu
 def test_no_image(tmp_path: Path, state: Path) -> None:
     with pytest.raises(ImageError, match=r"missing\.qcow2"):
         QemuLab(settings.load(), tmp_path / "missing.qcow2").start()
@@ -70,6 +78,7 @@ def bootable(folder: Path) -> Path:
     return image
 
 
+@needs_qemu
 def test_a_fixed_ssh_port_that_is_taken(tmp_path: Path, state: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

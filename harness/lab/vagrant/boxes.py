@@ -52,8 +52,8 @@ def _not_in_catalogue(box: BoxSettings) -> str | None:
             headers={"Accept": "application/json"},
             timeout=_CATALOGUE_SECONDS,
         )
-    except requests.RequestException:
-        return f"no connection to {server}"
+    except requests.RequestException as error:
+        return f"no connection to {server} ({error})"
     if not answer.ok:
         return f"{server} answers {answer.status_code} {answer.reason}"
     try:

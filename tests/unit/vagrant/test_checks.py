@@ -108,9 +108,11 @@ def catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answer = content.get(self.path)
+            body = json.dumps(answer).encode()
             self.send_response(404 if answer is None else 200)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
