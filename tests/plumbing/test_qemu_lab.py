@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -114,10 +115,12 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
 
 
 def test_the_next_run_removes_what_a_killed_one_left(own_state: None, small: Settings) -> None:
-    """The harness is killed while it starts, at several moments, and when it has started."""
+    """The harness is killed at nine random moments of its start, and when it has started."""
     folder = paths.state_dir() / "pairs" / f"qemu-{ABANDONED}"
     image = guest.cached()
-    for moment in (0.1, 0.3, 0.5, None):
+    dice = random.Random(1)
+    moments = [dice.uniform(0, 1.5) for _ in range(9)]
+    for moment in (*moments, None):
         _start_and_kill(small, image, after=moment)
     left = processes(ABANDONED)
     assert len(left) == 2
