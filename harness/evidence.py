@@ -12,7 +12,8 @@ from pathlib import Path
 from harness import __version__, paths
 from harness.errors import HarnessError
 from harness.lab.base import LabDescription
-from harness.node import Node, on_each
+from harness.node import Node
+from harness.parallel import on_each
 from harness.transcript import Transcript
 
 _COLLECTED = {

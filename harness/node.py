@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from harness import console
 from harness.errors import HarnessError, NodePanicked, NodeUnreachable, WaitExpired
@@ -17,8 +15,6 @@ from harness.settings import Deadlines
 from harness.ssh import Connection, Result
 from harness.transcript import Entry, Transcript
 from harness.wait import Deadline, wait_until
-
-T = TypeVar("T")
 
 
 class Node:
@@ -256,12 +252,3 @@ class Node:
         started, clock = datetime.now(UTC), time.monotonic()
         yield
         self._transcript.add(Entry(started, self.name, "action", what, time.monotonic() - clock))
-
-
-def on_each(nodes: Sequence[Node], work: Callable[[Node], T]) -> list[T]:
-    """Do the same on every node side by side and return the results in the nodes' order.
-
-    All of them end before the first error is raised.
-    """
-    with ThreadPoolExecutor(len(nodes)) as pool:
-        return list(pool.map(work, nodes))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from harness.errors import ClaimFailed
 from harness.freebsd import df, hast, zpool
 from harness.freebsd.hast import Role, Status
-from harness.node import Node, on_each
+from harness.node import Node
+from harness.parallel import on_each
 from harness.settings import Settings
 from harness.wait import wait_until
 
@@ -191,9 +191,3 @@ class Pair:
             node.run("date", "-u", datetime.now(UTC).strftime("%Y%m%d%H%M.%S"))
 
         on_each(self.nodes, set_clock)
-
-    def check_one_primary(self) -> None:
-        """Raise `ClaimFailed` when both nodes say that they are primary."""
-        roles = {node.name: self.role(node) for node in self}
-        if all(role is Role.PRIMARY for role in roles.values()):
-            raise ClaimFailed(f"both nodes are primary: {roles}")

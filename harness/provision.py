@@ -16,7 +16,8 @@ import jinja2
 from harness import paths
 from harness.errors import LabError, SettingsError
 from harness.freebsd import geom, ifconfig
-from harness.node import Node, on_each
+from harness.node import Node
+from harness.parallel import on_each
 from harness.settings import SMALLEST_DATA_DISK_MIB, Settings
 
 _EX_CONFIG = 78

@@ -16,8 +16,9 @@ from typing import Self
 from harness.errors import HarnessError
 from harness.evidence import Evidence
 from harness.lab.base import Lab
-from harness.node import Node, on_each
+from harness.node import Node
 from harness.pair import Pair
+from harness.parallel import on_each
 from harness.provision import provision
 from harness.settings import Settings
 from harness.transcript import Transcript

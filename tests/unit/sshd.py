@@ -21,7 +21,6 @@ class _Server(paramiko.ServerInterface):
     def __init__(self, allowed: str, shell: tuple[str, ...]) -> None:
         self._allowed = allowed
         self._shell = shell
-        self.logins = 0
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from harness.lab.pairs import PairFolder
 from harness.lab.qemu.host import Qemu, check_room, choose_accelerator
 from harness.lab.qemu.machine import Hardware, QemuMachine, kill_leftovers, private_cable
 from harness.lab.seed import Seed
+from harness.parallel import on_each
 from harness.settings import Settings
 
 
@@ -98,7 +98,7 @@ class QemuLab(Lab):
                 host_key,
                 within=self._settings.deadlines.hypervisor,
             )
-        self._on_both(QemuMachine.power_on)
+        on_each(self._machines.values(), QemuMachine.power_on)
 
     def stop(self) -> None:
         """Kill both QEMU processes, remove the pair's folder and give the pair back."""
@@ -127,8 +127,8 @@ class QemuLab(Lab):
             raise LabError(f"cannot save {tag!r}: {' and '.join(off)} has no power")
         with self._both_stopped():
             if tag in self._saved:
-                self._on_both(lambda machine: machine.delete_state(tag))
-            self._on_both(lambda machine: machine.save_state(tag))
+                on_each(self._machines.values(), lambda machine: machine.delete_state(tag))
+            on_each(self._machines.values(), lambda machine: machine.save_state(tag))
         self._saved.add(tag)
 
     def restore(self, tag: str) -> None:
@@ -136,8 +136,8 @@ class QemuLab(Lab):
         if tag not in self._saved:
             known = ", ".join(sorted(self._saved)) or "none"
             raise LabError(f"there is no snapshot {tag!r} of this pair; there are: {known}")
-        self._on_both(lambda machine: machine.load_state(tag))
-        self._on_both(QemuMachine.resume)
+        on_each(self._machines.values(), lambda machine: machine.load_state(tag))
+        on_each(self._machines.values(), QemuMachine.resume)
 
     def describe(self) -> LabDescription:
         """Name QEMU's version, the accelerator and the image file."""
@@ -153,12 +153,6 @@ class QemuLab(Lab):
         finally:
             for machine in self._machines.values():
                 machine.resume()
-
-    def _on_both(self, verb: Callable[[QemuMachine], None]) -> None:
-        """Do the same to both machines side by side; the first error is raised after both ended."""
-        with ThreadPoolExecutor(len(self._machines)) as pool:
-            for _ in list(pool.map(verb, self._machines.values())):
-                pass
 
 
 def _check_port(node: str, port: int) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
@@ -25,6 +24,7 @@ from harness.lab.vagrant.commands import QUIET, Vagrant, kill_strays
 from harness.lab.vagrant.hypervisor import Hypervisor
 from harness.lab.vagrant.libvirt import Driver, Libvirt
 from harness.lab.vagrant.virtualbox import VirtualBox
+from harness.parallel import on_each
 from harness.settings import Settings
 from harness.wait import scaled
 
@@ -212,19 +212,19 @@ class VagrantLab(Lab):
         for machine in self.machines.values():
             if (state := machine.power()) is not Power.RUNNING:
                 raise LabError(f"cannot save {tag!r} while it is {state}", node=machine.name)
-        self._on_both(VagrantMachine.pause)
+        on_each(self.machines.values(), lambda machine: machine.pause())
         try:
-            self._on_both(lambda machine: self.hypervisor.save(machine.name, tag))
+            on_each(self.machines.values(), lambda machine: self.hypervisor.save(machine.name, tag))
         finally:
-            self._on_both(VagrantMachine.resume)
+            on_each(self.machines.values(), lambda machine: machine.resume())
 
     def restore(self, tag: str) -> None:
         """Bring back both, paused, then let both go on."""
         for name in self.machines:
             if not self.hypervisor.has_snapshot(name, tag):
                 raise LabError(f"there is no snapshot {tag!r}", node=name)
-        self._on_both(lambda machine: self.hypervisor.restore(machine.name, tag))
-        self._on_both(VagrantMachine.resume)
+        on_each(self.machines.values(), lambda machine: self.hypervisor.restore(machine.name, tag))
+        on_each(self.machines.values(), lambda machine: machine.resume())
 
     def describe(self) -> LabDescription:
         """Name the hypervisor and its version, the acceleration and the box."""
@@ -329,18 +329,13 @@ class VagrantLab(Lab):
         if self._dotfile.exists():
             # Vagrant first, for its own list of machines. What it cannot remove is removed below.
             with contextlib.suppress(HarnessError):
-                self._on_both(VagrantMachine.power_cut)
+                on_each(self.machines.values(), lambda machine: machine.power_cut())
             with contextlib.suppress(HarnessError):
                 self._vagrant().destroy()
         self.hypervisor.remove_all()
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # not empty: another lab's pair of this name
             self._pair.path.rmdir()
-
-    def _on_both(self, verb: Callable[[VagrantMachine], None]) -> None:
-        """Do the same to both machines side by side; the first error is raised after both ended."""
-        with ThreadPoolExecutor(len(self.machines)) as pool:
-            list(pool.map(verb, self.machines.values()))
 
 
 def _console_tail(machine: Machine) -> str:
