@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from harness import paths, wait
 from harness import settings as settings_file
+from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.errors import HarnessError
 from harness.evidence import new_run_folder
-from harness.lab.choose import open_lab
+from harness.lab.choose import LabName, open_lab
 from harness.pair import Pair
 from harness.session import Session
 from harness.settings import Settings
+from harness.ssh import Connect, Connection
 
 SESSION = pytest.StashKey[Session]()
 
@@ -22,18 +27,39 @@ SESSION = pytest.StashKey[Session]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose where the scenarios run."""
     group = parser.getgroup("lab", "where the scenarios run")
-    group.addoption("--lab", choices=["vagrant", "qemu"], default="vagrant", help="which lab")
+    group.addoption("--lab", choices=get_args(LabName), default="vagrant", help="which lab")
     group.addoption("--image", type=Path, help="FreeBSD qcow2 or raw image (qemu lab)")
     group.addoption("--pair", default="default", help="name of the pair of machines to use")
     group.addoption("--settings", type=Path, default=paths.SETTINGS)
     group.addoption("--time-scale", type=float, help="stretch every deadline by this factor")
+    group.addoption("--record", type=Path, help="record every command and its answer to this file")
+    group.addoption("--seed", type=int, help="the chance of the simulated lab")
     group.addoption("--results", type=Path, help="folder for evidence (a new one in results/)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known that says which claim of the field notes a scenario tests."""
+    config.addinivalue_line("markers", "claim(number): the claim of the field notes under test")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the JUnit file carry each scenario's claim and docstring."""
+    for item in items:
+        claim = item.get_closest_marker("claim")
+        if claim is not None:
+            item.user_properties.append(("claim", claim.args[0]))
+        docstring = inspect.getdoc(getattr(item, "function", None))
+        if docstring:
+            item.user_properties.append(("docstring", docstring))
 
 
 @pytest.fixture(scope="session")
 def settings(request: pytest.FixtureRequest) -> Settings:
     """The settings file, checked; its time scale is in force from here on."""
     loaded = settings_file.load(request.config.getoption("--settings"))
+    if (seed := request.config.getoption("--seed")) is not None:
+        loaded = loaded.with_seed(seed)
     wait.set_time_scale(request.config.getoption("--time-scale") or loaded.time_scale)
     return loaded
 
@@ -58,9 +84,17 @@ def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sess
             say=say,
         )
         results = config.getoption("--results") or new_run_folder(lab.name)
-        running = Session(settings, lab, say=say, results=results)
-        with running:
+        with contextlib.ExitStack() as stack:
+            connect: Connect = Connection
+            recorder: Recorder | None = None
+            if (path := config.getoption("--record")) is not None:
+                recorder = stack.enter_context(Recorder(path))
+                lab, connect = RecordedLab(lab, recorder), RecordedConnect(recorder)
+            running = Session(settings, lab, say=say, results=results, connect=connect)
+            stack.enter_context(running)
             config.stash[SESSION] = running
+            if recorder is not None:
+                recorder.source(lab.describe(), running.release)
             yield running
     except HarnessError as error:
         pytest.exit(f"the lab cannot run: {error}", returncode=3)
@@ -85,6 +119,19 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
     yield
     session.evidence.close(folder, session.pair.nodes)
     session.used()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
+) -> Iterator[None]:
+    """Let each verdict say that it is no evidence where the lab is a model."""
+    status = yield
+    session = config.stash.get(SESSION, None)
+    if session is not None and session.lab.mark and status and isinstance(status[2], str):
+        category, letter, word = status
+        return category, letter, f"{word} ({session.lab.mark})" if word else word
+    return status
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from harness import __version__, paths
 from harness.errors import HarnessError
+from harness.freebsd import hastd_log
 from harness.lab.base import LabDescription
 from harness.node import Node
 from harness.parallel import on_each
 from harness.transcript import Transcript
 
 _COLLECTED = {
-    "hastd.log": ("cat", "/var/log/hastd.log"),
+    "hastd.log": hastd_log.COMMAND,
     "hast.conf": ("cat", "/etc/hast.conf"),
     "hastctl-list.txt": ("hastctl", "list"),
     "hastctl-status.txt": ("hastctl", "status"),
@@ -61,6 +62,7 @@ class Evidence:
                     "acceleration": lab.acceleration,
                     "image": lab.image,
                     "release": release,
+                    **({} if lab.seed is None else {"seed": lab.seed}),
                     "started": self._started.isoformat(),
                     "harness": __version__,
                 },

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
+from harness import clock as clocks
 from harness import console
 from harness.errors import HarnessError, NodePanicked, NodeUnreachable, WaitExpired
 from harness.lab.base import Machine, Power
 from harness.settings import Deadlines
-from harness.ssh import Connection, Result
+from harness.ssh import Connect, Connection, Remote, Result
 from harness.transcript import Entry, Transcript
 from harness.wait import Deadline, wait_until
 
@@ -20,17 +19,29 @@ from harness.wait import Deadline, wait_until
 class Node:
     """A FreeBSD machine as a scenario sees it. Everything done to it goes into the transcript."""
 
-    def __init__(self, machine: Machine, deadlines: Deadlines, transcript: Transcript) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        deadlines: Deadlines,
+        transcript: Transcript,
+        connect: Connect = Connection,
+    ) -> None:
+        """`connect` logs in to the machine's endpoint."""
         self.name = machine.name
         self.machine = machine
         self._deadlines = deadlines
         self._transcript = transcript
-        self._connection: Connection | None = None
+        self._connect_to = connect
+        self._connection: Remote | None = None
         self._pinned: str | None = None
         self._console_start = 0
 
     def __repr__(self) -> str:
         return self.name
+
+    def second_login(self) -> Node:
+        """The same machine over a connection of its own, for a thread beside the scenario's."""
+        return Node(self.machine, self._deadlines, self._transcript, self._connect_to)
 
     # --- commands and files ---------------------------------------------------------------------
 
@@ -231,14 +242,14 @@ class Node:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _connect(self, within: float | None = None) -> Connection:
+    def _connect(self, within: float | None = None) -> Remote:
         if self._connection is not None and not self._connection.alive:
             self.disconnect()
         if self._connection is None:
             endpoint = self.machine.endpoint()
             if endpoint.host_key is None:
                 endpoint = dataclasses.replace(endpoint, host_key=self._pinned)
-            self._connection = Connection(
+            self._connection = self._connect_to(
                 self.name,
                 endpoint,
                 alive=self._deadlines.alive,
@@ -249,6 +260,7 @@ class Node:
 
     @contextlib.contextmanager
     def _timed(self, what: str) -> Iterator[None]:
-        started, clock = datetime.now(UTC), time.monotonic()
+        clock = clocks.current()
+        started, start = clock.utc(), clock.monotonic()
         yield
-        self._transcript.add(Entry(started, self.name, "action", what, time.monotonic() - clock))
+        self._transcript.add(Entry(started, self.name, "action", what, clock.monotonic() - start))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from typing import TypeVar
 
-from harness.freebsd import df, hast, zpool
+from harness import clock
+from harness.freebsd import df, hast, hastd_log, zpool
 from harness.freebsd.hast import Role, Status
 from harness.node import Node
 from harness.parallel import on_each
@@ -14,6 +15,9 @@ from harness.wait import wait_until
 
 CONNECT_SECONDS = 30.0
 """A primary looks for its secondary every 10 s (`reconnect`, hast.conf(5)): room for two tries."""
+
+
+E = TypeVar("E", bound=hastd_log.Event)
 
 
 class Pair:
@@ -89,6 +93,14 @@ class Pair:
         mounted = df.parse(node.run(*df.COMMAND).stdout)
         return any((row.device, row.mounted_on) == (self.pool, self.mountpoint) for row in mounted)
 
+    def hastd_log(self, node: Node) -> tuple[hastd_log.LogLine, ...]:
+        """Everything hastd and its workers have said on this node."""
+        return hastd_log.parse_log(node.ask(*hastd_log.COMMAND).check().stdout)
+
+    def said(self, node: Node, kind: type[E]) -> list[E]:
+        """The events of one kind in hastd's log on this node, oldest first."""
+        return [line.event for line in self.hastd_log(node) if isinstance(line.event, kind)]
+
     # --- what an operator does ------------------------------------------------------------------
 
     def create_resource(self, *nodes: Node) -> None:
@@ -127,16 +139,31 @@ class Pair:
         wait_until(f"{self.device} to be gone on {node}", lambda: not self.has_device(node), 30)
 
     def wait_until_complete(self, primary: Node) -> None:
-        """Wait until the primary says that its secondary is connected. That is not in sync yet."""
+        """Wait until both say that they are connected. That is not in sync yet.
+
+        The secondary is asked too, because a primary can say `complete` of a secondary that is
+        gone, until it next sends something (docs/findings.md).
+        """
+        for node in (self.peer(primary), primary):
+            wait_until(
+                f"{node} to say complete",
+                lambda node=node: self.info(node),  # type: ignore[misc]
+                CONNECT_SECONDS,
+                accept=lambda info: info.status is Status.COMPLETE,
+            )
+
+    def wait_until_degraded(self, primary: Node) -> None:
+        """Wait until the primary has noticed that its secondary is gone: at most the timeout."""
         wait_until(
-            f"{primary} to say complete",
+            f"{primary} to say degraded",
             lambda: self.info(primary),
-            CONNECT_SECONDS,
-            accept=lambda info: info.status is Status.COMPLETE,
+            self.settings.hast.timeout + CONNECT_SECONDS,
+            accept=lambda info: info.status is Status.DEGRADED,
         )
 
     def wait_until_in_sync(self, primary: Node, within: float = 120.0) -> None:
         """Wait until the secondary is connected and nothing is left to send to it."""
+        self.wait_until_complete(primary)
         wait_until(
             f"{primary} to be in sync with {self.peer(primary)}",
             lambda: self.info(primary),
@@ -178,6 +205,24 @@ class Pair:
         self.promote(new)
         self.import_pool(new, *options)
 
+    def disconnect_role(self, node: Node) -> None:
+        """Take the role away: hastd lets go of the disk and of the peer."""
+        node.run("hastctl", "role", "init", self.resource)
+
+    def rejoin(self, node: Node, within: float = 120.0) -> None:
+        """Make a node that came back secondary again, and wait until it has caught up."""
+        self.demote(node)
+        self.wait_until_in_sync(self.peer(node), within)
+
+    def discard(self, node: Node) -> None:
+        """Throw away all that the node has, as claim 6 ends a split-brain.
+
+        Its metadata are created anew, and as secondary it gets everything from the other node.
+        """
+        self.disconnect_role(node)
+        self.create_resource(node)
+        self.demote(node)
+
     # --- the harness's own needs ----------------------------------------------------------------
 
     def wait_for_ssh(self) -> None:
@@ -188,6 +233,6 @@ class Pair:
         """Give both nodes the host's time: after a restore they still live in the snapshot's."""
 
         def set_clock(node: Node) -> None:
-            node.run("date", "-u", datetime.now(UTC).strftime("%Y%m%d%H%M.%S"))
+            node.run("date", "-u", clock.current().utc().strftime("%Y%m%d%H%M.%S"))
 
         on_each(self.nodes, set_clock)

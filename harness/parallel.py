@@ -1,10 +1,15 @@
-"""Doing the same to both halves of a pair at the same time."""
+"""Doing things side by side: the same to both halves of a pair, or one beside the scenario."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from harness import clock
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -15,5 +20,44 @@ def on_each(items: Collection[Item], work: Callable[[Item], T]) -> list[T]:
 
     All of them end before the first error is raised.
     """
-    with ThreadPoolExecutor(len(items)) as pool:
-        return list(pool.map(work, items))
+    with (
+        clock.current().workers(len(items)) as workers,
+        ThreadPoolExecutor(len(items)) as pool,
+    ):
+
+        def do(item: Item) -> T:
+            try:
+                return work(item)
+            finally:
+                workers.done()
+
+        return list(pool.map(do, items))
+
+
+@contextlib.contextmanager
+def in_background(work: Callable[[threading.Event], None]) -> Iterator[threading.Event]:
+    """Do `work` beside the block, and wait for its end on leaving.
+
+    `work` gets an event, set when the block is left, at which it is to end soon. An error of it is
+    raised on leaving, unless the block itself raised one.
+    """
+    ending = threading.Event()
+    with (
+        clock.current().workers(2) as workers,
+        ThreadPoolExecutor(1) as pool,
+    ):
+
+        def do() -> None:
+            try:
+                work(ending)
+            finally:
+                workers.done()
+
+        done = pool.submit(do)
+        try:
+            yield ending
+        finally:
+            ending.set()
+            with clock.current().parked():
+                concurrent.futures.wait([done])
+        done.result()

@@ -7,12 +7,12 @@ and brought back for each later one: restoring takes a second or two, booting ha
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from harness import clock
 from harness.errors import HarnessError
 from harness.evidence import Evidence
 from harness.lab.base import Lab
@@ -21,6 +21,7 @@ from harness.pair import Pair
 from harness.parallel import on_each
 from harness.provision import provision
 from harness.settings import Settings
+from harness.ssh import Connect, Connection
 from harness.transcript import Transcript
 
 PROVISIONED = "provisioned"
@@ -40,20 +41,25 @@ class Session:
         *,
         say: Callable[[str], None],
         results: Path,
+        connect: Connect = Connection,
     ) -> None:
         """Describe the run; the lab is started on entering.
 
         `say` gets a line for each stage, and evidence goes into the folder `results`.
+        `connect` logs in to a node.
         """
         self.settings = settings
         self.lab = lab
         self.release = "unknown"
         self.boot_seconds = 0.0
         self.restore_seconds = 0.0
-        self._say = say
-        self._transcript = Transcript()
+        mark = f"[{lab.mark}] " if lab.mark else ""
+        self._say: Callable[[str], None] = lambda text: say(mark + text)
+        self._connect = connect
+        self._transcript = Transcript(lab.mark)
         self.evidence = Evidence(results, self._transcript)
         self._pair: Pair | None = None
+        self._clock_before = clock.current()
         self._snapshots: set[str] = set()
         self._state: str | None = None
 
@@ -61,28 +67,38 @@ class Session:
         """Start the lab and provision both nodes."""
         lab_folder = self.evidence.folder / "lab"
         self._transcript.open(lab_folder)
-        clock = time.monotonic()
+        start = self.lab.clock.monotonic()
         self.lab.__enter__()
+        self._clock_before = clock.current()
+        clock.use(self.lab.clock)
         try:
             self._say(f"booting skunk1 and skunk2: {self.lab.describe()}")
             skunk1, skunk2 = nodes = [
-                Node(self.lab.machines[name], self.settings.deadlines, self._transcript)
+                Node(
+                    self.lab.machines[name],
+                    self.settings.deadlines,
+                    self._transcript,
+                    self._connect,
+                )
                 for name in ("skunk1", "skunk2")
             ]
             self._pair = Pair(skunk1, skunk2, self.settings)
             self._pair.wait_for_ssh()
-            self.boot_seconds = time.monotonic() - clock
+            self.boot_seconds = self.lab.clock.monotonic() - start
             self._say(f"both answer over SSH after {self.boot_seconds:.1f} s")
             self.release = skunk1.run("uname", "-rm").stdout.strip()
             self.evidence.describe(self.lab.describe(), self.release)
-            clock = time.monotonic()
+            start = self.lab.clock.monotonic()
             provision(nodes, self.settings)
             self._save(PROVISIONED)
-            self._say(f"provisioned in {time.monotonic() - clock:.1f} s: FreeBSD {self.release}")
+            self._say(
+                f"provisioned in {self.lab.clock.monotonic() - start:.1f} s: FreeBSD {self.release}"
+            )
         except BaseException:
             with contextlib.suppress(HarnessError):
                 self._keep_consoles(lab_folder)
             self.lab.stop()
+            clock.use(self._clock_before)
             raise
         finally:
             self._transcript.close()
@@ -95,9 +111,12 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         """Stop the lab, whatever happened."""
-        if self._pair is not None:
-            on_each(self._pair.nodes, Node.disconnect)
-        self.lab.__exit__(kind, error, traceback)
+        try:
+            if self._pair is not None:
+                on_each(self._pair.nodes, Node.disconnect)
+            self.lab.__exit__(kind, error, traceback)
+        finally:
+            clock.use(self._clock_before)
 
     @property
     def pair(self) -> Pair:
@@ -126,18 +145,20 @@ class Session:
 
     def restore(self, tag: str) -> None:
         """Bring the pair back to a saved state, with SSH up and the host's time on both clocks."""
-        clock = time.monotonic()
+        start = self.lab.clock.monotonic()
         on_each(self.pair.nodes, Node.disconnect)
         self.lab.restore(tag)
         self.pair.wait_for_ssh()
-        self.restore_seconds = time.monotonic() - clock
+        self.restore_seconds = self.lab.clock.monotonic() - start
         self.pair.set_clocks()
 
     def _bring(self, tag: str) -> None:
         if self._state != tag:
-            clock = time.monotonic()
+            start = self.lab.clock.monotonic()
             self.restore(tag)
-            self._transcript.note("pair", f"restored to {tag!r}", time.monotonic() - clock)
+            self._transcript.note(
+                "pair", f"restored to {tag!r}", self.lab.clock.monotonic() - start
+            )
             self._state = tag
         for node in self.pair:
             node.mark_console()
@@ -145,9 +166,9 @@ class Session:
     def _save(self, tag: str) -> None:
         # No SSH session goes into the snapshot: its peer would be long gone after a restore.
         on_each(self.pair.nodes, Node.disconnect)
-        clock = time.monotonic()
+        start = self.lab.clock.monotonic()
         self.lab.save(tag)
-        self._transcript.note("pair", f"saved as {tag!r}", time.monotonic() - clock)
+        self._transcript.note("pair", f"saved as {tag!r}", self.lab.clock.monotonic() - start)
         self._snapshots.add(tag)
         self._state = tag
 

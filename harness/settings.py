@@ -84,6 +84,21 @@ class HastSettings(_Section):
     timeout: Annotated[int, Field(ge=1)] = 20
 
 
+class SimulatedSettings(_Section):
+    """The simulated lab: its chance, its cable and its data disks.
+
+    Rates are in megabytes (1e6) and megabits a second, delays one way in milliseconds, `link_loss`
+    is the share of packets that have to be sent again.
+    """
+
+    seed: int = 1
+    link_delay_ms: Annotated[float, Field(ge=0)] = 0.2
+    link_mbit: Annotated[float, Field(gt=0)] = 1000.0
+    link_loss: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    disk_latency_ms: Annotated[float, Field(ge=0)] = 0.5
+    disk_mb: Annotated[float, Field(gt=0)] = 200.0
+
+
 class Deadlines(_Section):
     """How long each thing may take, in seconds before the time scale."""
 
@@ -105,6 +120,7 @@ class Settings(_Section):
     hast: HastSettings = HastSettings()
     pool: str = Field(default="failover", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     time_scale: Annotated[float, Field(gt=0)] = 1.0
+    simulated: SimulatedSettings = SimulatedSettings()
     deadlines: Deadlines = Deadlines()
 
     @pydantic.model_validator(mode="after")
@@ -121,6 +137,11 @@ class Settings(_Section):
         if len(set(addresses)) != len(addresses):
             raise ValueError(f"both nodes have the private address {addresses[0]}")
         return self
+
+    def with_seed(self, seed: int) -> Settings:
+        """The same with another chance for the simulated lab."""
+        simulated = self.simulated.model_copy(update={"seed": seed})
+        return self.model_copy(update={"simulated": simulated})
 
     def private_mac(self, node: str) -> str:
         """The Ethernet address of `node`'s private NIC, by which the guest finds the NIC."""

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import select
 import shlex
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Protocol
 
 import paramiko
 
+from harness import clock as clocks
 from harness.errors import CommandFailed, CommandTimedOut, NodeUnreachable
 from harness.lab.base import Endpoint
 from harness.wait import Deadline, scaled
@@ -76,6 +76,31 @@ class Result:
             self,
             node=self.node,
         )
+
+
+class Remote(Protocol):
+    """A way to run commands on one node: `Connection`, or what a test puts in its place."""
+
+    @property
+    def host_key(self) -> str:
+        """The server's public key, as in known_hosts."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether commands can still be run."""
+
+    def run(self, argv: Sequence[str], *, within: float, stdin: bytes = b"") -> Result:
+        """Run a command and wait for its end; raises as `Connection.run` does."""
+
+    def close(self) -> None:
+        """Drop the connection at once."""
+
+
+class Connect(Protocol):
+    """What makes a `Remote`; takes what `Connection` takes."""
+
+    def __call__(self, node: str, endpoint: Endpoint, *, alive: float, within: float) -> Remote:
+        """Log in. Raises `NodeUnreachable`."""
 
 
 class Connection:
@@ -142,13 +167,14 @@ class Connection:
         seconds (it is left running there: a command on a dead vdev cannot be killed anyway), and
         `NodeUnreachable` when the node itself stopped answering.
         """
-        started = datetime.now(UTC)
-        clock = time.monotonic()
+        clock = clocks.current()
+        started, start = clock.utc(), clock.monotonic()
         deadline = Deadline.after(within)
         channel = self._open_channel(min(deadline.remaining, scaled(self._alive)))
         with contextlib.closing(channel):
             try:
                 channel.settimeout(max(deadline.remaining, 0.001))
+                clock.claim(channel)
                 channel.exec_command(remote_command(argv, self._endpoint.user))
                 if stdin:
                     channel.sendall(stdin)
@@ -165,7 +191,7 @@ class Connection:
             channel.exit_status,
             stdout,
             stderr.decode("utf-8", "replace"),
-            time.monotonic() - clock,
+            clock.monotonic() - start,
             started,
         )
 
@@ -183,13 +209,10 @@ class Connection:
     ) -> tuple[bytes, bytes]:
         """Read both streams as they come, until both have ended and the exit status is known."""
         stdout, stderr = bytearray(), bytearray()
-        heard = time.monotonic()
+        clock = clocks.current()
+        heard = clock.monotonic()
         while True:
-            patience = min(deadline.remaining, _SILENCE)
-            if channel.eof_received:
-                channel.status_event.wait(patience)
-            else:
-                select.select([channel], [], [], patience)  # readable: output, or the end of it
+            clock.wait_for_output(channel, min(deadline.remaining, _SILENCE))
             # An exit status seen before the last read means that nothing can come after it.
             ended = channel.exit_status_ready()
             before = len(stdout) + len(stderr)
@@ -197,7 +220,7 @@ class Connection:
                 stdout += channel.recv(_CHUNK)
             while channel.recv_stderr_ready():
                 stderr += channel.recv_stderr(_CHUNK)
-            now = time.monotonic()
+            now = clock.monotonic()
             if len(stdout) + len(stderr) > before:
                 heard = now
             # A child left in the background may hold the streams open after the command's end.
@@ -214,7 +237,7 @@ class Connection:
                 )
             if now - heard >= _SILENCE and not ended:
                 self._probe_now()
-                heard = time.monotonic()
+                heard = clock.monotonic()
 
     def _probe_now(self) -> None:
         """Raise `NodeUnreachable` unless the server confirms a new channel soon."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO
+
+from harness import clock
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class Transcript:
     in the run's own folder if one is open, and are otherwise dropped. Thread-safe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str | None = None) -> None:
+        """Begin every line with `mark`, if there is one."""
+        self._mark = f"{mark} " if mark else ""
         self._lock = threading.Lock()
         self._files: list[tuple[IO[str], IO[str]]] = []
         self._last: dict[str, Entry] = {}
@@ -101,10 +105,11 @@ class Transcript:
         last, times = self._last.pop(node, None), self._repeated.pop(node, 0)
         if last is not None and times:
             text = f"{last.text}: the same answer {times} more times"
-            self._write(Entry(datetime.now(UTC), node, "repeats", text, 0.0))
+            self._write(Entry(clock.current().utc(), node, "repeats", text, 0.0))
 
     def _write(self, entry: Entry) -> None:
         fields = {
+            **({"mark": self._mark.strip()} if self._mark else {}),
             "at": entry.at.isoformat(),
             "node": entry.node,
             "kind": entry.kind,
@@ -118,11 +123,11 @@ class Transcript:
                 "stderr": entry.stderr,
             }
         text, lines = self._files[-1]
-        text.write(entry.render())
+        text.write("".join(self._mark + line for line in entry.render().splitlines(True)))
         text.flush()
         lines.write(json.dumps(fields, ensure_ascii=False) + "\n")
         lines.flush()
 
     def note(self, node: str, text: str, duration: float = 0.0) -> None:
         """Write what the harness did to `node` (or to the "pair")."""
-        self.add(Entry(datetime.now(UTC), node, "action", text, duration))
+        self.add(Entry(clock.current().utc(), node, "action", text, duration))

@@ -6,13 +6,13 @@ stretched by one factor, `set_time_scale`, so that no scenario carries a number 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import tenacity
 
+from harness import clock
 from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def scaled(seconds: float) -> float:
 
 @dataclass(frozen=True)
 class Deadline:
-    """A point in time on the monotonic clock, `within` seconds after it was made."""
+    """A point in time on the current clock, `within` seconds after it was made."""
 
     at: float
     within: float
@@ -50,12 +50,12 @@ class Deadline:
     def after(cls, seconds: float) -> Deadline:
         """A deadline `seconds` (stretched by the time scale) from now."""
         within = scaled(seconds)
-        return cls(at=time.monotonic() + within, within=within)
+        return cls(at=clock.current().monotonic() + within, within=within)
 
     @property
     def remaining(self) -> float:
         """Seconds left, never below zero."""
-        return max(0.0, self.at - time.monotonic())
+        return max(0.0, self.at - clock.current().monotonic())
 
     @property
     def expired(self) -> bool:
@@ -74,7 +74,7 @@ def settle(what: str, probe: Callable[[], T], seconds: float, *, every: float = 
         if not value:
             kept = deadline.within - deadline.remaining
             raise ClaimFailed(f"{what} did not last: after {kept:.1f} s it was {value}")
-        time.sleep(min(every, deadline.remaining))
+        clock.current().sleep(min(every, deadline.remaining))
 
 
 def wait_until(
@@ -106,6 +106,7 @@ def wait_until(
         return value
 
     retrying = tenacity.Retrying(
+        sleep=clock.current().sleep,
         stop=lambda _: deadline.expired,
         wait=lambda _: min(every, deadline.remaining),
         retry=tenacity.retry_if_exception_type(NodeUnreachable)

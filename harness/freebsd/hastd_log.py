@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from harness.freebsd.hast import Role
 from harness.freebsd.output import about
 
+COMMAND = ("cat", "/var/log/hastd.log")
+"""provision/syslog-hastd.conf has syslogd(8) put it there."""
+
 
 class Level(enum.StrEnum):
     """The severity of a line, worst first, as pjdlog prints it."""

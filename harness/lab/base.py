@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from harness.clock import Clock
+
 
 class Power(enum.StrEnum):
     """The power state of a machine as its hypervisor reports it."""
@@ -62,6 +64,8 @@ class LabDescription:
     hypervisor: str
     acceleration: str
     image: str
+    seed: int | None = None
+    """What chance the simulated lab was given."""
 
     def __str__(self) -> str:
         return f"{self.lab} lab, {self.hypervisor}, {self.acceleration}, image {self.image}"
@@ -127,6 +131,10 @@ class Lab(ABC):
     name: ClassVar[str]
     costs: ClassVar[Costs]
     machines: Mapping[str, Machine]
+    mark: ClassVar[str | None] = None
+    """What every line of output and every report has to say of this lab; None for real machines."""
+    clock: Clock = Clock()
+    """The time that its machines live in."""
 
     @abstractmethod
     def check(self) -> None:

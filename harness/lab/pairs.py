@@ -25,7 +25,7 @@ class PairFolder:
     whoever gets the lock knows that what it finds in the folder belongs to nobody.
     """
 
-    def __init__(self, lab: str, pair: str) -> None:
+    def __init__(self, lab: str, pair: str, state_dir: Path | None = None) -> None:
         """Name the pair of one kind of lab; nothing is made yet.
 
         Each kind of lab has its own, because each can remove only what it made itself.
@@ -36,7 +36,7 @@ class PairFolder:
                 advice="use up to 32 letters, digits, `-` and `_`",
             )
         self.pair = pair
-        self.path = paths.state_dir() / "pairs" / f"{lab}-{pair}"
+        self.path = (state_dir or paths.state_dir()) / "pairs" / f"{lab}-{pair}"
         # Beside the folder, not in it: the folder is removed while the lock is held.
         self._lock = filelock.FileLock(str(self.path) + ".lock")
         self._owner = Path(str(self.path) + ".owner.json")

@@ -47,14 +47,8 @@ class Files:
         return Files(self.folder, self.sha256 | other.sha256)
 
     def read_back(self, node: Node) -> dict[str, str]:
-        """The SHA-256 that the node computes for every file in the folder, by name.
-
-        A folder that is not there has no files. sha256(1): `-r` prints the digest, then the name.
-        """
-        script = 'cd "$1" 2>/dev/null && find . -type f -maxdepth 1 -exec sha256 -r {} +'
-        printed = node.sh(script, self.folder, check=False).stdout
-        pairs = (line.split(maxsplit=1) for line in printed.splitlines())
-        return {name.removeprefix("./"): digest for digest, name in pairs}
+        """The SHA-256 that the node computes for every file in the folder, by name."""
+        return sha256_of_files(node, self.folder)
 
     def check(self, node: Node) -> None:
         """Raise `ClaimFailed` unless the folder has exactly these files, each with its content."""
@@ -74,3 +68,14 @@ class Files:
             f"the files in {self.folder} are not those written:\n" + "\n".join(lines),
             node=node.name,
         )
+
+
+def sha256_of_files(node: Node, folder: str) -> dict[str, str]:
+    """The SHA-256 that the node computes for every file in a folder, by name.
+
+    A folder that is not there has no files. sha256(1): `-r` prints the digest, then the name.
+    """
+    script = 'cd "$1" 2>/dev/null && find . -type f -maxdepth 1 -exec sha256 -r {} +'
+    printed = node.sh(script, folder, check=False).stdout
+    pairs = (line.split(maxsplit=1) for line in printed.splitlines())
+    return {name.removeprefix("./"): digest for digest, name in pairs}

@@ -1,9 +1,13 @@
 """Claim 3 of the field notes: the service is handed over in an orderly way."""
 
+import pytest
+
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.zpool import Health
 from harness.pair import Pair
 from harness.workload.files import Files
+
+pytestmark = pytest.mark.claim(3)
 
 
 def test_planned_failover(pair: Pair) -> None:

@@ -9,6 +9,8 @@ from harness.pair import Pair
 from harness.wait import settle, wait_until
 from harness.workload.files import Files
 
+pytestmark = pytest.mark.claim(2)
+
 NEW_KERNEL = "---<<BOOT>>---"
 """The first thing that FreeBSD's kernel says on the console."""
 

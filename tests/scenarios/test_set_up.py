@@ -1,9 +1,13 @@
 """Claim 1 of the field notes: setting the cluster up."""
 
+import pytest
+
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.zpool import Health
 from harness.pair import Pair
 from harness.workload.files import Files
+
+pytestmark = pytest.mark.claim(1)
 
 
 def test_set_up(provisioned_pair: Pair) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from harness import image
-from harness.errors import LabError, PortInUse
+from harness.errors import LabError
 from harness.keys import KeyPair
 from harness.lab.base import Costs, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
+from harness.lab.ports import check_ports
 from harness.lab.qemu.host import Qemu, check_room, choose_accelerator
 from harness.lab.qemu.machine import Hardware, QemuMachine, kill_leftovers, private_cable
 from harness.lab.seed import Seed
@@ -49,9 +50,7 @@ class QemuLab(Lab):
         self._folder.check()
         self._qemu = Qemu.find()
         self._image_format = image.inspect(self._image).format
-        for name, node in self._settings.nodes.items():
-            if node.ssh_port is not None:
-                _check_port(name, node.ssh_port)
+        check_ports(self._settings)
 
     def start(self) -> None:
         """Take the pair, remove what a dead run left of it, and power on both machines."""
@@ -153,16 +152,3 @@ class QemuLab(Lab):
         finally:
             for machine in self._machines.values():
                 machine.resume()
-
-
-def _check_port(node: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise PortInUse(
-                f"port {port} on 127.0.0.1 is taken: {error.strerror}",
-                node=node,
-                advice=f"free it, or set nodes.{node}.ssh_port in lab.yaml to another port or null",
-            ) from None

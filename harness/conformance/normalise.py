@@ -1,0 +1,56 @@
+"""Taking out of what a command printed all that differs between two runs of FreeBSD itself.
+
+Each rule has a reason. What is left has to be the same on the model, to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_RULES: tuple[tuple[str, str], ...] = (
+    # Process ids.
+    (r"\b(workerpid: |pid=)\d+", r"\1PID"),
+    (r"^(<\d+>1 )\S+ (\S+) (\S+) \d+ ", r"\1TIME \2 \3 PID "),
+    (r"(is running as pid |Waiting for PIDS: )\d+", r"\1PID"),
+    # Times and dates.
+    (r"\{ sec = \d+, usec = \d+ \} .*", "BOOTTIME"),
+    (r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (UTC )?\d{4}", "DATE"),
+    # Numbers that chance makes: identities of pools, resources and hosts, ephemeral ports.
+    (r"\bresuid: [1-9]\d*", "resuid: RESUID"),
+    (r"\(hostid=[0-9a-f]+\)", "(hostid=HOSTID)"),
+    (r"^(\s*id: )\d+$", r"\1GUID"),
+    (r"(tcp://192\.168\.0\.\d+:)(?!8457)\d+", r"\1PORT"),
+    # How much was read and written: ZFS decides that anew each time.
+    (r"^(    (?:reads|writes|deletes|flushes|activemap updates): )[1-9]\d*$", r"\1N"),
+    (r"^(    queues: ).*", r"\1N"),
+    (r"^(  dirty: )[1-9]\d* \(.*\)$", r"\1N"),
+    (r"^([a-z]\S*\t)\d+\t(\d+)\t\d+\t\d+\t\d+\t", r"\1GUID\t\2\tN\tN\tN\t"),
+    # How long a resynchronisation took and so how fast it was, and how much ZFS had written.
+    (r"\d+(?:\.\d)?[KMG]?B (synchronized) in \d+s \(.*?/sec\)", r"N \1 in N"),
+    (r"(Synchronization started\. )\d+(?:\.\d)?[KMG]?B", r"\1N"),
+    (r"(interrupted after )\d+s\. \d+(?:\.\d)?[KMG]?B", r"\1N"),
+    (r"(WRITE|DELETE|READ|FLUSH)\(\d+, \d+\)", r"\1(N)"),
+    # How full the system's own file system is.
+    (r'"(total|used|available)-blocks":\d+', r'"\1-blocks":N'),
+    (r'"used-percent":\d+', '"used-percent":N'),
+)
+
+_COMPILED = tuple((re.compile(pattern, re.MULTILINE), by) for pattern, by in _RULES)
+
+
+def normalise(text: str, digests: Mapping[str, str] | None = None) -> str:
+    """What is comparable of a command's output. `digests` translates the model's to the recorded.
+
+    A line that repeats one before it is left out: how often hastd tried to connect within a time is
+    no property of what it says.
+    """
+    for own, recorded in (digests or {}).items():
+        text = text.replace(own, recorded)
+    for pattern, by in _COMPILED:
+        text = pattern.sub(by, text)
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not lines or line != lines[-1]:
+            lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,281 @@
+"""Replaying a recorded run on the simulated lab, and comparing what its nodes print.
+
+Each step begins when all that had ended before it in the recording has ended here too, and after
+the same pause; so what overlapped in the recording may overlap here. Commands that followed each
+other on a node with nothing between (somebody was waiting) are one question: it is asked until the
+model gives the recorded last answer, and each different answer on the way is compared.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import clock as clocks
+from harness.conformance.normalise import normalise
+from harness.conformance.recording import Step, load
+from harness.errors import HarnessError
+from harness.lab.simulated.direct import DirectConnection
+from harness.lab.simulated.lab import SimulatedLab
+from harness.settings import Settings
+
+NOT_COMPARED = {
+    ("tail", "-n", "200", "/var/log/messages"): "the kernel's own story of its hardware",
+    ("uname", "-a"): "names the kernel's build",
+}
+"""Commands whose output has nothing that the model claims to know, and why."""
+
+_PATIENCE = 120.0
+"""Virtual seconds that a command or question may take longer than it did in the recording."""
+
+_SHORTEST_PAUSE = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One recorded answer that the model did not give. `model` is what it said instead."""
+
+    node: str
+    command: str
+    recorded: str
+    model: str
+
+    def __str__(self) -> str:
+        changes = difflib.unified_diff(
+            self.recorded.splitlines(), self.model.splitlines(), "FreeBSD", "model", lineterm=""
+        )
+        return "\n".join([f"{self.node} # {self.command}", *changes])
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """What a replay comes to: answers compared, and each that is different."""
+
+    release: str
+    compared: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def equal(self) -> int:
+        """Answers that the model gave to the letter."""
+        return self.compared - len(self.differences)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.compared} answers of FreeBSD {self.release} compared: {self.equal} equal, "
+            f"{len(self.differences)} different"
+        )
+
+
+@dataclass
+class _Question:
+    """Steps with one command on one node that followed each other with nothing between."""
+
+    steps: list[Step]
+    lane: int = 0
+    number: int = 0
+    needs: dict[int, int] = field(default_factory=dict)
+    """For each lane, how many of its questions have to have been answered before."""
+
+    @property
+    def first(self) -> Step:
+        return self.steps[0]
+
+    @property
+    def end(self) -> float:
+        return max(step.end for step in self.steps)
+
+
+def replay(path: Path, settings: Settings) -> Conformance:
+    """Replay one recording on a fresh simulated pair."""
+    source, steps = load(path)
+    with tempfile.TemporaryDirectory(prefix="skunk-replay-") as folder:
+        lab = SimulatedLab(settings, pair="replay", state_dir=Path(folder))
+        before = clocks.current()
+        with lab:
+            clocks.use(lab.clock)
+            try:
+                runner = _Runner(lab, _questions(steps))
+                runner.run()
+            finally:
+                clocks.use(before)
+    return Conformance(source.release, runner.compared, tuple(runner.differences))
+
+
+def _questions(steps: Iterable[Step]) -> list[_Question]:
+    """Fold repeated commands, and share the questions out so that none in a lane overlap."""
+    questions: list[_Question] = []
+    last_on: dict[str, _Question] = {}
+    for step in steps:
+        last = last_on.get(step.node)
+        if (
+            last is not None
+            and step.verb == "run"
+            and last.first.verb == "run"
+            and (step.argv, step.stdin) == (last.first.argv, last.first.stdin)
+            and step.at >= last.end
+        ):
+            last.steps.append(step)
+            continue
+        question = _Question([step])
+        questions.append(question)
+        if step.node == "pair":
+            last_on.clear()
+        else:
+            last_on[step.node] = question
+    lanes: list[list[_Question]] = []
+    for question in questions:
+        free = next(
+            (
+                at
+                for at, lane in enumerate(lanes)
+                if lane[-1].end <= question.first.at and lane[-1].first.node == question.first.node
+            ),
+            None,
+        )
+        if free is None:
+            free = len(lanes)
+            lanes.append([])
+        question.lane, question.number = free, len(lanes[free]) + 1
+        for at, lane in enumerate(lanes):
+            ended = sum(1 for other in lane if other.end <= question.first.at)
+            if at != free and ended:
+                question.needs[at] = ended
+        lanes[free].append(question)
+    return questions
+
+
+class _Runner:
+    """Asks the model, a thread for each lane, in virtual time."""
+
+    def __init__(self, lab: SimulatedLab, questions: Sequence[_Question]) -> None:
+        self.compared = 0
+        self.differences: list[Difference] = []
+        self._lab = lab
+        self._clock = lab.clock
+        self._questions = questions
+        self._answered: dict[int, int] = {}
+        self._ended_at: dict[int, float] = {}
+        self._digests: dict[str, str] = {}
+        self._ends = sorted(question.end for question in questions)
+
+    def run(self) -> None:
+        lanes: dict[int, list[_Question]] = {}
+        for question in self._questions:
+            lanes.setdefault(question.lane, []).append(question)
+        with (
+            self._clock.workers(len(lanes)) as workers,
+            ThreadPoolExecutor(len(lanes)) as pool,
+        ):
+
+            def ask_all(lane: list[_Question]) -> None:
+                try:
+                    for question in lane:
+                        self._ask_in_turn(question)
+                finally:
+                    workers.done()
+
+            list(pool.map(ask_all, lanes.values()))
+
+    def _ask_in_turn(self, question: _Question) -> None:
+        needs = question.needs
+        self._clock.wait(
+            lambda: all(self._answered.get(lane, 0) >= count for lane, count in needs.items()),
+            3600.0,
+        )
+        before = [end for end in self._ends if end <= question.first.at]
+        if before:
+            self._clock.sleep(max(_SHORTEST_PAUSE, question.first.at - before[-1]))
+        try:
+            if question.first.verb == "run":
+                self._ask(question)
+            else:
+                self._do(question.first)
+        finally:
+            with self._clock.condition:
+                self._answered[question.lane] = question.number
+
+    def _do(self, step: Step) -> None:
+        match step.verb:
+            case "start":
+                return  # a lab that was entered has power
+            case "save":
+                self._lab.save(*step.argv)
+            case "restore":
+                self._lab.restore(*step.argv)
+            case verb:
+                getattr(self._lab.machines[step.node], verb)()
+
+    def _ask(self, question: _Question) -> None:
+        """Run the command until the last recorded answer comes; compare the answers in order."""
+        step = question.first
+        if step.argv in NOT_COMPARED:
+            return
+        recorded = _distinct(
+            _answer(each.status, each.stdout, each.stderr) if each.error is None else None
+            for each in question.steps
+        )
+        stdin = b""
+        if step.stdin is not None:
+            stdin = step.stdin.stand_in()
+            own = hashlib.sha256(stdin).hexdigest()
+            if own != step.stdin.sha256:
+                self._digests[own] = step.stdin.sha256
+        length = question.end - step.at
+        deadline = self._clock.monotonic() + length + _PATIENCE
+        given: list[str | None] = []
+        while True:
+            given.append(self._run(step, stdin, length + _PATIENCE))
+            if given[-1] == recorded[-1] or self._clock.monotonic() >= deadline:
+                break
+            if len(question.steps) == 1:
+                break
+            self._clock.sleep(max(_SHORTEST_PAUSE, length / len(question.steps)))
+        self._compare(step, recorded, _distinct(given))
+
+    def _run(self, step: Step, stdin: bytes, within: float) -> str | None:
+        try:
+            connection = DirectConnection(self._lab, step.node, 10.0)
+            result = connection.run(step.argv, within=within, stdin=stdin)
+        except HarnessError:
+            return None
+        return _answer(result.status, result.stdout, result.stderr, self._digests)
+
+    def _compare(
+        self, step: Step, recorded: Sequence[str | None], given: Sequence[str | None]
+    ) -> None:
+        rest = list(given)
+        command = " ".join(step.argv)
+        with self._clock.condition:
+            for answer in recorded:
+                if answer is None:
+                    continue  # a node that was down has said nothing
+                self.compared += 1
+                if answer in rest:
+                    rest = rest[rest.index(answer) + 1 :]
+                else:
+                    said = next((each for each in reversed(given) if each is not None), "nothing")
+                    self.differences.append(Difference(step.node, command, answer, said))
+
+
+def _answer(
+    status: int | None, stdout: str, stderr: str, digests: dict[str, str] | None = None
+) -> str:
+    return (
+        f"{normalise(stdout, digests)}\n--- stderr ---\n{normalise(stderr, digests)}\n"
+        f"--- status {status}"
+    )
+
+
+def _distinct(answers: Iterable[str | None]) -> list[str | None]:
+    """Answers without those that repeat the one before."""
+    kept: list[str | None] = []
+    for answer in answers:
+        if not kept or kept[-1] != answer:
+            kept.append(answer)
+    return kept
