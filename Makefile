@@ -15,7 +15,7 @@ SKUNK  := $(VENV)/bin/python -m harness.cli
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.done  ## make the virtual environment with everything in it
 $(VENV)/.done: requirements.lock pyproject.toml
@@ -24,6 +24,9 @@ $(VENV)/.done: requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+demo: setup  ## the whole story on two simulated nodes, in seconds: a model, no evidence
+	$(SKUNK) demo $(ARGS)
 
 check: setup  ## lint, types and the tests that need no virtual machine
 	$(VENV)/bin/ruff check .
@@ -36,6 +39,18 @@ plumbing: setup  ## the labs themselves, on a small Linux guest: needs QEMU, no 
 
 test: setup  ## the scenarios on two real FreeBSD machines (LAB=, IMAGE=, PAIR=, ARGS=)
 	$(SKUNK) test --lab $(LAB) --pair $(PAIR) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+
+conformance: setup  ## hold the simulated lab to what real FreeBSD was recorded to answer
+	$(SKUNK) conformance $(ARGS)
+
+record: setup  ## record a tour through real FreeBSD for `make conformance` (LAB=, IMAGE=)
+	$(SKUNK) record --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+
+soak: setup  ## set-up and failover on the simulated lab with 2000 seeds
+	$(SKUNK) soak $(ARGS)
+
+fuzz: setup  ## 100,000 random command lines for a simulated node's SSH server
+	$(SKUNK) fuzz $(ARGS)
 
 bench: setup  ## what the harness itself costs: start, restore, one command, memory
 	$(SKUNK) bench --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
@@ -53,4 +68,4 @@ lock: setup  ## pin every dependency anew
 clean:  ## remove what was made here, but not results/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help setup check plumbing test bench image box lock clean
+.PHONY: help setup demo check plumbing test conformance record soak fuzz bench image box lock clean

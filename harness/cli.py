@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.errors import HarnessError
 from harness.evidence import new_run_folder
 from harness.lab.choose import LabName
 from harness.lab.qemu.prepare import prepared
+from harness.report import write_report
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
@@ -41,17 +43,129 @@ def run_scenarios(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Run the scenarios on real machines; further arguments go to pytest (`-k failover`, `-x`)."""
-    folder = new_run_folder(lab)
-    arguments = [
+    _run_tests(
+        new_run_folder(lab),
         str(paths.PROJECT / "tests" / "scenarios"),
         *("--lab", lab, "--pair", pair, "--settings", str(settings)),
-        *("--verbose", "--results", str(folder), "--junitxml", str(folder / "junit.xml")),
         *([] if image is None else ["--image", str(image)]),
         *context.args,
-    ]
-    status = pytest.main(["--rootdir", str(paths.PROJECT), *arguments])
+    )
+
+
+@app.command("demo")
+def demo(
+    seed: Annotated[int, typer.Option(help="The chance of the simulated lab.")] = 1,
+    settings: SettingsOption = paths.PROJECT / "demo.yaml",
+) -> None:
+    """Tell the whole story on two simulated nodes, in seconds: a model, no evidence."""
+    _run_tests(
+        new_run_folder("simulated"),
+        str(paths.PROJECT / "tests" / "scenarios"),
+        *("--lab", "simulated", "--pair", f"demo-{os.getpid()}", "--settings", str(settings)),
+        *("--seed", str(seed)),
+    )
+
+
+@app.command("record")
+def record(
+    lab: LabOption = "qemu",
+    image: ImageOption = None,
+    to: Annotated[Path, typer.Option(help="The file to write.")] = Path("recording.jsonl"),
+    settings: SettingsOption = paths.SETTINGS,
+) -> None:
+    """Take a tour through real FreeBSD and record each command with its answer."""
+    _run_tests(
+        new_run_folder(lab),
+        str(paths.PROJECT / "tests" / "tour"),
+        *("--lab", lab, "--settings", str(settings), "--record", str(to)),
+        *([] if image is None else ["--image", str(image)]),
+    )
+
+
+@app.command("soak")
+def soak(
+    runs: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 2000,
+    first: Annotated[int, typer.Option(help="The first seed.")] = 1,
+    settings: SettingsOption = paths.SETTINGS,
+) -> None:
+    """Run set-up and failover on the simulated lab with many seeds; 1 when one of them failed."""
+    from harness.lab.simulated.soak import soak as run_soak  # noqa: PLC0415 - only here
+
+    failures, seconds = run_soak(settings_file.load(settings), range(first, first + runs))
+    for failure in failures:
+        typer.echo(f"[simulated] seed {failure.seed}: {failure.error}")
+    typer.echo(
+        f"[simulated] {runs} runs of set-up and failover in {seconds:.1f} s, "
+        f"{len(failures)} of them failed"
+    )
+    raise typer.Exit(int(bool(failures)))
+
+
+@app.command("fuzz")
+def fuzz(
+    lines: Annotated[int, typer.Option(min=1, help="How many command lines.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Another seed, other lines.")] = 1,
+    settings: SettingsOption = paths.SETTINGS,
+) -> None:
+    """Send random command lines to the simulated nodes; 1 when the host was touched."""
+    from harness.lab.simulated.fuzz_run import fuzz as run_fuzz  # noqa: PLC0415 - only here
+
+    result = run_fuzz(settings_file.load(settings), lines, seed, typer.echo)
+    for what in (*result.faults, *result.touched):
+        typer.echo(f"[simulated] {what}")
+    typer.echo(
+        f"[simulated] {result.lines} lines in {result.seconds:.0f} s: a node went down "
+        f"{result.down} times, {len(result.faults)} faults of the model, "
+        f"{len(result.touched)} touches of the host"
+    )
+    raise typer.Exit(int(not result.ok))
+
+
+@app.command("conformance")
+def conformance(
+    recordings: Annotated[
+        list[Path] | None, typer.Argument(help="Recordings; those of this repository by default.")
+    ] = None,
+    show: Annotated[int, typer.Option(help="How many differences to show.")] = 20,
+    settings: SettingsOption = paths.SETTINGS,
+) -> None:
+    """Replay recorded FreeBSD on the model; 1 when an answer is different."""
+    from harness.conformance.replay import replay  # noqa: PLC0415 - only where it is wanted
+
+    different = 0
+    for path in recordings or sorted((paths.PROJECT / "tests" / "recordings").glob("*.jsonl")):
+        result = replay(path, settings_file.load(settings))
+        typer.echo(f"{path.name}: {result}")
+        for difference in result.differences[:show]:
+            typer.echo(f"\n{difference}")
+        different += len(result.differences)
+    raise typer.Exit(int(different > 0))
+
+
+def _run_tests(folder: Path, *arguments: str) -> None:
+    """Run pytest with its evidence in `folder`, write the report, and exit with its status."""
+    status = pytest.main(
+        [
+            *("--rootdir", str(paths.PROJECT), "--verbose", "--results", str(folder)),
+            *("--junitxml", str(folder / "junit.xml")),
+            *arguments,
+        ]
+    )
     typer.echo(f"evidence: {folder}")
+    if (folder / "junit.xml").exists() and (folder / "run.json").exists():
+        typer.echo(f"report:   {write_report(folder)}")
     raise typer.Exit(int(status))
+
+
+@app.command("report")
+def make_report(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Results of a run.", show_default="results/latest"),
+    ] = None,
+) -> None:
+    """Make report.html from the results of a run: one file that opens in any browser."""
+    typer.echo(write_report(folder or paths.results_dir() / "latest"))
 
 
 @app.command("image")

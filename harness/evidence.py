@@ -42,6 +42,11 @@ def new_run_folder(lab: str) -> Path:
     return folder
 
 
+def folder_name(test: str) -> str:
+    """The name of a test's folder: its own, with what a path cannot have replaced."""
+    return re.sub(r"[^A-Za-z0-9_.=-]+", "-", test).strip("-")
+
+
 class Evidence:
     """The folder of one run under results/, and in it a folder for each test."""
 
@@ -73,8 +78,7 @@ class Evidence:
 
     def open(self, test: str) -> Path:
         """Make the folder of one test, named after it, and let the transcript go there."""
-        name = re.sub(r"[^A-Za-z0-9_.=-]+", "-", test.removeprefix("tests/scenarios/")).strip("-")
-        folder = self.folder / name
+        folder = self.folder / folder_name(test.removeprefix("tests/scenarios/"))
         shutil.rmtree(folder, ignore_errors=True)
         self._transcript.open(folder)
         return folder

@@ -17,6 +17,9 @@ CONNECT_SECONDS = 30.0
 """A primary looks for its secondary every 10 s (`reconnect`, hast.conf(5)): room for two tries."""
 
 
+SLOWEST_RESYNC = 2e6
+"""Bytes a second. Two emulated guests on two busy cores still do several times that."""
+
 E = TypeVar("E", bound=hastd_log.Event)
 
 
@@ -161,13 +164,18 @@ class Pair:
             accept=lambda info: info.status is Status.DEGRADED,
         )
 
-    def wait_until_in_sync(self, primary: Node, within: float = 120.0) -> None:
+    @property
+    def longest_resync(self) -> float:
+        """Seconds in which a full resync has to end: the whole data disk at `SLOWEST_RESYNC`."""
+        return CONNECT_SECONDS + (self.settings.machine.data_disk_mib << 20) / SLOWEST_RESYNC
+
+    def wait_until_in_sync(self, primary: Node) -> None:
         """Wait until the secondary is connected and nothing is left to send to it."""
         self.wait_until_complete(primary)
         wait_until(
             f"{primary} to be in sync with {self.peer(primary)}",
             lambda: self.info(primary),
-            within,
+            self.longest_resync,
             accept=lambda info: info.in_sync,
         )
 
@@ -209,10 +217,10 @@ class Pair:
         """Take the role away: hastd lets go of the disk and of the peer."""
         node.run("hastctl", "role", "init", self.resource)
 
-    def rejoin(self, node: Node, within: float = 120.0) -> None:
+    def rejoin(self, node: Node) -> None:
         """Make a node that came back secondary again, and wait until it has caught up."""
         self.demote(node)
-        self.wait_until_in_sync(self.peer(node), within)
+        self.wait_until_in_sync(self.peer(node))
 
     def discard(self, node: Node) -> None:
         """Throw away all that the node has, as claim 6 ends a split-brain.

@@ -114,6 +114,7 @@ class Session:
         try:
             if self._pair is not None:
                 on_each(self._pair.nodes, Node.disconnect)
+            self.lab.leave_notes(self.evidence.folder)
             self.lab.__exit__(kind, error, traceback)
         finally:
             clock.use(self._clock_before)

@@ -19,6 +19,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     # Numbers that chance makes: identities of pools, resources and hosts, ephemeral ports.
     (r"\bresuid: [1-9]\d*", "resuid: RESUID"),
     (r"\(hostid=[0-9a-f]+\)", "(hostid=HOSTID)"),
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-1[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}, hostid\d+", "UUID, HOSTID"),
     (r"^(\s*id: )\d+$", r"\1GUID"),
     (r"(tcp://192\.168\.0\.\d+:)(?!8457)\d+", r"\1PORT"),
     # How much was read and written: ZFS decides that anew each time.
@@ -26,6 +27,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"^(    queues: ).*", r"\1N"),
     (r"^(  dirty: )[1-9]\d* \(.*\)$", r"\1N"),
     (r"^([a-z]\S*\t)\d+\t(\d+)\t\d+\t\d+\t\d+\t", r"\1GUID\t\2\tN\tN\tN\t"),
+    (r"^(\S+\tfilesystem\t)\d+\t\d+\t\d+\t", r"\1N\tN\tN\t"),
+    (r"^(\S+ +480M) +[\d.]+[KM]? +[\d.]+[KM]? ", r"\1 N N "),
     # How long a resynchronisation took and so how fast it was, and how much ZFS had written.
     (r"\d+(?:\.\d)?[KMG]?B (synchronized) in \d+s \(.*?/sec\)", r"N \1 in N"),
     (r"(Synchronization started\. )\d+(?:\.\d)?[KMG]?B", r"\1N"),
@@ -35,6 +38,9 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r'"(total|used|available)-blocks":\d+', r'"\1-blocks":N'),
     (r'"used-percent":\d+', '"used-percent":N'),
 )
+
+_DIGEST = re.compile(r"[0-9a-f]{64} \./")
+"""A line of `find ... -exec sha256 -r`: in which order a directory has its files is its own affair."""
 
 _COMPILED = tuple((re.compile(pattern, re.MULTILINE), by) for pattern, by in _RULES)
 
@@ -53,4 +59,6 @@ def normalise(text: str, digests: Mapping[str, str] | None = None) -> str:
     for line in text.splitlines():
         if not lines or line != lines[-1]:
             lines.append(line)
+    if lines and all(_DIGEST.match(line) for line in lines):
+        lines.sort()
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import threading
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,28 +21,29 @@ from harness.errors import HarnessError, SettingsError
 from harness.lab.base import Costs, Endpoint, Lab, LabDescription, Machine, Power
 from harness.ssh import Connection, Remote, Result
 
-_SHORT = 8192
-"""Bytes of standard input that are kept as they are."""
+_SHORT = 16384
+"""Bytes, compressed, up to which standard input is kept."""
 
 
 @dataclass(frozen=True)
 class Fed:
-    """What a command got on its standard input. `base64` is None where it was long."""
+    """What a command got on its standard input. `zlib` is None where it was long."""
 
     size: int
     sha256: str
-    base64: str | None
+    zlib: str | None = None
 
     @classmethod
     def of(cls, data: bytes) -> Fed:
         """Note the data, whole if it is short."""
-        kept = base64.b64encode(data).decode() if len(data) <= _SHORT else None
+        packed = zlib.compress(data, 9)
+        kept = base64.b64encode(packed).decode() if len(packed) <= _SHORT else None
         return cls(len(data), hashlib.sha256(data).hexdigest(), kept)
 
     def stand_in(self) -> bytes:
         """The data, or other bytes of the same length that stand for them."""
-        if self.base64 is not None:
-            return base64.b64decode(self.base64)
+        if self.zlib is not None:
+            return zlib.decompress(base64.b64decode(self.zlib))
         return hashlib.shake_256(self.sha256.encode()).digest(self.size)
 
 

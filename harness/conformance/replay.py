@@ -22,13 +22,16 @@ from harness.conformance.recording import Step, load
 from harness.errors import HarnessError
 from harness.lab.simulated.direct import DirectConnection
 from harness.lab.simulated.lab import SimulatedLab
-from harness.settings import Settings
+from harness.settings import Settings, SimulatedSettings
 
 NOT_COMPARED = {
     ("tail", "-n", "200", "/var/log/messages"): "the kernel's own story of its hardware",
     ("uname", "-a"): "names the kernel's build",
 }
 """Commands whose output has nothing that the model claims to know, and why."""
+
+AS_RECORDED = SimulatedSettings(disk_mb=40.0, link_mbit=400.0)
+"""About as slow as two emulated guests on two cores, on which the recordings were made."""
 
 _PATIENCE = 120.0
 """Virtual seconds that a command or question may take longer than it did in the recording."""
@@ -73,7 +76,7 @@ class Conformance:
 
 
 @dataclass
-class _Question:
+class Question:
     """Steps with one command on one node that followed each other with nothing between."""
 
     steps: list[Step]
@@ -84,33 +87,36 @@ class _Question:
 
     @property
     def first(self) -> Step:
+        """The step with which it began."""
         return self.steps[0]
 
     @property
     def end(self) -> float:
+        """When the last of its steps had ended."""
         return max(step.end for step in self.steps)
 
 
 def replay(path: Path, settings: Settings) -> Conformance:
     """Replay one recording on a fresh simulated pair."""
     source, steps = load(path)
+    settings = settings.model_copy(update={"simulated": AS_RECORDED})
     with tempfile.TemporaryDirectory(prefix="skunk-replay-") as folder:
         lab = SimulatedLab(settings, pair="replay", state_dir=Path(folder))
         before = clocks.current()
         with lab:
             clocks.use(lab.clock)
             try:
-                runner = _Runner(lab, _questions(steps))
+                runner = _Runner(lab, fold(steps))
                 runner.run()
             finally:
                 clocks.use(before)
     return Conformance(source.release, runner.compared, tuple(runner.differences))
 
 
-def _questions(steps: Iterable[Step]) -> list[_Question]:
+def fold(steps: Iterable[Step]) -> list[Question]:
     """Fold repeated commands, and share the questions out so that none in a lane overlap."""
-    questions: list[_Question] = []
-    last_on: dict[str, _Question] = {}
+    questions: list[Question] = []
+    last_on: dict[str, Question] = {}
     for step in steps:
         last = last_on.get(step.node)
         if (
@@ -122,13 +128,13 @@ def _questions(steps: Iterable[Step]) -> list[_Question]:
         ):
             last.steps.append(step)
             continue
-        question = _Question([step])
+        question = Question([step])
         questions.append(question)
         if step.node == "pair":
             last_on.clear()
         else:
             last_on[step.node] = question
-    lanes: list[list[_Question]] = []
+    lanes: list[list[Question]] = []
     for question in questions:
         free = next(
             (
@@ -153,7 +159,7 @@ def _questions(steps: Iterable[Step]) -> list[_Question]:
 class _Runner:
     """Asks the model, a thread for each lane, in virtual time."""
 
-    def __init__(self, lab: SimulatedLab, questions: Sequence[_Question]) -> None:
+    def __init__(self, lab: SimulatedLab, questions: Sequence[Question]) -> None:
         self.compared = 0
         self.differences: list[Difference] = []
         self._lab = lab
@@ -165,7 +171,7 @@ class _Runner:
         self._ends = sorted(question.end for question in questions)
 
     def run(self) -> None:
-        lanes: dict[int, list[_Question]] = {}
+        lanes: dict[int, list[Question]] = {}
         for question in self._questions:
             lanes.setdefault(question.lane, []).append(question)
         with (
@@ -173,7 +179,7 @@ class _Runner:
             ThreadPoolExecutor(len(lanes)) as pool,
         ):
 
-            def ask_all(lane: list[_Question]) -> None:
+            def ask_all(lane: list[Question]) -> None:
                 try:
                     for question in lane:
                         self._ask_in_turn(question)
@@ -182,7 +188,7 @@ class _Runner:
 
             list(pool.map(ask_all, lanes.values()))
 
-    def _ask_in_turn(self, question: _Question) -> None:
+    def _ask_in_turn(self, question: Question) -> None:
         needs = question.needs
         self._clock.wait(
             lambda: all(self._answered.get(lane, 0) >= count for lane, count in needs.items()),
@@ -211,7 +217,7 @@ class _Runner:
             case verb:
                 getattr(self._lab.machines[step.node], verb)()
 
-    def _ask(self, question: _Question) -> None:
+    def _ask(self, question: Question) -> None:
         """Run the command until the last recorded answer comes; compare the answers in order."""
         step = question.first
         if step.argv in NOT_COMPARED:

@@ -170,6 +170,9 @@ class Lab(ABC):
     def describe(self) -> LabDescription:
         """Hypervisor, acceleration and image, for the first line of every report."""
 
+    def leave_notes(self, folder: Path) -> None:
+        """Write into a run's folder what its readers have to know of this lab: nothing here."""
+
     def __enter__(self) -> Self:
         try:
             self.start()

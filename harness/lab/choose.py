@@ -13,7 +13,7 @@ from harness.lab.qemu.host import Qemu
 from harness.lab.qemu.prepare import prepared
 from harness.settings import Settings
 
-LabName = Literal["vagrant", "qemu"]
+LabName = Literal["vagrant", "qemu", "simulated"]
 
 
 def open_lab(
@@ -35,6 +35,10 @@ def open_lab(
         base = image_path or image.find(settings.image)
         image.inspect(base)
         lab = QemuLab(settings, prepared(base, say=say), pair)
+    elif name == "simulated":
+        from harness.lab.simulated.lab import SimulatedLab  # noqa: PLC0415 - as below
+
+        lab = SimulatedLab(settings, pair)
     else:
         from harness.lab.vagrant import VagrantLab  # noqa: PLC0415 - only where it is wanted
 

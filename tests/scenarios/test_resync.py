@@ -9,9 +9,6 @@ from harness.workload.files import Files
 
 pytestmark = pytest.mark.claim(7)
 
-SLOWEST = 2e6
-"""Bytes a second. Two emulated guests on two busy cores still do several times that."""
-
 ONE_PERCENT = 0.01
 
 
@@ -31,7 +28,7 @@ def test_full_resync(pair: Pair) -> None:
     wait_until(
         f"a resync of {size >> 20} MiB",
         lambda: len(pair.said(skunk1, SyncComplete)) > resyncs,
-        30 + size / SLOWEST,
+        pair.longest_resync,
         every=2.0,
     )
     assert pair.info(skunk1).dirty == 0

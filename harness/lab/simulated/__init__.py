@@ -1,0 +1,1 @@
+"""The simulated lab: a model of two FreeBSD nodes behind a real SSH server. Never evidence."""

@@ -1,0 +1,534 @@
+"""Programs that move, compare and digest bytes: dd, sha256, md5, cmp, diff, jot, seq."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Generator
+from dataclasses import replace
+
+from harness.lab.simulated.commands import Context, command
+from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op
+from harness.lab.simulated.files import Entry, FileError, FileSystem
+from harness.lab.simulated.options import Options
+from harness.lab.simulated.process import NotModelled, Program, Signal
+from harness.lab.simulated.shell_streams import (
+    Changing,
+    DeviceReader,
+    Endless,
+    Reader,
+    check_size,
+    submit,
+    when_ready,
+    write_device,
+)
+from harness.lab.simulated.tool import (
+    Failure,
+    content,
+    decimal,
+    entry_of,
+    mask_of,
+    place,
+    reader_of,
+    size_of,
+    tool,
+)
+
+# --- dd -----------------------------------------------------------------------------------------
+
+_SECTOR = 512
+_MOST_BLOCKS = 1 << 20
+
+
+@command("dd")
+def dd(context: Context, arguments: list[str]) -> Program:
+    """dd(1): files, block devices, /dev/zero and /dev/random."""
+    try:
+        return (yield from _Copy(context, _operands(arguments)).run())
+    except Failure as failure:
+        context.complain(f"dd: {failure.text}")
+        return failure.status
+
+
+_KNOWN = {
+    *("if", "of", "bs", "ibs", "obs", "count", "skip", "iseek", "seek", "oseek", "conv"),
+    *("status", "iflag", "oflag"),
+}
+
+
+def _operands(arguments: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or not name or not value:
+            if not equals or not name:
+                raise Failure(f"unknown operand {argument}")
+            raise Failure("no value specified for " + name)
+        if name in {"cbs", "files", "fillchar", "speed"}:
+            raise NotModelled(f"dd {name}=")
+        if name not in _KNOWN:
+            raise Failure(f"unknown operand {name}")
+        found[name] = value
+    return found
+
+
+class _Target:
+    """Where dd writes to."""
+
+    def write(self, data: bytes) -> Changing:
+        """Write on. Raises `FileError`."""
+        raise NotImplementedError
+
+    def write_random(self, count: int) -> Changing:
+        """Write bytes that nobody can guess."""
+        raise NotImplementedError
+
+    def close(self, *, durable: bool) -> Changing:
+        """End it, in stable storage if asked for."""
+        yield from ()
+
+
+class _StreamTarget(_Target):
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def write(self, data: bytes) -> Changing:
+        check_size(len(self._context.stdout) + len(data))
+        self._context.stdout += data
+        yield from ()
+
+
+class _NullTarget(_Target):
+    def write(self, data: bytes) -> Changing:
+        yield from ()
+
+
+class _FileTarget(_Target):
+    def __init__(self, context: Context, filesystem: FileSystem, inner: str, at: int) -> None:
+        self._context = context
+        self._filesystem = filesystem
+        self._inner = inner
+        self._at = at
+
+    def write(self, data: bytes) -> Changing:
+        yield from when_ready(self._filesystem)
+        entry = self._filesystem.get(self._inner)
+        if entry is None:
+            return
+        check_size(self._at + len(data))
+        before = entry.data[: self._at].ljust(self._at, b"\0")
+        after = entry.data[self._at + len(data) :]
+        now = self._context.guest.wall_clock()
+        self._filesystem.put(self._inner, replace(entry, data=before + data + after, mtime=now))
+        self._at += len(data)
+        if (signal := self._filesystem.settled(self._inner)) is not None:
+            yield signal
+
+    def close(self, *, durable: bool) -> Changing:
+        if durable:
+            yield self._filesystem.fsync(self._inner)
+
+
+class _DeviceTarget(_Target):
+    def __init__(self, context: Context, device: BlockDevice, at: int) -> None:
+        self._context = context
+        self._device = device
+        self._at = at
+
+    def write(self, data: bytes) -> Changing:
+        path = f"/dev/{self._device.name}"
+        if len(data) % _SECTOR or self._at % _SECTOR:
+            raise FileError("EINVAL", path)
+        if self._at + len(data) > self._device.mediasize:
+            raise FileError("ENOSPC", path)
+        if data.count(0) == len(data) and self._at % BLOCK == 0 and len(data) % BLOCK == 0:
+            yield from submit(self._device, Bio(Op.WRITE, self._at, len(data)), path)
+        else:
+            yield from write_device(self._device, self._at, data)
+        self._at += len(data)
+
+    def write_random(self, count: int) -> Changing:
+        """Write blocks that are made up only when somebody reads them."""
+        if self._at % BLOCK or count % BLOCK:
+            yield from self.write(self._context.guest.rng.randbytes(count))
+            return
+        path = f"/dev/{self._device.name}"
+        if self._at + count > self._device.mediasize:
+            raise FileError("ENOSPC", path)
+        mark = f"{self._context.guest.rng.getrandbits(64):016x}"
+        first = self._at // BLOCK
+        blocks = {n: Content(f"random {mark} {n}") for n in range(first, first + count // BLOCK)}
+        yield from submit(self._device, Bio(Op.WRITE, self._at, count, blocks), path)
+        self._at += count
+
+    def close(self, *, durable: bool) -> Changing:
+        self._device.opened -= 1
+        if durable:
+            yield from submit(self._device, Bio(Op.FLUSH), f"/dev/{self._device.name}")
+
+
+class _Copy:
+    """One run of dd."""
+
+    def __init__(self, context: Context, operands: dict[str, str]) -> None:
+        self._context = context
+        self._operands = operands
+        self._in_size = self._size("bs", self._size("ibs", 512))
+        self._out_size = self._size("bs", self._size("obs", 512))
+        self._conversions = set(filter(None, operands.get("conv", "").split(",")))
+        self._flags = set(filter(None, operands.get("oflag", "").split(",")))
+        for known, given, what in (
+            ({"fsync", "notrunc", "sync", "fdatasync", "noerror"}, self._conversions, "conv"),
+            ({"sync", "fsync"}, self._flags, "oflag"),
+            ({"fullblock"}, set(filter(None, operands.get("iflag", "").split(","))), "iflag"),
+            ({"none", "noxfer", "progress"}, {operands.get("status", "none")}, "status"),
+        ):
+            if not given <= known:
+                raise NotModelled(f"dd {what}={','.join(sorted(given - known))}")
+        self._read = [0, 0]
+        self._written = [0, 0]
+        self._bytes = 0
+
+    def _size(self, name: str, default: int) -> int:
+        text = self._operands.get(name)
+        if text is None:
+            return default
+        size = size_of(text)
+        if size is None:
+            raise Failure(f"{name}: invalid numeric value")
+        if size == 0 and name in {"bs", "ibs", "obs"}:
+            raise Failure(f"{name} must be between 1 and 9223372036854775807")
+        check_size(size if name in {"bs", "ibs", "obs"} else 0)
+        return size
+
+    def run(self) -> Program:
+        """Copy, and say how much."""
+        start = self._context.guest.world.now
+        try:
+            source = yield from self._source()
+            target = yield from self._target()
+        except FileError as error:
+            raise Failure(f"{error.path}: {error.reason}") from None
+        status = 0
+        try:
+            yield from self._copy(source, target)
+        except FileError as error:
+            status = 1
+            self._context.complain(f"dd: {error.path}: {error.reason}")
+        durable = "fsync" in self._conversions or "fdatasync" in self._conversions
+        durable = durable or bool(self._flags)
+        try:
+            yield from target.close(durable=durable and status == 0)
+        except FileError as error:
+            status = 1
+            self._context.complain(f"dd: {error.path}: {error.reason}")
+        self._summary(max(self._context.guest.world.now - start, 1e-6))
+        return status
+
+    def _source(self) -> Generator[float | Signal, None, Reader]:
+        name = self._operands.get("if")
+        reader = reader_of(self._context, name if name is not None else "-")
+        skip = self._size("skip", self._size("iseek", 0)) * self._in_size
+        if skip and isinstance(reader, DeviceReader):
+            reader.at = skip
+        elif skip and not isinstance(reader, Endless):
+            yield from reader.take(skip)
+        return reader
+
+    def _target(self) -> Generator[float | Signal, None, _Target]:
+        name = self._operands.get("of")
+        seek = self._size("seek", self._size("oseek", 0)) * self._out_size
+        if name is None:
+            if seek:
+                raise NotModelled("dd seek= on standard output")
+            return _StreamTarget(self._context)
+        path = posixpath.normpath(self._context.path(name))
+        if path == "/dev/null":
+            return _NullTarget()
+        device = self._context.guest.devices.get(path.removeprefix("/dev/"))
+        if path.startswith("/dev/") and device is not None:
+            device.opened += 1
+            return _DeviceTarget(self._context, device, seek)
+        filesystem, inner = yield from place(self._context, name)
+        entry = filesystem.get(inner)
+        now = self._context.guest.wall_clock()
+        if entry is None:
+            entry = Entry("file", b"", 0o666 & ~mask_of(self._context), now)
+        elif entry.kind == "dir":
+            raise FileError("EISDIR", name)
+        check_size(seek)
+        if "notrunc" not in self._conversions:
+            entry = replace(entry, data=entry.data[:seek].ljust(seek, b"\0"), mtime=now)
+        try:
+            filesystem.put(inner, entry)
+        except FileError as error:
+            raise FileError(error.errno, name) from None
+        return _FileTarget(self._context, filesystem, inner, seek)
+
+    def _copy(self, source: Reader, target: _Target) -> Program:
+        count = self._size("count", -1) if "count" in self._operands else -1
+        pending = b""
+        number = 0
+        lazy = isinstance(source, Endless) and source.kind != "zero"
+        whole = self._in_size == self._out_size
+        while count < 0 or number < count:
+            number += 1
+            if number > _MOST_BLOCKS:
+                raise NotModelled("dd of that many blocks")
+            if isinstance(target, _NullTarget | _DeviceTarget) and lazy and whole:
+                yield from self._pass_random(target)
+                continue
+            data = yield from source.take(self._in_size)
+            if not data:
+                break
+            self._read[len(data) < self._in_size] += 1
+            if "sync" in self._conversions:
+                data = data.ljust(self._in_size, b"\0")
+            if whole:
+                yield from self._write(target, data)
+                continue
+            pending += data
+            while len(pending) >= self._out_size:
+                yield from self._write(target, pending[: self._out_size])
+                pending = pending[self._out_size :]
+        if pending:
+            yield from self._write(target, pending)
+        return 0
+
+    def _pass_random(self, target: _Target) -> Changing:
+        self._read[0] += 1
+        if isinstance(target, _DeviceTarget):
+            yield from target.write_random(self._in_size)
+        self._written[0] += 1
+        self._bytes += self._in_size
+
+    def _write(self, target: _Target, data: bytes) -> Changing:
+        yield from target.write(data)
+        self._written[len(data) < self._out_size] += 1
+        self._bytes += len(data)
+        if self._bytes > 1 << 40:
+            raise NotModelled("dd of more than a terabyte")
+
+    def _summary(self, took: float) -> None:
+        status = self._operands.get("status")
+        if status == "none":
+            return
+        context = self._context
+        context.complain(f"{self._read[0]}+{self._read[1]} records in")
+        context.complain(f"{self._written[0]}+{self._written[1]} records out")
+        if status != "noxfer":
+            rate = int(self._bytes / took)
+            context.complain(
+                f"{self._bytes} bytes transferred in {took:.6f} secs ({rate} bytes/sec)"
+            )
+
+
+# --- digests ------------------------------------------------------------------------------------
+
+_DIGESTS = {
+    "md5": "MD5",
+    "sha1": "SHA1",
+    "sha224": "SHA224",
+    "sha256": "SHA256",
+    "sha384": "SHA384",
+    "sha512": "SHA512",
+}
+
+
+def _digest(context: Context, options: Options, program: str) -> Program:
+    """md5(1) and its relatives."""
+    kind = _DIGESTS[program]
+    status = 0
+    for text in options.values("s"):
+        digest = hashlib.new(program, text.encode("utf-8", "surrogateescape")).hexdigest()
+        _print_digest(context, options, kind, text, digest)
+    if "s" in options and not options.rest:
+        return 0
+    if not options.rest:
+        data = yield from content(context, "-")
+        context.print(hashlib.new(program, data).hexdigest())
+        return 0
+    for name in options.rest:
+        try:
+            if entry_of(context, name).kind == "dir":
+                raise FileError("EISDIR", name)
+            data = yield from content(context, name)
+        except FileError as error:
+            context.complain(f"{program}: {error.path}: {error.reason}")
+            status = 1
+            continue
+        _print_digest(context, options, kind, name, hashlib.new(program, data).hexdigest())
+    return status
+
+
+def _print_digest(context: Context, options: Options, kind: str, name: str, digest: str) -> None:
+    if "q" in options:
+        context.print(digest)
+    elif "r" in options:
+        context.print(f"{digest} {name}")
+    else:
+        context.print(f"{kind} ({name}) = {digest}")
+
+
+for _program in _DIGESTS:
+
+    def _run(context: Context, options: Options, program: str = _program) -> Program:
+        return _digest(context, options, program)
+
+    tool(
+        _program,
+        flags="qr",
+        valued="s",
+        unmodelled="cptx",
+        usage=f"usage: {_program} [-pqrtx] [-c string] [-s string] [files ...]",
+    )(_run)
+
+
+# --- comparing ----------------------------------------------------------------------------------
+
+
+@tool(
+    "cmp",
+    flags="s",
+    unmodelled="hlnxzi",
+    usage="usage: cmp [-l | -s | -x] [-hz] file1 file2 [skip1 [skip2]]",
+    status=2,
+)
+def cmp(context: Context, options: Options) -> Program:
+    """cmp(1)."""
+    if len(options.rest) != 2:
+        if len(options.rest) < 2:
+            raise Failure("usage: cmp [-l | -s | -x] [-hz] file1 file2 [skip1 [skip2]]", 2)
+        raise NotModelled("cmp with offsets")
+    data = []
+    for name in options.rest:
+        try:
+            data.append((yield from content(context, name)))
+        except FileError as error:
+            if "s" not in options:
+                context.complain(f"cmp: {error.path}: {error.reason}")
+            return 2
+    first, second = data
+    if first == second:
+        return 0
+    if "s" in options:
+        return 1
+    names = ["stdin" if name == "-" else name for name in options.rest]
+    common = min(len(first), len(second))
+    at = next((n for n in range(common) if first[n] != second[n]), common)
+    if at == common:
+        context.complain(f"cmp: EOF on {names[0] if len(first) < len(second) else names[1]}")
+    else:
+        line = first[:at].count(b"\n") + 1
+        context.print(f"{names[0]} {names[1]} differ: char {at + 1}, line {line}")
+    return 1
+
+
+@tool("diff", flags="qsu", unmodelled="abcdefghilnprtwyBNTCDFHILSUWX", status=2)
+def diff(context: Context, options: Options) -> Program:
+    """diff(1), as long as the files are equal or only that is asked."""
+    if len(options.rest) != 2:
+        raise NotModelled("diff of other than two files")
+    data = []
+    for name in options.rest:
+        try:
+            if entry_of(context, name).kind == "dir":
+                raise NotModelled("diff of directories")
+            data.append((yield from content(context, name)))
+        except FileError as error:
+            raise Failure(f"diff: {error.path}: {error.reason}", 2) from None
+    first, second = options.rest
+    if data[0] == data[1]:
+        if "s" in options:
+            context.print(f"Files {first} and {second} are identical")
+        return 0
+    if "q" not in options:
+        raise NotModelled("diff of files that differ")
+    context.print(f"Files {first} and {second} differ")
+    return 1
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+_MOST_NUMBERS = 1_000_000
+
+
+@tool(
+    "seq",
+    flags="w",
+    valued="s",
+    unmodelled="ft",
+    usage="usage: seq [-w] [-f format] [-s string] [-t string] [first [incr]] last",
+)
+def seq(context: Context, options: Options) -> int:
+    """seq(1) of whole numbers."""
+    words = options.rest
+    if not 1 <= len(words) <= 3:
+        raise Failure("usage: seq [-w] [-f format] [-s string] [-t string] [first [incr]] last")
+    numbers = []
+    for word in words:
+        value = decimal(word.removeprefix("-"))
+        if value is None:
+            if not word.lstrip("-").replace(".", "", 1).isdigit():
+                raise Failure(f"seq: invalid floating point argument: {word}", 2)
+            raise NotModelled(f"seq {word}")
+        numbers.append(-value if word.startswith("-") else value)
+    first = numbers[0] if len(numbers) > 1 else 1
+    last = numbers[-1]
+    step = numbers[1] if len(numbers) > 2 else (1 if first <= last else -1)
+    if step == 0:
+        raise Failure("seq: zero increment", 1)
+    if step > 0 > last - first:
+        raise Failure("seq: needs negative decrement")
+    if step < 0 < last - first:
+        raise Failure("seq: needs positive increment")
+    if abs(last - first) // abs(step) > _MOST_NUMBERS:
+        raise NotModelled("seq of that many numbers")
+    found = [str(n) for n in range(first, last + (1 if step > 0 else -1), step)]
+    if "w" in options:
+        width = max(len(text) for text in found)
+        found = [text.zfill(width) for text in found]
+    separator = options.value("s", "\n")
+    context.stdout += "".join(text + separator for text in found).encode("utf-8", "surrogateescape")
+    return 0
+
+
+@tool(
+    "jot",
+    flags="cnr",
+    valued="bpsw",
+    usage="usage: jot [-cnr] [-b word] [-w word] [-s string] [-p precision]\n           [reps [begin [end [s]]]]",
+)
+def jot(context: Context, options: Options) -> int:
+    """jot(1) of whole numbers, in order or at random."""
+    if {"c", "p", "w"} & set(options.letters()) or len(options.rest) > 4:
+        raise NotModelled("jot with -c, -p or -w")
+    words = options.rest
+    values = [decimal(word) for word in words]
+    if any(value is None and word != "-" for word, value in zip(words, values, strict=True)):
+        raise NotModelled(f"jot {' '.join(words)}")
+    reps, begin, end, step = [*values, *[None] * 4][:4]
+    if "b" in options:
+        found = [options.value("b")] * min(100 if reps is None else reps, _MOST_NUMBERS)
+    elif "r" in options:
+        low, high = (1 if begin is None else begin), (100 if end is None else end)
+        count = min(100 if reps is None else reps, _MOST_NUMBERS)
+        low, high = min(low, high), max(low, high)
+        found = [str(context.guest.rng.randint(low, high)) for _ in range(count)]
+    else:
+        begin = 1 if begin is None else begin
+        if reps is None and end is not None:
+            raise NotModelled("jot without a count")
+        count = 100 if reps is None else reps
+        if count > _MOST_NUMBERS or count == 0:
+            raise NotModelled("jot of that many numbers")
+        if end is not None and step is None and count > 1:
+            step, rest = divmod(end - begin, count - 1)
+            if rest:
+                raise NotModelled("jot with a fraction")
+        step = 1 if step is None else step
+        found = [str(begin + n * step) for n in range(count)]
+    separator = options.value("s", "\n")
+    text = separator.join(found) + ("" if "n" in options else "\n")
+    context.stdout += text.encode("utf-8", "surrogateescape")
+    return 0

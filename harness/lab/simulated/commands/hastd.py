@@ -1,0 +1,39 @@
+"""hastd(8) from a command line; rc(8) starts it in its own way."""
+
+from __future__ import annotations
+
+from harness.lab.simulated import hast_conf
+from harness.lab.simulated.commands import Context, command
+from harness.lab.simulated.process import NotModelled
+
+
+@command("hastd")
+def hastd(context: Context, arguments: list[str]) -> int:
+    """Start hastd as a daemon. In the foreground (-F) it is modelled under daemon(8) only."""
+    from harness.lab.simulated.hastd import start  # noqa: PLC0415 - so that import stays cheap
+
+    config, pid_file = hast_conf.PATH, hast_conf.PID_FILE
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in {"-c", "-P"} and rest:
+            value = rest.pop(0)
+            config, pid_file = (value, pid_file) if word == "-c" else (config, value)
+        elif word == "-h":
+            context.complain("hastd: [-dFh] [-c config] [-P pidfile]")
+            return 64
+        elif word.startswith("-"):
+            raise NotModelled(f"hastd {word}")
+        else:
+            break
+    errors: list[str] = []
+    status = start(
+        context.guest,
+        foreground=False,
+        config=context.path(config),
+        pid_file=pid_file,
+        errors=errors,
+    )
+    for line in errors:
+        context.complain(line)
+    return status

@@ -1,0 +1,439 @@
+"""Programs that read text and print some of it: cat, head, tail, cut, sort, uniq, wc, tr, tee."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import groupby
+
+from harness.lab.simulated.commands import Context
+from harness.lab.simulated.files import FileError
+from harness.lab.simulated.options import Options
+from harness.lab.simulated.process import NotModelled, Program
+from harness.lab.simulated.shell_streams import Writer, check_size, open_writer
+from harness.lab.simulated.tool import (
+    Failure,
+    content,
+    decimal,
+    each_input,
+    mask_of,
+    reader_of,
+    size_of,
+    tool,
+)
+
+
+def lines_of(data: bytes) -> list[bytes]:
+    """Lines without their newlines; the last may have had none."""
+    lines = data.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    return lines
+
+
+@tool("cat", flags="un", unmodelled="belstv", usage="usage: cat [-belnstuv] [file ...]")
+def cat(context: Context, options: Options) -> Program:
+    """cat(1)."""
+    status = 0
+    for name in options.rest or ["-"]:
+        try:
+            data = yield from content(context, name)
+        except FileError as error:
+            context.complain(f"cat: {error.path}: {error.reason}")
+            status = 1
+            continue
+        if "n" in options:
+            for number, line in enumerate(data.splitlines(keepends=True), 1):
+                context.stdout += b"%6d\t%b" % (number, line)
+        else:
+            context.stdout += data
+        check_size(len(context.stdout))
+    return status
+
+
+# --- the beginning and the end ------------------------------------------------------------------
+
+
+def _old_style(arguments: list[str]) -> list[str]:
+    """`head -5` is `head -n 5`."""
+    if arguments and re.fullmatch("-[0-9]+", arguments[0]):
+        return ["-n", arguments[0][1:], *arguments[1:]]
+    return arguments
+
+
+_HEAD_USAGE = "usage: head [-n lines | -c bytes] [file ...]"
+
+
+def _head(context: Context, options: Options) -> Program:
+    what = "c" if "c" in options else "n"
+    kind = "byte" if what == "c" else "line"
+    text = options.value(what, "10")
+    count = size_of(text) if what == "c" else decimal(text)
+    if not count:
+        raise Failure(f"head: illegal {kind} count -- {text}")
+    status, shown = 0, 0
+    for name in options.rest or ["-"]:
+        try:
+            if what == "c":
+                data = yield from reader_of(context, name).take(count)
+            else:
+                found = lines_of_keeping((yield from content(context, name)), count)
+                data = b"".join(found)
+        except FileError as error:
+            context.complain(f"head: {error.path}: {error.reason}")
+            status = 1
+            continue
+        _title(context, name, options, shown)
+        shown += 1
+        context.stdout += data
+    return status
+
+
+def lines_of_keeping(data: bytes, count: int) -> list[bytes]:
+    """The first lines with their newlines."""
+    found, at = [], 0
+    while len(found) < count and at < len(data):
+        newline = data.find(b"\n", at)
+        end = len(data) if newline < 0 else newline + 1
+        found.append(data[at:end])
+        at = end
+    return found
+
+
+def _title(context: Context, name: str, options: Options, shown: int) -> None:
+    quiet, loud = "q" in options, "v" in options
+    if (len(options.rest) > 1 and not quiet) or loud:
+        shown_name = "standard input" if name == "-" else name
+        before = "\n" if shown else ""
+        context.stdout += f"{before}==> {shown_name} <==\n".encode("utf-8", "surrogateescape")
+
+
+_TAIL_USAGE = "usage: tail [-F | -f | -r] [-q] [-b # | -c # | -n #] [file ...]"
+
+
+def _tail(context: Context, options: Options) -> Program:
+    what = "c" if "c" in options else "n"
+    text = options.value(what, "10")
+    sign = text[:1] if text[:1] in {"+", "-"} else ""
+    count = size_of(text.removeprefix(sign))
+    if count is None:
+        raise Failure(f"tail: illegal offset -- {text}")
+    status, shown = 0, 0
+    for name in options.rest or ["-"]:
+        try:
+            data = yield from content(context, name)
+        except FileError as error:
+            context.complain(f"tail: {error.path}: {error.reason}")
+            status = 1
+            continue
+        _title(context, name, options, shown)
+        shown += 1
+        pieces: list[bytes] = (
+            data.splitlines(keepends=True)
+            if b"\r" not in data
+            else (re.findall(rb"[^\n]*\n|[^\n]+", data))
+        )
+        if what == "c":
+            kept = data[max(0, count - 1) :] if sign == "+" else data[max(0, len(data) - count) :]
+        else:
+            pieces = re.findall(rb"[^\n]*\n|[^\n]+", data)
+            first = max(0, count - 1) if sign == "+" else max(0, len(pieces) - count)
+            kept = b"".join(pieces[first:])
+        context.stdout += kept
+    return status
+
+
+def _register(name: str, function: object, **spec: str) -> None:
+    """Register head or tail, which also take a number for an option."""
+    from harness.lab.simulated.commands import COMMANDS  # noqa: PLC0415
+
+    tool(name, **spec)(function)  # type: ignore[arg-type]
+    parsed = COMMANDS[name]
+    COMMANDS[name] = lambda context, arguments: parsed(context, _old_style(arguments))
+
+
+_register("head", _head, valued="nc", usage=_HEAD_USAGE, illegal="invalid option")
+_register("tail", _tail, flags="q", valued="nc", unmodelled="Ffrbv", usage=_TAIL_USAGE)
+
+
+@tool("wc", flags="lwcm", unmodelled="L", usage="usage: wc [-Lclmw] [file ...]")
+def wc(context: Context, options: Options) -> Program:
+    """wc(1)."""
+    wanted = options.letters() or "lwc"
+    total = [0, 0, 0, 0]
+    found, status = yield from each_input(context, "wc", options.rest, "{}: open: ")
+    for name, data in found:
+        counts = [
+            data.count(b"\n"),
+            len(data.split()),
+            len(data),
+            len(data.decode("utf-8", "replace")),
+        ]
+        total = [have + more for have, more in zip(total, counts, strict=True)]
+        _print_counts(context, counts, wanted, "" if not options.rest else name)
+    if len(options.rest) > 1:
+        _print_counts(context, total, wanted, "total")
+    return status
+
+
+def _print_counts(context: Context, counts: list[int], wanted: str, name: str) -> None:
+    shown = "".join(
+        f" {count:7d}" for count, letter in zip(counts, "lwcm", strict=True) if letter in wanted
+    )
+    context.print(shown + (f" {name}" if name else ""))
+
+
+# --- lines and their parts ----------------------------------------------------------------------
+
+
+def _ranges(text: str, who: str) -> list[tuple[int, int]]:
+    found = []
+    for part in re.split("[, ]", text):
+        match = re.fullmatch(r"(\d{0,6})(-?)(\d{0,6})", part, re.ASCII)
+        if match is None or not part or part == "-" or match[1] == "0":
+            raise Failure(f"{who}: [-bcf] list: illegal list value")
+        first = int(match[1] or 1)
+        last = first if not match[2] else int(match[3] or 1 << 30)
+        found.append((first, last))
+    return found
+
+
+@tool(
+    "cut",
+    flags="sn",
+    valued="bcfd",
+    unmodelled="w",
+    usage="usage: cut -b list [-n] [file ...]\n       cut -c list [file ...]\n"
+    "       cut -f list [-s] [-w | -d delim] [file ...]",
+)
+def cut(context: Context, options: Options) -> Program:
+    """cut(1)."""
+    kind = next((letter for letter in "fcb" if letter in options), None)
+    if kind is None:
+        raise NotModelled("cut without a list")
+    ranges = _ranges(options.value(kind), "cut")
+    delimiter = options.value("d", "\t").encode("utf-8", "surrogateescape")
+    if len(delimiter.decode("utf-8", "replace")) != 1:
+        raise Failure("cut: bad delimiter")
+    found, status = yield from each_input(context, "cut", options.rest)
+    for _, data in found:
+        for line in lines_of(data):
+            if kind == "f":
+                if delimiter not in line:
+                    if "s" not in options:
+                        context.stdout += line + b"\n"
+                    continue
+                fields = line.split(delimiter)
+                kept = [f for n, f in enumerate(fields, 1) if any(a <= n <= b for a, b in ranges)]
+                context.stdout += delimiter.join(kept) + b"\n"
+            else:
+                text = (
+                    line.decode("utf-8", "surrogateescape")
+                    if kind == "c"
+                    else line.decode("latin-1")
+                )
+                chosen = "".join(
+                    c for n, c in enumerate(text, 1) if any(a <= n <= b for a, b in ranges)
+                )
+                encoding = "utf-8" if kind == "c" else "latin-1"
+                errors = "surrogateescape" if kind == "c" else "strict"
+                context.stdout += chosen.encode(encoding, errors) + b"\n"
+    return status
+
+
+@dataclass(frozen=True)
+class _Key:
+    first: int
+    last: int
+    numeric: bool
+    reverse: bool
+
+
+@tool(
+    "sort",
+    flags="nrubfs",
+    valued="kto",
+    unmodelled="cCdgHhiMmRSTVz",
+    usage="usage: sort [-bcCdfigMnrsuz] [-kPOS1[,POS2] ... ] [file ...]",
+    status=2,
+)
+def sort(context: Context, options: Options) -> Program:
+    """sort(1) by whole lines or fields, as text or numbers."""
+    if "o" in options or "f" in options:
+        raise NotModelled("sort -o or -f")
+    found, status = yield from each_input(context, "sort", options.rest, "")
+    if status:
+        return 2
+    lines = [line for _, data in found for line in lines_of(data)]
+    keys = [_key(text, options) for text in options.values("k")]
+    separator = options.value("t").encode("utf-8", "surrogateescape")
+    if not keys:
+        keys = [_Key(0, 1 << 30, "n" in options, "r" in options)]
+    if "s" not in options and "u" not in options:
+        lines.sort(reverse="r" in options)
+    for key in reversed(keys):
+        lines.sort(key=lambda line, key=key: _sort_value(line, key, separator), reverse=key.reverse)  # type: ignore[misc]
+    if "u" in options:
+        whole = [[_sort_value(line, key, separator) for key in keys] for line in lines]
+        lines = [line for n, line in enumerate(lines) if n == 0 or whole[n] != whole[n - 1]]
+    for line in lines:
+        context.stdout += line + b"\n"
+    return 0
+
+
+def _key(text: str, options: Options) -> _Key:
+    match = re.fullmatch(r"(\d{1,4})([nr]*)(?:,(\d{1,4})([nr]*))?", text, re.ASCII)
+    if match is None:
+        raise NotModelled(f"sort -k {text}")
+    letters = match[2] + (match[4] or "")
+    last = int(match[3]) if match[3] else 1 << 30
+    own = bool(letters)
+    return _Key(
+        int(match[1]) - 1,
+        last,
+        "n" in letters if own else "n" in options,
+        "r" in letters if own else "r" in options,
+    )
+
+
+def _sort_value(line: bytes, key: _Key, separator: bytes) -> tuple[float, bytes]:
+    if key.first == 0 and key.last >= 1 << 30:
+        part = line
+    elif separator:
+        part = separator.join(line.split(separator)[key.first : key.last])
+    else:
+        fields = re.findall(rb"[ \t]*[^ \t]+", line)
+        part = b"".join(fields[key.first : key.last])
+    if not key.numeric:
+        return 0.0, part
+    match = re.match(rb"[ \t]*(-?\d{1,30}(?:\.\d*)?|-?\.\d+)", part)
+    return (float(match[1]) if match is not None else 0.0), b""
+
+
+@tool(
+    "uniq",
+    flags="cdu",
+    unmodelled="ifs",
+    usage="usage: uniq [-c | -d | -D | -u] [-i] [-f fields] [-s chars] [input [output]]",
+)
+def uniq(context: Context, options: Options) -> Program:
+    """uniq(1)."""
+    if len(options.rest) > 1:
+        raise NotModelled("uniq with an output file")
+    data = yield from content(context, options.rest[0] if options.rest else "-")
+    for line, group in groupby(lines_of(data)):
+        count = len(list(group))
+        if ("d" in options and count == 1) or ("u" in options and count > 1):
+            continue
+        context.stdout += (b"%4d " % count if "c" in options else b"") + line + b"\n"
+    return 0
+
+
+_CLASSES = {
+    "alpha": "A-Za-z",
+    "digit": "0-9",
+    "alnum": "0-9A-Za-z",
+    "upper": "A-Z",
+    "lower": "a-z",
+    "space": "\t\n\v\f\r ",
+    "blank": "\t ",
+    "punct": "!-/:-@\\[-`{-~",
+    "print": " -~",
+    "cntrl": "\0-\x1f\x7f",
+    "xdigit": "0-9A-Fa-f",
+}
+
+
+def _set(text: str) -> list[int]:
+    r"""A set of tr(1) as bytes: ranges, classes and escapes such as \n and \012."""
+    for name, members in _CLASSES.items():
+        text = text.replace(f"[:{name}:]", members)
+    found: list[int] = []
+    at = 0
+    letters = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
+    units: list[tuple[int, bool]] = []
+    while at < len(text):
+        octal = re.compile(r"\\([0-7]{1,3})").match(text, at)
+        if octal is not None:
+            units.append((int(octal[1], 8) & 255, True))
+            at = octal.end()
+        elif text[at] == "\\" and at + 1 < len(text):
+            units.append((letters.get(text[at + 1], ord(text[at + 1]) & 255), True))
+            at += 2
+        else:
+            units += [(byte, False) for byte in text[at].encode("utf-8", "surrogateescape")]
+            at += 1
+    number = 0
+    while number < len(units):
+        byte = units[number][0]
+        if number + 2 < len(units) and units[number + 1] == (ord("-"), False):
+            last = units[number + 2][0]
+            if last < byte:
+                raise NotModelled("tr with a range backwards")
+            found += range(byte, last + 1)
+            number += 3
+        else:
+            found.append(byte)
+            number += 1
+    return found
+
+
+_TR_USAGE = (
+    "usage: tr [-Ccsu] string1 string2\n       tr [-Ccu] -d string1\n"
+    "       tr [-Ccu] -s string1\n       tr [-Ccu] -ds string1 string2"
+)
+
+
+@tool("tr", flags="Ccdsu", usage=_TR_USAGE)
+def tr(context: Context, options: Options) -> Program:
+    """tr(1) on bytes."""
+    words = options.rest
+    delete, squeeze = "d" in options, "s" in options
+    if not words or len(words) > 2 or (len(words) == 1 and not (delete or squeeze)):
+        raise Failure(_TR_USAGE)
+    first = _set(words[0])
+    if "c" in options or "C" in options:
+        first = [byte for byte in range(256) if byte not in set(first)]
+    yield from context.read_stdin()
+    data = context.stdin or b""
+    last = first
+    if delete:
+        data = data.translate(None, bytes(set(first)))
+        last = _set(words[1]) if len(words) > 1 else []
+    elif len(words) > 1:
+        last = _set(words[1])
+        if not last:
+            raise Failure("tr: empty string2")
+        padded = last + [last[-1]] * (len(first) - len(last))
+        table = bytearray(range(256))
+        for byte, other in zip(first, padded, strict=False):
+            table[byte] = other
+        data = data.translate(bytes(table))
+    if squeeze and last:
+        members = b"".join(re.escape(bytes([byte])) for byte in sorted(set(last)))
+        data = re.sub(rb"([" + members + rb"])\1+", rb"\1", data)
+    context.stdout += data
+    return 0
+
+
+@tool("tee", flags="ai", usage="usage: tee [-ai] [file ...]")
+def tee(context: Context, options: Options) -> Program:
+    """tee(1)."""
+    writers: list[Writer] = []
+    status = 0
+    for name in options.rest:
+        try:
+            mode = 0o666 & ~mask_of(context)
+            path = context.path(name)
+            writers.append(
+                (yield from open_writer(context.guest, path, append="a" in options, mode=mode))
+            )
+        except FileError as error:
+            context.complain(f"tee: {name}: {error.reason}")
+            status = 1
+    yield from context.read_stdin()
+    for writer in writers:
+        writer.buffer.extend(context.stdin or b"")
+        yield from writer.flush()
+    context.stdout += context.stdin or b""
+    return status

@@ -1,0 +1,247 @@
+"""One simulated FreeBSD node: power, kernel, disks, file systems, processes, console."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from harness.lab.base import Power
+from harness.lab.simulated.disk import BlockDevice, Disk, LocalDisk
+from harness.lab.simulated.files import RootFileSystem, Tree
+from harness.lab.simulated.link import Listener
+from harness.lab.simulated.process import Process
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.hastd import Hastd
+    from harness.lab.simulated.system import System
+    from harness.lab.simulated.world import Event, World
+    from harness.lab.simulated.zfs import Zfs
+
+LATENCY = 0.0005
+"""Seconds that each request to a simulated disk takes on top of its length."""
+
+RATE = 200e6
+"""Bytes a second of a simulated disk."""
+
+
+class Console:
+    """Where a guest's serial line goes. It is outside of the world: a snapshot does not have it."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.write = write
+
+    def __deepcopy__(self, memo: object) -> Console:
+        return self
+
+
+class Daemon(ABC):
+    """A long-lived process of the base system, as ps(1) and kill(1) know it.
+
+    It is in `Guest.daemons` under its pid for as long as it lives.
+    """
+
+    title: str
+    """As ps(1) shows its command."""
+
+    @abstractmethod
+    def signal(self, number: int) -> None:
+        """Receive a signal, as by kill(2)."""
+
+
+class Guest:
+    """A simulated machine and the FreeBSD on it.
+
+    What FreeBSD does is in its parts: `system` (boot, rc(8), network, syslog), `zfs` and `hastd`.
+    They are made anew at each boot; disks and the root file system stay.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        *,
+        number: int,
+        data_disk_bytes: int,
+        data_disk_serial: str,
+        private_mac: str,
+        console: Console,
+        disk_latency: float = LATENCY,
+        disk_rate: float = RATE,
+    ) -> None:
+        """A machine without power. `number` is 1 for skunk1; rates are in bytes a second."""
+        self._disk_speed = (disk_latency, disk_rate)
+        self.world = world
+        self.name = name
+        self.number = number
+        self.private_mac = private_mac
+        self.console = console
+        self.rng = random.Random(f"{world.seed}/{name}")  # noqa: S311 - chance, not secrets
+        self.boot = 0
+        """Counts power-ons and resets. What was to happen to an earlier boot never does."""
+        self.power = Power.OFF
+        self.sshd_up = False
+        """Whether it answers over SSH. Whoever changes it calls `on_sshd`."""
+        self.on_sshd: Console | None = None
+        self.disks = {
+            "vtbd0": Disk("vtbd0", 4329123840, None),
+            "vtbd1": Disk("vtbd1", data_disk_bytes, data_disk_serial),
+            "vtbd2": Disk("vtbd2", 73728, "seed"),
+        }
+        self.root = RootFileSystem(self)
+        self.tree = Tree(self)
+        self.processes: dict[int, Process] = {}
+        self.daemons: dict[int, Daemon] = {}
+        self.devices: dict[str, BlockDevice] = {}
+        """By name without /dev/: vtbd1, hast/mirror."""
+        self.listeners: dict[int, Listener] = {}
+        self.private_address: str | None = None
+        """The IPv4 address of its private NIC while that is up and has one."""
+        self.private_nic_up = False
+        self.hastd: Hastd | None = None
+        """The running hastd, if there is one. It registers itself here."""
+        self.system: System
+        self.zfs: Zfs
+        self.clock_offset = 0.0
+        """Seconds that its clock is ahead of the true time."""
+        self._pid = 500
+        self._aside: list[Event] = []
+        self._frozen_at = 0.0
+        self.make_parts()
+        world.guests[name] = self
+
+    # --- hardware -------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it has power (frozen or not)."""
+        return self.power is not Power.OFF
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the hypervisor has stopped its CPU."""
+        return self.power is Power.PAUSED
+
+    def power_on(self) -> None:
+        """Give it power: the boot begins."""
+        if self.running:
+            return
+        self.power = Power.RUNNING
+        self._start_over()
+
+    def power_cut(self) -> None:
+        """Take the power away between two instructions."""
+        self._die()
+        self.power = Power.OFF
+        for disk in self.disks.values():
+            disk.lose_power(self.rng)
+
+    def reset(self) -> None:
+        """Start the CPU over. The disks keep their power and their caches."""
+        self._die()
+        self.power = Power.RUNNING
+        self._start_over()
+
+    def pause(self) -> None:
+        """Freeze it."""
+        if self.power is Power.RUNNING:
+            self.power = Power.PAUSED
+            self._frozen_at = self.world.now
+
+    def resume(self) -> None:
+        """Let it go on; its clock has stood still meanwhile."""
+        if self.power is not Power.PAUSED:
+            return
+        self.power = Power.RUNNING
+        missed = self.world.now - self._frozen_at
+        self.clock_offset -= missed
+        aside, self._aside = self._aside, []
+        for event in aside:
+            if not event.cancelled and event.boot == self.boot:
+                delay = event.at - self._frozen_at
+                self.world.schedule(self, delay, event.action, *event.arguments)
+
+    def put_aside(self, event: Event) -> None:
+        """Keep what would happen now until the guest is no longer frozen."""
+        self._aside.append(event)
+
+    # --- what its parts share -------------------------------------------------------------------
+
+    def make_parts(self) -> None:
+        """Make the kernel's parts anew, as at each boot."""
+        from harness.lab.simulated.system import System  # noqa: PLC0415 - they know each other
+        from harness.lab.simulated.zfs import Zfs  # noqa: PLC0415
+
+        self.system = System(self)
+        self.zfs = Zfs(self)
+
+    def next_pid(self) -> int:
+        """A new process id."""
+        self._pid += self.rng.randint(1, 3)
+        return self._pid
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970 by its own clock."""
+        return self.now_utc().timestamp()
+
+    def now_utc(self) -> datetime:
+        """The time by its own clock."""
+        return self.world.utc() + timedelta(seconds=self.clock_offset)
+
+    def set_clock(self, when: datetime) -> None:
+        """Set its clock, as date(1) does."""
+        self.clock_offset = (when.astimezone(UTC) - self.world.utc()).total_seconds()
+
+    def say(self, text: str) -> None:
+        """Write a line to the console."""
+        self.console.write(text + "\n")
+
+    def set_sshd(self, *, up: bool) -> None:
+        """Note that sshd(8) began or ceased to answer, and tell the lab."""
+        if self.sshd_up != up:
+            self.sshd_up = up
+            if self.on_sshd is not None:
+                self.on_sshd.write("up" if up else "down")
+
+    def device_names(self) -> set[str]:
+        """Everything in /dev, without the /dev/."""
+        return {*self.devices, "null", "zero", "random", "urandom", "gpt/rootfs", "iso9660/CIDATA"}
+
+    def syncer_held_up(self) -> bool:
+        """Whether a suspended pool keeps other file systems from being written (13.2)."""
+        return self.zfs.suspended
+
+    def log(self, program: str, pid: int, level: str, text: str) -> None:
+        """Send a line to syslogd(8)."""
+        self.system.log(program, pid, level, text)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _die(self) -> None:
+        """All that is in memory is gone; nobody is told."""
+        self.set_sshd(up=False)
+        self.boot += 1
+        for process in list(self.processes.values()):
+            process.kill(9)
+        self.processes = {}
+        self.daemons = {}
+        self._aside = []
+        self.hastd = None
+        self.devices = {}
+        self.listeners = {}
+        self.private_address = None
+        self.private_nic_up = False
+        self.root.lose_power()
+        self.tree.mounts = {}
+        self._pid = 500
+
+    def _start_over(self) -> None:
+        self.boot += 1
+        self.make_parts()
+        self.tree.mounts = {"/": self.root}
+        self.devices = {
+            name: LocalDisk(self, disk, *self._disk_speed) for name, disk in self.disks.items()
+        }
+        self.system.boot()

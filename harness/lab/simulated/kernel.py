@@ -1,0 +1,214 @@
+"""The kernel's modules, its variables for sysctl(8) and kenv(1), and its message buffer."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.lab.simulated.process import NotModelled
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.guest import Guest
+
+KERNEL_BASE = 0xFFFFFFFF80200000
+KERNEL_SIZE = 0x213E2A0
+_FIRST_SMALL = 0xFFFFFFFF82518000
+_FIRST_LARGE = 0xFFFFFFFF82600000
+_PAGE = 0x1000
+_LARGE = 0x200000
+
+_SIZES = {"zfs": (0x3C0778, 10), "geom_gate": (0x4538, 2), "carp": (0x7840, 2)}
+"""Bytes of a module's file and the references on the kernel that it adds.
+
+Sizes, and the sum for zfs with geom_gate, are from `kldstat` on 13.2; how those twelve references
+are shared between the two was not seen.
+"""
+
+_OTHER_MODULES = (
+    "dummynet ipfw pf pfsync pflog geom_nop geom_mirror geom_stripe geom_concat geom_eli geom_uzip "
+    "geom_virstor geom_journal nullfs tmpfs fdescfs linprocfs fusefs if_bridge if_epair if_tap "
+    "if_tuntap if_lagg if_vlan cc_htcp h_ertt ipl ng_ether cpuctl coretemp virtio_random "
+    "cryptodev filemon mdio udf ext2fs unionfs nfscl if_disc vmm"
+)
+"""Modules that 13.2 has and the model has not."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A loaded module, as a line of kldstat(8)."""
+
+    number: int
+    name: str
+    address: int
+    size: int
+
+
+class Kernel:
+    """What lasts from the kernel's start to its end."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self.booted_at = guest.wall_clock()
+        self.messages: list[str] = []
+        self.modules: dict[str, Module] = {}
+        self._set: dict[str, str] = {}
+        self.environment: dict[str, str] = {
+            "console": "comconsole",
+            "bootfile": "kernel",
+            "kernelname": "/boot/kernel/kernel",
+            "smbios.system.uuid": hardware_uuid(guest),
+            "vfs.root.mountfrom": "ufs:/dev/gpt/rootfs",
+            "vfs.root.mountfrom.options": "rw",
+        }
+        self.host_uuid = "00000000-0000-0000-0000-000000000000"
+        self.host_id = 0
+
+    # --- modules --------------------------------------------------------------------------------
+
+    def load(self, name: str) -> str | None:
+        """Load a module; returns the errno's name of what went wrong."""
+        name = name.removeprefix("/boot/kernel/").removesuffix(".ko")
+        if name in self.modules or name == "kernel":
+            return "EEXIST"
+        if name not in _SIZES:
+            if name in _OTHER_MODULES.split():
+                raise NotModelled(f"kldload {name}")
+            return "ENOENT"
+        size = _SIZES[name][0]
+        number = max((module.number for module in self.modules.values()), default=1) + 1
+        self.modules[name] = Module(number, name, self._room_for(size), size)
+        if name == "zfs":
+            self.say("ZFS filesystem version: 5")
+            self.say("ZFS storage pool version: features support (5000)")
+        return None
+
+    def unload(self, name: str) -> None:
+        """Unload a loaded module."""
+        del self.modules[name]
+
+    @property
+    def references(self) -> int:
+        """How many references there are to the kernel itself."""
+        return 1 + sum(_SIZES[name][1] for name in self.modules)
+
+    def _room_for(self, size: int) -> int:
+        large = size >= _LARGE
+        step = _LARGE if large else _PAGE
+        at = _FIRST_LARGE if large else _FIRST_SMALL
+        for module in sorted(self.modules.values(), key=lambda each: each.address):
+            end = module.address + module.size
+            if (module.size >= _LARGE) == large and end > at:
+                at = (end + step - 1) // step * step
+        return at
+
+    # --- identity -------------------------------------------------------------------------------
+
+    def set_host_uuid(self, text: str) -> None:
+        """Set kern.hostuuid, and kern.hostid as rc.d/hostid makes it of that."""
+        self.host_uuid = text
+        self.host_id = int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8], 16)
+
+    # --- variables ------------------------------------------------------------------------------
+
+    def value(self, name: str) -> str | None:
+        """What sysctl(8) shows of a variable, or None when there is none of that name."""
+        if name in self._set:
+            return self._set[name]
+        if name in _CONSTANT:
+            return _CONSTANT[name]
+        if name in _COMPUTED:
+            return _COMPUTED[name](self._guest)
+        if name.partition(".")[0] not in _TOP.split() or name.startswith("net.inet.carp"):
+            return None
+        raise NotModelled(f"sysctl {name}")
+
+    def assign(self, name: str, value: str) -> None:
+        """Set a variable that may be set."""
+        if name == "kern.hostname":
+            self._guest.system.set_hostname(value)
+        elif name == "kern.hostuuid":
+            self.host_uuid = value
+        elif name == "kern.hostid":
+            self.host_id = int(value, 0)
+        elif name in WRITABLE.split():
+            self._set[name] = value
+        else:
+            raise NotModelled(f"sysctl {name}={value}")
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """A line of the kernel's own: console, dmesg(8) and syslogd."""
+        self._guest.say(text)
+        self.messages.append(text)
+        self._guest.system.log("kernel", None, "kern.crit", text)
+
+
+def hardware_uuid(guest: Guest) -> str:
+    """The UUID that the machine's firmware has, another one on each machine."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{guest.world.seed}.{guest.name}"))
+
+
+def _boot_time(guest: Guest) -> str:
+    at = guest.system.kernel.booted_at
+    shown = guest.system.local_time(at)
+    return f"{{ sec = {int(at)}, usec = {int(at % 1 * 1e6)} }} {shown}"
+
+
+def _version(guest: Guest) -> str:
+    return f"FreeBSD {guest.system.release} GENERIC\n"
+
+
+_TOP = "kern vm vfs net debug hw machdep user p1003_1b security dev kstat compat"
+
+_CONSTANT = {
+    "debug.kdb.panic": "0",
+    "debug.kdb.available": "",
+    "debug.kdb.current": "",
+    "hw.byteorder": "1234",
+    "hw.machine": "amd64",
+    "hw.machine_arch": "amd64",
+    "hw.model": "QEMU Virtual CPU version 2.5+",
+    "hw.ncpu": "1",
+    "hw.pagesize": "4096",
+    "hw.physmem": "1036398592",
+    "hw.realmem": "1073741824",
+    "hw.usermem": "916873216",
+    "kern.bootfile": "/boot/kernel/kernel",
+    "kern.dirdelay": "29",
+    "kern.disks": "vtbd2 vtbd1 vtbd0",
+    "kern.filedelay": "30",
+    "kern.geom.debugflags": "0",
+    "kern.metadelay": "28",
+    "kern.osreldate": "1302001",
+    "kern.ostype": "FreeBSD",
+    "kern.randompid": "0",
+    "kern.securelevel": "-1",
+    "net.inet.icmp.icmplim": "200",
+    "net.inet.ip.forwarding": "0",
+    "net.inet.tcp.keepidle": "7200000",
+    "net.link.ether.inet.max_age": "1200",
+    "security.jail.jailed": "0",
+    "vfs.zfs.txg.timeout": "5",
+    "vm.loadavg": "{ 0.20 0.20 0.20 }",
+    "vfs.zfs.version.spa": "5000",
+}
+"""As on the running guests (13.2)."""
+
+WRITABLE = (
+    "kern.geom.debugflags net.inet.icmp.icmplim net.inet.ip.forwarding net.inet.tcp.keepidle "
+    "kern.filedelay kern.dirdelay kern.metadelay"
+)
+"""What can be set and is shown as it was set. The model does nothing else by it."""
+
+_COMPUTED: dict[str, Callable[[Guest], str]] = {
+    "kern.boottime": _boot_time,
+    "kern.hostid": lambda guest: str(guest.system.kernel.host_id),
+    "kern.hostname": lambda guest: guest.system.hostname,
+    "kern.hostuuid": lambda guest: guest.system.kernel.host_uuid,
+    "kern.osrelease": lambda guest: guest.system.release,
+    "kern.version": _version,
+}

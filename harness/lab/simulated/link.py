@@ -1,0 +1,240 @@
+"""The crossover cable and TCP over it, as far as hastd can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.guest import Guest
+    from harness.lab.simulated.world import World
+
+RETRANSMIT = 1.0
+"""Seconds after which TCP tries again what got lost. (The real timer starts lower and doubles.)"""
+
+
+class Link:
+    """A cable with two ends. A message that meets a gap waits in the sender's TCP and is sent again.
+
+    `delay` is one way in seconds, `rate` in bytes a second, `loss` the chance that a message has to
+    be sent again. `plugged` says for each guest by name whether the cable is in its NIC; `blocked`
+    holds (from, to) pairs of names whose packets a firewall drops.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.delay = 0.0002
+        self.rate = 125e6
+        self.loss = 0.0
+        self.plugged: dict[str, bool] = {}
+        self.blocked: set[tuple[str, str]] = set()
+        self._busy_until: dict[str, float] = {}
+
+    def carries(self, source: Guest, target: Guest) -> bool:
+        """Whether a packet sent now arrives: both ends in, both NICs up, the target not frozen."""
+        return (
+            self.plugged.get(source.name, True)
+            and self.plugged.get(target.name, True)
+            and source.private_nic_up
+            and target.private_nic_up
+            and target.running
+            and not target.frozen
+            and (source.name, target.name) not in self.blocked
+        )
+
+    def transit(self, source: Guest, size: int) -> float:
+        """Seconds until `size` bytes sent now are on the other side, behind what is in the queue."""
+        start = max(self._world.now, self._busy_until.get(source.name, 0.0))
+        end = start + size / self.rate
+        self._busy_until[source.name] = end
+        extra = 0.0
+        while self.loss and self._world.rng.random() < self.loss:
+            extra += RETRANSMIT / 5
+        return end - self._world.now + self.delay + extra
+
+
+class Listener:
+    """A listening TCP socket of a guest. `accept` is called with each `Socket` that comes in."""
+
+    def __init__(self, guest: Guest, port: int, accept: Callable[[Socket], None]) -> None:
+        self.guest = guest
+        self.port = port
+        self.accept = accept
+
+
+class Socket:
+    """One end of a TCP connection between the two guests.
+
+    Messages arrive whole and in order. `on_message(message)` and `on_close(error)` are bound
+    methods set by whoever uses the end; `error` is None for an orderly end, else an errno's name.
+    """
+
+    def __init__(self, guest: Guest, address: str, port: int) -> None:
+        """`address` and `port` are this end's own."""
+        self.guest = guest
+        self.address = address
+        self.port = port
+        self.peer: Socket | None = None
+        self.on_message: Callable[[Any], None] | None = None
+        self.on_close: Callable[[str | None], None] | None = None
+        self.open = True
+        self.unsent = 0
+        """Messages that have not arrived yet: what SO_SNDTIMEO looks at."""
+        self._queue: list[tuple[Any, int]] = []
+        self._sending = False
+        self._early: list[Any] = []
+
+    @property
+    def description(self) -> str:
+        """As hastd logs it: tcp://192.168.0.1:27473."""
+        return f"tcp://{self.address}:{self.port}"
+
+    def send(self, message: Any, size: int = 128) -> None:
+        """Send a message of `size` bytes. On a closed socket nothing happens."""
+        if not self.open:
+            return
+        self.unsent += 1
+        self._queue.append((message, size))
+        if not self._sending:
+            self._sending = True
+            self._transmit()
+
+    def listen_to(
+        self, on_message: Callable[[Any], None], on_close: Callable[[str | None], None]
+    ) -> None:
+        """Take messages from now on; those that came early arrive at once."""
+        self.on_message, self.on_close = on_message, on_close
+        early, self._early = self._early, []
+        for message in early:
+            if self.open:
+                on_message(message)
+
+    def close(self, error: str | None = None) -> None:
+        """Close this end; the other end learns of it if the cable carries it.
+
+        `error` is what the other end sees: None for end of file, ECONNRESET when a process died
+        with data unread.
+        """
+        if not self.open:
+            return
+        self.open = False
+        if self.peer is not None:
+            self.guest.world.schedule(None, 0.0, self._tell_closed, error)
+
+    def _transmit(self) -> None:
+        """Send the head of the queue, or try again later when the cable does not carry it."""
+        peer = self.peer
+        if peer is None or not self._queue or not self.guest.running:
+            self._sending = False
+            return
+        world = self.guest.world
+        if not world.link.carries(self.guest, peer.guest):
+            world.schedule(self.guest, RETRANSMIT, self._transmit)
+            return
+        _, size = self._queue[0]
+        world.schedule(None, world.link.transit(self.guest, size), self._arrive)
+
+    def _arrive(self) -> None:
+        peer = self.peer
+        world = self.guest.world
+        if peer is None or not self._queue:
+            self._sending = False
+            return
+        if not world.link.carries(self.guest, peer.guest):
+            world.schedule(self.guest, RETRANSMIT, self._transmit)
+            return
+        message, _ = self._queue.pop(0)
+        self.unsent -= 1
+        if peer.open:
+            if peer.on_message is None:
+                peer._early.append(message)
+            else:
+                world.schedule(peer.guest, 0.0, peer._deliver, message)
+        elif self.open:
+            # The other end is gone: the answer to data is a reset.
+            world.schedule(self.guest, world.link.delay, self._reset)
+        if self._queue:
+            self._transmit()
+        else:
+            self._sending = False
+
+    def _deliver(self, message: Any) -> None:
+        if self.open and self.on_message is not None:
+            self.on_message(message)
+
+    def _reset(self) -> None:
+        self._closed_by_peer("ECONNRESET")
+
+    def _tell_closed(self, error: str | None) -> None:
+        peer = self.peer
+        world = self.guest.world
+        if peer is None or not peer.open:
+            return
+        if self._queue and self.guest.running:  # what was sent before the end arrives before it
+            world.schedule(None, RETRANSMIT / 10, self._tell_closed, error)
+        elif world.link.carries(self.guest, peer.guest):
+            world.schedule(peer.guest, world.link.delay, peer._closed_by_peer, error)
+        elif self.guest.running:
+            world.schedule(self.guest, RETRANSMIT, self._tell_closed, error)
+
+    def _closed_by_peer(self, error: str | None) -> None:
+        if self.open:
+            self.open = False
+            if self.on_close is not None:
+                self.on_close(error)
+
+
+def connect(
+    guest: Guest,
+    address: str,
+    port: int,
+    timeout: float,
+    done: Callable[[Socket | None, str | None], None],
+) -> None:
+    """Connect to the other guest; `done(socket, error)` is called later, one of them None.
+
+    The errors are errno's names: ECONNREFUSED where nobody listens; EHOSTUNREACH at once with the own
+    cable out ("No route to host"); ETIMEDOUT after `timeout` seconds when the own NIC has a carrier
+    and nobody answers (recorded on 13.2 with the peer's power cut, and with the peer's cable out);
+    ENETUNREACH without an address.
+    """
+    world = guest.world
+    world.schedule(guest, 2 * world.link.delay, _connect, guest, address, port, timeout, done)
+
+
+def _connect(
+    guest: Guest,
+    address: str,
+    port: int,
+    timeout: float,
+    done: Callable[[Socket | None, str | None], None],
+) -> None:
+    world = guest.world
+    peer = world.peer(guest)
+    own = guest.private_address
+    if own is None:
+        # With `ifconfig vtnet1 down` it is this as well (seen on 13.2).
+        done(None, "ENETUNREACH" if guest.private_nic_up else "EHOSTUNREACH")
+        return
+    if not (
+        world.link.carries(guest, peer)
+        and world.link.carries(peer, guest)
+        and peer.private_address == address
+    ):
+        if not world.link.plugged.get(guest.name, True):
+            done(None, "EHOSTUNREACH")
+        elif timeout <= 0:
+            done(None, "ETIMEDOUT")
+        else:
+            pause = min(RETRANSMIT, timeout)
+            world.schedule(guest, pause, _connect, guest, address, port, timeout - pause, done)
+        return
+    listener = peer.listeners.get(port)
+    if listener is None:
+        done(None, "ECONNREFUSED")
+        return
+    near = Socket(guest, own, guest.rng.randint(10000, 65535))
+    far = Socket(peer, address, port)
+    near.peer, far.peer = far, near
+    listener.accept(far)
+    done(near, None)

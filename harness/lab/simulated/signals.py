@@ -1,0 +1,140 @@
+"""kill(1): FreeBSD's signals by name and number, and who gets them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.lab.simulated.process import NotModelled
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.guest import Guest
+
+NAMES = (
+    *("HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "EMT", "FPE", "KILL", "BUS", "SEGV", "SYS"),
+    *("PIPE", "ALRM", "TERM", "URG", "STOP", "TSTP", "CONT", "CHLD", "TTIN", "TTOU", "IO"),
+    *("XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "INFO", "USR1", "USR2"),
+)
+"""By number, from 1 on (signal(3), 13.2)."""
+
+DESCRIPTIONS = (
+    *("Hangup", "Interrupt", "Quit", "Illegal instruction", "Trace/BPT trap", "Abort trap"),
+    *("EMT trap", "Floating point exception", "Killed", "Bus error", "Segmentation fault"),
+    *("Bad system call", "Broken pipe", "Alarm clock", "Terminated", "Urgent I/O condition"),
+    *("Suspended (signal)", "Suspended", "Continued", "Child exited", "Stopped (tty input)"),
+    *("Stopped (tty output)", "I/O possible", "Cputime limit exceeded", "Filesize limit exceeded"),
+    *("Virtual timer expired", "Profiling timer expired", "Window size changes"),
+    *("Information request", "User defined signal 1", "User defined signal 2"),
+)
+"""What sh(1) prints of a program that a signal ended, by number from 1 on (strsignal(3), 13.2)."""
+
+_IGNORED = frozenset({"URG", "CONT", "CHLD", "IO", "WINCH", "INFO"})
+_STOPPING = frozenset({"STOP", "TSTP", "TTIN", "TTOU"})
+
+_USAGE = """\
+usage: kill [-s signal_name] pid ...
+       kill -l [exit_status]
+       kill -signal_name pid ...
+       kill -signal_number pid ..."""
+
+
+def number_of(name: str) -> int | None:
+    """A signal's number by its name, with or without SIG; EXIT and 0 are 0."""
+    name = name.upper().removeprefix("SIG")
+    if name == "EXIT":
+        return 0
+    return NAMES.index(name) + 1 if name in NAMES else None
+
+
+def send(guest: Guest, pid: int, number: int) -> bool:
+    """Send a signal to a process, a daemon's among them; False when there is none."""
+    daemon = guest.daemons.get(pid)
+    if daemon is not None:
+        if number:
+            daemon.signal(number)
+        return True
+    process = guest.processes.get(pid)
+    if process is None:
+        return False
+    if number and NAMES[number - 1] in _STOPPING:
+        raise NotModelled(f"stopping the process {pid}")
+    if number and NAMES[number - 1] not in _IGNORED:
+        # Not now: it may be the process that runs this.
+        guest.world.schedule(guest, 0.0, process.kill, number)
+    return True
+
+
+def kill_command(
+    guest: Guest,
+    own: int,
+    arguments: list[str],
+    out: Callable[[str], None],
+    err: Callable[[str], None],
+) -> int:
+    """Do what kill(1) does with its arguments, and return its status.
+
+    `own` is the shell that runs it; if that is no process by itself and gets the signal, the result
+    is minus the signal's number.
+    """
+    number: int | None = 15
+    words = arguments
+    if not words:
+        err(_USAGE)
+        return 2
+    if words[0] == "-l":
+        return _list(words[1:], out)
+    if words[0] == "-s" and len(words) > 1:
+        name, words = words[1], words[2:]
+        number = number_of(name)
+    elif words[0] == "--":
+        name, words = "", words[1:]
+    elif words[0].startswith("-") and len(words[0]) > 1:
+        name, words = words[0][1:], words[1:]
+        number = int(name) if re.fullmatch("[0-9]{1,3}", name) else number_of(name)
+    else:
+        name = ""
+    if number is None or number > len(NAMES):
+        err(f"kill: unknown signal {name}; valid signals:")
+        err(" ".join(NAMES[:16]) + "\n" + " ".join(NAMES[16:]))
+        return 2
+    if words[:1] == ["--"]:
+        words = words[1:]
+    if not words:
+        err(_USAGE)
+        return 2
+    return _send_all(guest, own, words, number, err)
+
+
+def _send_all(
+    guest: Guest, own: int, words: list[str], number: int, err: Callable[[str], None]
+) -> int:
+    status = 0
+    for word in words:
+        if not re.fullmatch("-?[0-9]{1,9}", word, re.ASCII):
+            err(f"kill: illegal process id: {word}")
+            return 2
+        pid = int(word)
+        if pid <= 1:
+            raise NotModelled(f"kill {word}")
+        if pid == own and pid not in guest.processes:
+            if number and NAMES[number - 1] not in _IGNORED:
+                return -number
+            continue
+        if not send(guest, pid, number):
+            err(f"kill: {word}: No such process")
+            status = 1
+    return status
+
+
+def _list(words: list[str], out: Callable[[str], None]) -> int:
+    if not words:
+        out(" ".join(NAMES[:16]) + "\n" + " ".join(NAMES[16:]))
+        return 0
+    number = int(words[0]) if re.fullmatch("[0-9]{1,3}", words[0]) else -1
+    if number > 128:
+        number -= 128
+    if not 1 <= number <= len(NAMES):
+        raise NotModelled(f"kill -l {words[0]}")
+    out(NAMES[number - 1])
+    return 0

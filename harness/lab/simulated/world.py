@@ -1,0 +1,147 @@
+"""Virtual time: two guests, the cable between them, and everything that is yet to happen."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from harness.lab.simulated.link import Link
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.guest import Guest
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""When every simulated lab is switched on. A fixed date, so that runs with one seed are alike."""
+
+
+class Event:
+    """Something that will happen to a guest (or, without one, to the cable) at a virtual time."""
+
+    __slots__ = ("action", "arguments", "at", "boot", "cancelled", "guest", "order")
+
+    def __init__(
+        self,
+        at: float,
+        order: tuple[str, int],
+        guest: Guest | None,
+        action: Callable[..., None],
+        arguments: tuple[Any, ...],
+    ) -> None:
+        self.at = at
+        self.order = order
+        self.guest = guest
+        self.boot = 0 if guest is None else guest.boot
+        self.action = action
+        self.arguments = arguments
+        self.cancelled = False
+
+    def __lt__(self, other: Event) -> bool:
+        return (self.at, self.order) < (other.at, other.order)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A command line that met something the model does not know, and what that was."""
+
+    node: str
+    command: str
+    what: str
+
+
+class World:
+    """Everything there is. A deep copy of it is a snapshot, because nothing in it is a thread.
+
+    `now` is in virtual seconds since the lab was switched on.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.now = 0.0
+        self.rng = random.Random(f"{seed}/world")  # noqa: S311 - chance, not secrets
+        self.guests: dict[str, Guest] = {}
+        self.link = Link(self)
+        self.gaps: list[Gap] = []
+        """What programs were asked and the model did not know."""
+        self._queue: list[Event] = []
+        self._made = 0
+
+    def schedule(
+        self, guest: Guest | None, delay: float, action: Callable[..., None], *arguments: Any
+    ) -> Event:
+        """Have `action` happen `delay` seconds from now.
+
+        It belongs to `guest`: it never happens if that loses its power before, and it waits while
+        that is frozen. For snapshots `action` must be a bound method of something in the world, no
+        lambda and no generator.
+        """
+        self._made += 1
+        order = ("" if guest is None else guest.name, self._made)
+        event = Event(self.now + max(0.0, delay), order, guest, action, arguments)
+        heapq.heappush(self._queue, event)
+        return event
+
+    def cancel(self, event: Event | None) -> None:
+        """Let it not happen. Safe to repeat, and for an event that has happened."""
+        if event is not None:
+            event.cancelled = True
+
+    def next_at(self) -> float | None:
+        """When the next event is due, or None when nothing is."""
+        while self._queue and self._is_void(self._queue[0]):
+            heapq.heappop(self._queue)
+        return self._queue[0].at if self._queue else None
+
+    def step(self) -> None:
+        """Go to the next event and let it happen."""
+        if self.next_at() is None:
+            return
+        event = heapq.heappop(self._queue)
+        self.now = max(self.now, event.at)
+        event.action(*event.arguments)
+
+    def note_gap(self, node: str, command: str, what: str) -> None:
+        """Note something that the model does not know, once."""
+        gap = Gap(node, command, what)
+        if gap not in self.gaps:
+            self.gaps.append(gap)
+
+    def plug(self, name: str, *, plugged: bool) -> None:
+        """Put the cable into a guest's private NIC, or pull it out; its kernel notices."""
+        if self.link.plugged.get(name, True) != plugged:
+            self.link.plugged[name] = plugged
+            guest = self.guests[name]
+            if guest.running:
+                guest.system.link_changed()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let `seconds` pass with all that happens in them: for tests of the model itself."""
+        until = self.now + seconds
+        while (at := self.next_at()) is not None and at <= until:
+            self.step()
+        self.now = until
+
+    def utc(self) -> datetime:
+        """The true time, as a clock outside of both guests would show it."""
+        return EPOCH + timedelta(seconds=self.now)
+
+    def peer(self, guest: Guest) -> Guest:
+        """The other guest."""
+        return next(each for each in self.guests.values() if each is not guest)
+
+    def _is_void(self, event: Event) -> bool:
+        """Whether the head of the queue will not happen now. A frozen guest's is put aside."""
+        if event.cancelled:
+            return True
+        guest = event.guest
+        if guest is None:
+            return False
+        if event.boot != guest.boot:
+            return True
+        if guest.frozen:
+            guest.put_aside(event)
+            return True
+        return False

@@ -1,0 +1,232 @@
+"""Where the things of a timeline go on paper: percent across, pixels down.
+
+Across everything is in percent of whatever width the reader's window leaves, so that text keeps its
+size on a phone; only how many labels and marks fit side by side depends on a rough width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.report.timeline import NodeTrack, Span, Timeline
+
+WIDE, NARROW = 960, 300
+"""Pixels: roughly what a desktop and a phone leave for a drawing."""
+
+_LETTER = 6.4
+_MARK = 17
+_ROW = 18
+_MOST_ROWS = 4
+_STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A state on the axis; `label` is empty where it would not fit."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    state: str
+    label: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A numbered mark, with a line down to `y_to`: to its node's bar, a fault's through it."""
+
+    x: float
+    y: float
+    y_to: float
+    number: int
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A time on the axis."""
+
+    x: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a row is, above it on the left."""
+
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Everything to draw, back to front: ticks, bars, marks."""
+
+    height: float
+    axis: float
+    ticks: tuple[Tick, ...]
+    bars: tuple[Bar, ...]
+    dots: tuple[Dot, ...]
+    headings: tuple[Heading, ...]
+
+
+def seconds(value: float) -> str:
+    """A duration as a person reads it: 0.25 s, 1.9 s, 47.9 s, 3 min 05 s."""
+    if value < 0.0005:
+        return "0 s"
+    if value < 1:
+        return f"{value:.2g} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
+    if value < 119.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return (
+        f"{minutes} min {rest:02d} s"
+        if minutes < 120
+        else f"{minutes // 60} h {minutes % 60:02d} min"
+    )
+
+
+def draw(timeline: Timeline, width: int) -> Drawing:
+    """Lay a timeline out for a window of about `width` pixels."""
+    return _Painter(timeline, width).drawing()
+
+
+class _Painter:
+    def __init__(self, timeline: Timeline, width: int) -> None:
+        self._timeline = timeline
+        self._whole = max(timeline.seconds, 1e-6)
+        self._width = width
+        self._y = 0.0
+        self._bars: list[Bar] = []
+        self._dots: list[Dot] = []
+        self._headings: list[Heading] = []
+
+    def drawing(self) -> Drawing:
+        first, *others = self._timeline.tracks
+        self._node(first, ("pair", first.node))
+        self._heading("replication, as the primary tells it")
+        self._thin(self._timeline.replication)
+        for track in others:
+            self._node(track, (track.node,))
+        if self._timeline.waits:
+            self._heading("waits")
+            for row in _apart(self._timeline.waits):
+                self._thin(row)
+        self._y += 6
+        return Drawing(
+            height=self._y + 20,
+            axis=self._y,
+            ticks=_ticks(self._whole, self._width),
+            bars=tuple(self._bars),
+            dots=tuple(self._dots),
+            headings=tuple(self._headings),
+        )
+
+    def _percent(self, at: float) -> float:
+        return round(100 * at / self._whole, 2)
+
+    def _heading(self, text: str) -> None:
+        self._y += 14
+        self._headings.append(Heading(self._y, text))
+        self._y += 5
+
+    def _node(self, track: NodeTrack, nodes: tuple[str, ...]) -> None:
+        self._heading(track.node)
+        top = self._y
+        marks = [
+            (number, mark)
+            for number, mark in enumerate(self._timeline.marks, 1)
+            if mark.node in nodes
+        ]
+        rows = _rows([self._percent(mark.at) for _, mark in marks], 100 * _MARK / self._width)
+        used = max(rows, default=-1) + 1
+        bar = top + used * _ROW
+        for (number, mark), row in zip(marks, rows, strict=True):
+            x, y = self._percent(mark.at), top + row * _ROW + 8
+            end = bar + 30 if mark.kind == "fault" else bar
+            self._dots.append(Dot(x, y, end, number, mark.kind, mark.text))
+        self._y = bar
+        self._spans(track.roles, 22)
+        self._y += 23
+        self._spans(track.pools, 8, prefix="pool ", labels=False)
+        self._y += 10
+
+    def _thin(self, spans: Sequence[Span]) -> None:
+        self._spans(spans, 16)
+        self._y += 18
+
+    def _spans(
+        self, spans: Iterable[Span], height: float, *, prefix: str = "", labels: bool = True
+    ) -> None:
+        for span in spans:
+            x = self._percent(span.start)
+            width = max(self._percent(span.end) - x, 0.3)
+            room = width * self._width / 100 - 12
+            fits = labels and len(span.label) * _LETTER <= room
+            lasted = f"{seconds(span.start)} to {seconds(span.end)}"
+            title = f"{prefix}{span.label}, {lasted}"
+            label = span.label if fits else ""
+            self._bars.append(Bar(x, self._y, width, height, _slug(span.state), label, title))
+
+
+def _slug(state: str) -> str:
+    return state.replace(" ", "-")
+
+
+def _apart(spans: Iterable[Span]) -> list[list[Span]]:
+    """The spans in as few rows as it takes that none lies over another."""
+    rows: list[list[Span]] = []
+    for span in spans:
+        row = next((row for row in rows if row[-1].end <= span.start), None)
+        if row is None:
+            rows.append([span])
+        else:
+            row.append(span)
+    return rows
+
+
+def _rows(positions: Sequence[float], apart: float) -> list[int]:
+    """A row for each mark, the lowest in which it does not touch the one before it."""
+    ends: list[float] = []
+    rows: list[int] = []
+    for x in positions:
+        free = [row for row, end in enumerate(ends) if x - end >= apart]
+        if free:
+            row = free[0]
+        elif len(ends) < _MOST_ROWS:
+            row = len(ends)
+            ends.append(x)
+        else:
+            row = ends.index(min(ends))
+        ends[row] = x
+        rows.append(row)
+    return rows
+
+
+def _ticks(whole: float, width: int) -> tuple[Tick, ...]:
+    """Round times, as many as fit, with units where they are not seconds."""
+    most = max(2, width // 90)
+    scale = 1.0
+    while whole < scale:
+        scale /= 1000
+    step = next((s * scale for s in _STEPS if whole / (s * scale) <= most), whole / most)
+    count = int(whole / step)
+    return tuple(
+        Tick(round(100 * index * step / whole, 2), _clock(index * step))
+        for index in range(count + 1)
+        if 100 * index * step / whole <= 96
+    )
+
+
+def _clock(at: float) -> str:
+    if at == 0:
+        return "0"
+    if at < 0.9995:
+        return f"{at * 1000:.0f} ms"
+    if at < 120:
+        return f"{at:.0f} s"
+    return f"{int(at) // 60}:{int(at) % 60:02d} min"

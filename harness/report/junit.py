@@ -1,0 +1,130 @@
+"""junit.xml as pytest writes it: the tests of a run, how each ended, and why."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from harness.errors import HarnessError
+from harness.evidence import folder_name
+from harness.report.claims import BY_FILE, TITLES
+from harness.report.run import Case, Failure, Verdict
+
+
+def read(path: Path) -> tuple[float, tuple[Case, ...]]:
+    """The seconds that the whole run took, and its tests in the order in which they ran.
+
+    Raises `HarnessError` when the file is missing or is not what pytest writes.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()  # noqa: S314 - our own pytest wrote it
+        seconds = sum(float(suite.get("time", "0")) for suite in root.iter("testsuite"))
+        cases = [_case(element) for element in root.iter("testcase")]
+    except FileNotFoundError:
+        raise HarnessError(
+            f"there is no {path.name} in {path.parent}",
+            advice="the run was killed before its end, or pytest ran without "
+            f"`--junitxml {path}`: run the scenarios again with `skunk test`",
+        ) from None
+    except (ElementTree.ParseError, ValueError, OSError) as error:
+        raise HarnessError(
+            f"{path} cannot be read: {error}",
+            advice="it was cut off or edited: run the scenarios again with `skunk test`",
+        ) from error
+    return seconds, _merged(cases)
+
+
+def _merged(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """One case a test: pytest writes a second one when its clean-up fails too."""
+    found: dict[str, Case] = {}
+    for case in cases:
+        earlier = found.get(case.folder)
+        if earlier is not None:
+            case = replace(  # noqa: PLW2901 - the two together
+                earlier,
+                seconds=earlier.seconds + case.seconds,
+                verdict=Verdict.worst((earlier.verdict, case.verdict)),
+                reason=earlier.reason or case.reason,
+                failures=earlier.failures + case.failures,
+            )
+        found[case.folder] = case
+    return tuple(found.values())
+
+
+def _case(element: ElementTree.Element) -> Case:
+    modules = element.get("classname", "").split(".")
+    module = next((part for part in modules if part.startswith("test_")), modules[-1])
+    name = element.get("name", "")
+    classes = modules[modules.index(module) + 1 :]
+    properties = [(item.get("name"), item.get("value", "")) for item in element.iter("property")]
+    failures = tuple(_failure(item) for item in element if item.tag in ("failure", "error"))
+    verdict, reason = Verdict.HELD, ""
+    skipped = element.find("skipped")
+    if failures:
+        verdict = Verdict.worst(
+            Verdict.BROKE if failure.broke else Verdict.FAILED for failure in failures
+        )
+    elif skipped is not None:
+        expected = skipped.get("type") == "pytest.xfail"
+        verdict = Verdict.KNOWN_BUG if expected else Verdict.SKIPPED
+        reason = skipped.get("message", "")
+    return Case(
+        name=name,
+        file=f"{module}.py",
+        folder=folder_name("::".join([f"{module}.py", *classes, name])),
+        seconds=float(element.get("time", "0")),
+        verdict=verdict,
+        claims=_claims([value for key, value in properties if key == "claim"], f"{module}.py"),
+        docstring=inspect.cleandoc(
+            next((value for key, value in properties if key == "docstring"), "")
+        ),
+        reason=reason,
+        failures=failures,
+    )
+
+
+def _claims(values: Iterable[str], file: str) -> tuple[int, ...]:
+    numbers = {int(number) for value in values for number in re.findall(r"[0-9]+", value)}
+    if not numbers and file in BY_FILE:
+        numbers = {BY_FILE[file]}
+    return tuple(sorted(numbers & set(TITLES)))
+
+
+def _failure(element: ElementTree.Element) -> Failure:
+    message = element.get("message", "")
+    if around := re.fullmatch(r'failed on \w+ with "(.*)"', message, re.DOTALL):
+        message = around[1]
+    error = re.match(r"(?:\w+\.)*([A-Z]\w+)(?:: |$)", message)
+    traceback = (element.text or "").strip("\n")
+    step, place = _scenario_line(traceback)
+    wait = re.search(r"waited ([0-9.]+) s for (.*?); last seen: (.*)", message, re.DOTALL)
+    return Failure(
+        error=error[1] if error else "AssertionError",
+        message=message[error.end() :] if error and error.end() < len(message) else message,
+        traceback=traceback,
+        step=step,
+        place=place,
+        awaited=wait[2] if wait else None,
+        within=float(wait[1]) if wait else None,
+        last=wait[3] if wait else None,
+    )
+
+
+def _scenario_line(traceback: str) -> tuple[str | None, str | None]:
+    """The innermost line of a scenario file in pytest's traceback, with its file and number."""
+    lines = traceback.split("\n")
+    marked: str | None = None
+    step: tuple[str | None, str | None] = (None, None)
+    for index, line in enumerate(lines):
+        if line.startswith(">"):
+            marked = line[1:].strip()
+        place = re.match(r"(?:\S*/)?(test_\w+\.py:[0-9]+): ?(in )?", line)
+        if place and place[2]:
+            step = lines[index + 1].strip() if index + 1 < len(lines) else None, place[1]
+        elif place:
+            step = marked, place[1]
+    return step

@@ -1,0 +1,127 @@
+"""From a results folder to a `Run`: run.json, junit.xml, gaps.json and each test's evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pydantic
+
+from harness.errors import HarnessError
+from harness.report import junit
+from harness.report.claims import TITLES
+from harness.report.run import (
+    Case,
+    Claim,
+    Description,
+    EvidenceFile,
+    Gap,
+    Run,
+    Scenario,
+    Told,
+    Verdict,
+)
+from harness.report.timeline import timeline
+from harness.transcript import Entry
+
+_DESCRIPTION = pydantic.TypeAdapter(Description)
+_GAPS = pydantic.TypeAdapter(tuple[Gap, ...])
+_ENTRY = pydantic.TypeAdapter(Entry)
+
+
+def read_run(folder: Path) -> Run:
+    """Read the results of one run.
+
+    Raises `HarnessError` when the folder is no run, and when junit.xml or another of its files is
+    missing or broken.
+    """
+    description = _description(folder)
+    seconds, cases = junit.read(folder / "junit.xml")
+    scenarios = tuple(_scenario(folder, case) for case in cases)
+    return Run(
+        name=folder.resolve().name,
+        description=description,
+        seconds=seconds,
+        scenarios=scenarios,
+        claims=tuple(_claim(number, scenarios) for number in TITLES),
+        lab=_told(folder, "lab"),
+        gaps=_gaps(folder),
+    )
+
+
+def _description(folder: Path) -> Description:
+    path = folder / "run.json"
+    if not path.is_file():
+        raise HarnessError(
+            f"{folder} is not the results folder of a run: it has no run.json",
+            advice="give a folder under results/; a run whose lab did not start leaves no run.json",
+        )
+    try:
+        return _DESCRIPTION.validate_json(path.read_bytes())
+    except pydantic.ValidationError as error:
+        raise _broken(path, error) from error
+
+
+def _gaps(folder: Path) -> tuple[Gap, ...] | None:
+    path = folder / "gaps.json"
+    if not path.is_file():
+        return None
+    try:
+        return _GAPS.validate_json(path.read_bytes())
+    except pydantic.ValidationError as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: pydantic.ValidationError) -> HarnessError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return HarnessError(
+        f"{path} cannot be read: {f'{where}: ' if where else ''}{first['msg']}",
+        advice="it was cut off or edited: run the scenarios again with `skunk test`",
+    )
+
+
+def _scenario(folder: Path, case: Case) -> Scenario:
+    anchor = re.sub(r"[^A-Za-z0-9]+", "-", case.folder).strip("-").lower()
+    return Scenario(case, _told(folder, case.folder), anchor)
+
+
+def _claim(number: int, scenarios: Iterable[Scenario]) -> Claim:
+    its = tuple(scenario for scenario in scenarios if number in scenario.case.claims)
+    verdict = Verdict.worst(scenario.case.verdict for scenario in its)
+    return Claim(number, TITLES[number], verdict, its)
+
+
+def _told(run: Path, name: str) -> Told:
+    folder = run / name
+    entries: list[Entry] = []
+    unreadable = 0
+    for line in _lines(folder / "transcript.jsonl"):
+        try:
+            entries.append(_ENTRY.validate_json(line))
+        except pydantic.ValidationError:
+            unreadable += 1
+    return Told(
+        transcript=tuple(entries),
+        timeline=timeline(entries) if entries else None,
+        files=_files(run, folder),
+        unreadable=unreadable,
+    )
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.is_file() else []
+
+
+def _files(run: Path, folder: Path) -> tuple[tuple[str, tuple[EvidenceFile, ...]], ...]:
+    by_node: dict[str, list[EvidenceFile]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != "transcript.jsonl":
+            inside = path.relative_to(folder)
+            node = "" if len(inside.parts) == 1 else inside.parts[0]
+            name = inside.name if not node else "/".join(inside.parts[1:])
+            size = path.stat().st_size
+            found = EvidenceFile(path.relative_to(run).as_posix(), name, size)
+            by_node.setdefault(node, []).append(found)
+    return tuple((node, tuple(files)) for node, files in sorted(by_node.items()))

@@ -1,0 +1,179 @@
+"""What a report tells: one run, its scenarios with their verdicts, and the ten claims."""
+
+from __future__ import annotations
+
+import builtins
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from harness import errors
+from harness.report.timeline import Timeline
+from harness.transcript import Entry
+
+_ABOUT_FREEBSD = (AssertionError, errors.NodePanicked)
+"""What says something about FreeBSD: its answer is not as claimed, or its kernel panicked."""
+
+
+class Verdict(enum.StrEnum):
+    """How a scenario ended, the worst first.
+
+    `FAILED`: FreeBSD answered, and not as claimed. `BROKE`: the lab, the host or the scenario
+    broke, and nothing is said about FreeBSD. `KNOWN_BUG`: it fails as a bug with a number says.
+    """
+
+    FAILED = "failed"
+    BROKE = "broke"
+    KNOWN_BUG = "known bug"
+    HELD = "held"
+    SKIPPED = "skipped"
+    NOT_TESTED = "not tested"
+
+    @classmethod
+    def worst(cls, verdicts: Iterable[Verdict]) -> Verdict:
+        """The verdict over several; `NOT_TESTED` over none. One that held outweighs a skipped."""
+        found = set(verdicts)
+        return next((verdict for verdict in cls if verdict in found), cls.NOT_TESTED)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a scenario did not hold. `error` is the class of the exception, `message` all it says.
+
+    `step` is the scenario's own line that failed and `place` its file and line, None where the
+    failure was outside the scenario. `awaited`, `within` (seconds) and `last`, the last value seen,
+    are those of a wait that expired.
+    """
+
+    error: str
+    message: str
+    traceback: str
+    step: str | None = None
+    place: str | None = None
+    awaited: str | None = None
+    within: float | None = None
+    last: str | None = None
+
+    @property
+    def headline(self) -> str:
+        """The failure in a line; the last value seen has a place of its own."""
+        return self.message.partition("\n")[0].partition("; last seen: ")[0]
+
+    @property
+    def broke(self) -> bool:
+        """Whether this says nothing about FreeBSD: the lab, the host or the scenario broke."""
+        kind = getattr(errors, self.error, None) or getattr(builtins, self.error, None)
+        return isinstance(kind, type) and not issubclass(kind, _ABOUT_FREEBSD)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test in junit.xml. `seconds` is the host's time, with set-up and clean-up.
+
+    `folder` is the name of its evidence. `reason` says why it was skipped or is expected to fail.
+    """
+
+    name: str
+    file: str
+    folder: str
+    seconds: float
+    verdict: Verdict
+    claims: tuple[int, ...] = ()
+    docstring: str = ""
+    reason: str = ""
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvidenceFile:
+    """A file that a test left: `path` is relative to the run's folder, `size` in bytes."""
+
+    path: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one folder of evidence has: the transcript and the files.
+
+    `files` are by node, those of the test itself under "". `unreadable` counts the lines of the
+    transcript that are no entries, as the last one of a killed run is.
+    """
+
+    transcript: tuple[Entry, ...] = ()
+    timeline: Timeline | None = None
+    files: tuple[tuple[str, tuple[EvidenceFile, ...]], ...] = ()
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One test with its evidence. `anchor` is its place in the report."""
+
+    case: Case
+    told: Told
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One of the ten claims of the field notes, with the scenarios that test it."""
+
+    number: int
+    title: str
+    verdict: Verdict
+    scenarios: tuple[Scenario, ...]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A command that the simulated nodes did not know: a gap in the model."""
+
+    node: str
+    command: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """run.json: where the results come from. `seed` only for the simulated lab."""
+
+    lab: str
+    hypervisor: str
+    acceleration: str
+    image: str
+    release: str
+    started: datetime
+    harness: str
+    seed: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `gaps` is None when it left no gaps.json. `seconds` is the host's time for it."""
+
+    name: str
+    description: Description
+    seconds: float
+    scenarios: tuple[Scenario, ...]
+    claims: tuple[Claim, ...]
+    lab: Told
+    gaps: tuple[Gap, ...] | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its nodes were a model, so that it is no evidence about FreeBSD."""
+        return self.description.lab == "simulated"
+
+    @property
+    def unclaimed(self) -> tuple[Scenario, ...]:
+        """The scenarios that belong to none of the ten claims."""
+        return tuple(scenario for scenario in self.scenarios if not scenario.case.claims)
+
+    @property
+    def counts(self) -> dict[Verdict, int]:
+        """How many scenarios ended with each verdict, without those that none did."""
+        ended = [scenario.case.verdict for scenario in self.scenarios]
+        return {verdict: ended.count(verdict) for verdict in Verdict if verdict in ended}

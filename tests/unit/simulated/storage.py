@@ -1,0 +1,172 @@
+"""Guests without rc(8), SSH and hastd: what the tests of the file systems need."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, cast
+
+from harness.lab.simulated import commands
+from harness.lab.simulated.commands import Context
+from harness.lab.simulated.disk import Bio, BlockDevice, Disk, LocalDisk, Op
+from harness.lab.simulated.guest import Console, Guest
+from harness.lab.simulated.process import NotModelled, Process, Program
+from harness.lab.simulated.world import World
+from harness.lab.simulated.zfs import Zfs
+
+MIB = 1 << 20
+
+
+class NoSystem:
+    """Stands for rc(8): a boot is over at once."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+
+    def kernel_says(self, text: str) -> None:
+        """Write it to the console."""
+        self._guest.say(text)
+
+    def boot(self) -> None:
+        """Do nothing."""
+
+    def log(self, *_: object) -> None:
+        """Log nothing."""
+
+
+class BareGuest(Guest):
+    """A node with disks, ZFS and programs only."""
+
+    def make_parts(self) -> None:
+        self.system = cast(Any, NoSystem(self))
+        self.zfs = Zfs(self)
+
+
+class Lost(list[str]):
+    """What a guest wrote to its console; a copy of the world writes to the same."""
+
+    def __deepcopy__(self, memo: object) -> Lost:
+        return self
+
+
+def make(seed: int = 1, size: int = 512 * MIB) -> tuple[World, BareGuest, BareGuest]:
+    """Two nodes with power. Their consoles are in `console(guest)`."""
+    world = World(seed)
+    guests = []
+    for number in (1, 2):
+        guest = BareGuest(
+            world,
+            f"skunk{number}",
+            number=number,
+            data_disk_bytes=size,
+            data_disk_serial=f"skunk{number}-data",
+            private_mac="52:54:00:c0:a8:01",
+            console=Console(Lost().append),
+        )
+        guest.power_on()
+        guests.append(guest)
+    return world, guests[0], guests[1]
+
+
+def console(guest: Guest) -> str:
+    """All that a guest wrote to its console."""
+    return "".join(cast(Any, guest.console.write).__self__)
+
+
+def start(guest: Guest, line: str) -> Process:
+    """Start a command; its words are separated by blanks."""
+    words = line.split()
+    process = Process(guest, line)
+    process.feed(b"")
+    process.start(_program(process, words))
+    return process
+
+
+def _program(process: Process, words: list[str]) -> Program:
+    context = Context(process, stdout=process.stdout, stderr=process.stderr)
+    try:
+        return (yield from commands.run(context, words[0], words[1:]))
+    except NotModelled as gap:
+        context.complain(f"simulated: not modelled: {gap}")
+        return 127
+
+
+def run(guest: Guest, line: str, within: float = 60.0) -> Process:
+    """Run a command to its end; fails if it does not end within so many virtual seconds."""
+    process = start(guest, line)
+    wait(guest.world, lambda: process.status is not None, within)
+    if process.failure is not None:
+        raise process.failure
+    return process
+
+
+def said(guest: Guest, line: str) -> str:
+    """What a command that has to end with 0 prints."""
+    process = run(guest, line)
+    assert process.status == 0, process.stderr.decode()
+    return process.stdout.decode()
+
+
+def refused(guest: Guest, line: str) -> str:
+    """What a command that has to end with 1 complains about."""
+    process = run(guest, line)
+    assert process.status == 1, (process.status, process.stderr)
+    return process.stderr.decode()
+
+
+def wait(world: World, until: Callable[[], bool], within: float = 60.0) -> None:
+    """Let virtual time pass until something is so."""
+    deadline = world.now + within
+    while not until():
+        at = world.next_at()
+        assert at is not None, "nothing is going to happen any more"
+        assert at <= deadline, f"not within {within} s"
+        world.step()
+
+
+def fsync(guest: Guest, path: str) -> None:
+    """fsync(2) a file and wait for it."""
+    filesystem, inner = guest.tree.locate(path)
+    signal = filesystem.fsync(inner)
+    wait(guest.world, lambda: signal.fired)
+
+
+def twin(world: World) -> World:
+    """A snapshot."""
+    return copy.deepcopy(world)
+
+
+class Shared(BlockDevice):
+    """A device over a disk that can stall, fail, or go away: what /dev/hast/mirror can do."""
+
+    def __init__(self, guest: Guest, disk: Disk, name: str = "hast/mirror") -> None:
+        disk.reserved = "metadata"
+        self.name = name
+        self.mediasize = disk.size
+        self.lower = LocalDisk(guest, disk, 0.0005, 200e6)
+        self.error: str | None = None
+        self.stalled: list[Bio] | None = None
+        self.seen: list[Op] = []
+        self._guest = guest
+        guest.devices[name] = self
+
+    def submit(self, bio: Bio) -> None:
+        """Pass the request on, keep it, or end it with an error."""
+        self.seen.append(bio.op)
+        if self.error is not None:
+            self._guest.world.schedule(self._guest, 0.0001, bio.end, self.error)
+        elif self.stalled is not None:
+            self.stalled.append(bio)
+        else:
+            self.lower.submit(bio)
+
+    def remove(self) -> None:
+        """Go away by force, as when the role changes."""
+        self.error = "ENXIO"
+        self._guest.devices.pop(self.name, None)
+
+    def go_on(self) -> None:
+        """End a stall."""
+        stalled, self.stalled = self.stalled or [], None
+        for bio in stalled:
+            self.submit(bio)

@@ -1,0 +1,127 @@
+"""Recordings of a run: written, read back, made comparable, folded into questions."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from harness import paths
+from harness.conformance.normalise import normalise
+from harness.conformance.recording import Fed, RecordedConnection, Recorder, Step, load
+from harness.conformance.replay import fold
+from harness.errors import CommandTimedOut, SettingsError
+from harness.lab.base import LabDescription
+from harness.ssh import Result
+
+LAB = LabDescription("qemu", "QEMU 7.2", "KVM", "image")
+
+
+class FakeRemote:
+    """Answers every command in the same way, or with an error."""
+
+    host_key = "key"
+    alive = True
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def run(self, argv: object, *, within: float, stdin: bytes = b"") -> Result:
+        if self._error is not None:
+            raise self._error
+        return Result("skunk1", tuple(argv), 1, b"out\n", "err\n", 0.5, datetime.now(UTC))  # type: ignore[arg-type]
+
+    def close(self) -> None: ...
+
+
+def test_a_recording_is_read_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with Recorder(path) as recorder:
+        remote = RecordedConnection(FakeRemote(), "skunk1", recorder)
+        remote.run(["hastctl", "list"], within=1, stdin=b"x" * 3)
+        remote.run(["cat"], within=1, stdin=random.Random(1).randbytes(20_000))
+        recorder.note(recorder.now(), "skunk2", "power_cut")
+        failing = RecordedConnection(FakeRemote(CommandTimedOut("too slow")), "skunk1", recorder)
+        with pytest.raises(CommandTimedOut):
+            failing.run(["sync"], within=1)
+        recorder.source(LAB, "13.2-RELEASE amd64")
+    source, (first, long, cut, failed) = load(path)
+    assert (source.lab, source.release) == ("qemu", "13.2-RELEASE amd64")
+    assert (first.argv, first.status, first.stdout, first.stderr) == (
+        ("hastctl", "list"),
+        *(1, "out\n", "err\n"),
+    )
+    assert first.stdin is not None
+    assert first.stdin.stand_in() == b"xxx"
+    assert long.stdin is not None
+    assert long.stdin.zlib is None
+    assert len(long.stdin.stand_in()) == 20_000
+    assert (cut.node, cut.verb) == ("skunk2", "power_cut")
+    assert (failed.status, failed.error) == (None, "too slow")
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", "not JSON\n", '{"source": {"colour": "blue"}}\n'])
+def test_what_is_no_recording_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "other"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match="is no recording of a run"):
+        load(path)
+
+
+def test_only_what_differs_between_two_runs_is_taken_out() -> None:
+    text = (
+        "  status: complete\n  workerpid: 1089\n  dirty: 58720256 (56MB)\n  dirty: 0 (0B)\n"
+        "<29>1 2026-11-22T20:45:18.585001+00:00 skunk2 hastd 1055 - - [INFO] [mirror] (primary)"
+        " Synchronization complete. 34MB synchronized in 2s (17MB/sec).\n"
+    )
+    assert normalise(text) == (
+        "  status: complete\n  workerpid: PID\n  dirty: N\n  dirty: 0 (0B)\n"
+        "<29>1 TIME skunk2 hastd PID - - [INFO] [mirror] (primary)"
+        " Synchronization complete. N synchronized in N."
+    )
+    assert normalise("status: degraded") != normalise("status: complete")
+    assert normalise("localcnt: 1") != normalise("localcnt: 2")
+
+
+def test_digests_of_stand_ins_are_translated() -> None:
+    assert normalise("abc ./file\n", {"abc": "def"}) == "def ./file"
+
+
+def step(at: float, node: str, *argv: str, duration: float = 1.0, verb: str = "run") -> Step:
+    return Step(at, duration, node, verb, argv, None, 0)
+
+
+def test_waiting_is_one_question_and_what_overlaps_keeps_to_its_own_lane() -> None:
+    poll = ("hastctl", "list")
+    questions = fold(
+        [
+            step(0, "skunk1", *poll),
+            step(2, "skunk1", *poll),
+            step(2.5, "skunk2", "zpool", "import", duration=20),
+            step(4, "skunk1", *poll),
+            step(6, "skunk1", "uname"),
+            step(8, "skunk1", *poll),
+            step(9.5, "pair", "set-up", verb="restore"),
+            step(30, "skunk1", *poll),
+        ]
+    )
+    assert [len(question.steps) for question in questions] == [3, 1, 1, 1, 1, 1]
+    polled, imported, uname, again, restored, after = questions
+    assert polled.lane == uname.lane == again.lane != imported.lane
+    assert uname.needs == {}, "the import had not ended"
+    assert after.needs == {imported.lane: 1, restored.lane: 1}
+
+
+def test_the_recordings_of_this_repository_can_be_read() -> None:
+    recordings = sorted((paths.PROJECT / "tests" / "recordings").glob("*.jsonl"))
+    assert recordings
+    for path in recordings:
+        source, steps = load(path)
+        assert source.release == "13.2-RELEASE amd64"
+        assert steps
+
+
+def test_short_input_is_kept_whole() -> None:
+    assert Fed.of(b"hast.conf").stand_in() == b"hast.conf"

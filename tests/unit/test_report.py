@@ -1,0 +1,555 @@
+"""The report: what it says of a run, and that any browser shows it to anybody, safely."""
+
+import itertools
+import json
+import math
+import re
+import shutil
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from harness import cli, paths
+from harness.errors import HarnessError
+from harness.report import read_run, write_report
+from harness.report.drawing import NARROW, draw
+from harness.report.junit import read as read_junit
+from harness.report.render import summary
+from harness.report.run import Verdict
+from harness.report.timeline import Span, Split, Timeline, timeline
+from harness.transcript import Entry
+
+RECORDED = paths.PROJECT / "docs" / "evidence" / "2026-11-22-qemu-13.2"
+MARK = "no evidence about FreeBSD"
+EVIL = "<script>alert('x')</script><img src=x onerror=y>"
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(RECORDED, tmp_path / "results"))
+
+
+def junit(folder: Path, *cases: str) -> None:
+    (folder / "junit.xml").write_text(
+        f'<testsuites><testsuite time="9">{"".join(cases)}</testsuite></testsuites>'
+    )
+
+
+def case(name: str, inside: str = "", *, file: str = "test_new", **properties: str) -> str:
+    told = "".join(f'<property name="{key}" value="{text}"/>' for key, text in properties.items())
+    return (
+        f'<testcase classname="tests.scenarios.{file}" name="{name}" time="3.5">'
+        f"<properties>{told}</properties>{inside}</testcase>"
+    )
+
+
+def failure(message: str, traceback: str = "", tag: str = "failure") -> str:
+    return f'<{tag} message="{message}">{traceback}</{tag}>'
+
+
+def simulated(folder: Path, gaps: list[dict[str, str]] | None) -> None:
+    path = folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"lab": "simulated", "seed": 7}))
+    if gaps is not None:
+        (folder / "gaps.json").write_text(json.dumps(gaps))
+
+
+class Page(HTMLParser):
+    """The report as a browser takes it apart."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.headings: list[tuple[int, str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append((int(tag[1]), ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.text += data
+        if any(re.fullmatch("h[1-6]", tag) for tag in self._open):
+            level, text = self.headings[-1]
+            self.headings[-1] = level, text + data
+
+    def values(self, name: str) -> list[str]:
+        return [value for _, attributes in self.tags if (value := attributes.get(name))]
+
+
+# --- what it says -----------------------------------------------------------------------------
+
+
+def test_a_recorded_run(results: Path) -> None:
+    run = read_run(results)
+    assert summary(run) == "5 scenarios held."
+    held = {claim.number for claim in run.claims if claim.verdict is Verdict.HELD}
+    assert held == {1, 2, 3}
+    page = Page(write_report(results))
+    first = page.text[page.text.rindex("qemu lab") :].split("\n")[0]
+    for part in ("QEMU 7.2", "TCG", "FreeBSD 13.2-RELEASE amd64", "22 November 2026"):
+        assert part in first
+    assert page.text.count("not tested in this run") == 7
+    assert MARK not in page.text
+    assert "Gaps in the model" not in page.text
+
+
+def test_a_claim_and_a_docstring_come_from_the_properties(results: Path) -> None:
+    junit(
+        results,
+        case("test_a", claim="4", docstring="The claim.&#10;&#10;    More of it."),
+        case("test_b", failure("assert 1 == 2"), claim="4"),
+        case("test_c"),
+    )
+    run = read_run(results)
+    assert "What did not hold" in Page(write_report(results)).text
+    assert [scenario.case.docstring for scenario in run.claims[3].scenarios] == [
+        "The claim.\n\nMore of it.",
+        "",
+    ]
+    assert run.claims[3].verdict is Verdict.FAILED
+    assert [scenario.case.name for scenario in run.unclaimed] == ["test_c"]
+
+
+@pytest.mark.parametrize(
+    ("inside", "verdict"),
+    [
+        ("", Verdict.HELD),
+        (failure("assert 1 == 2"), Verdict.FAILED),
+        (failure("AssertionError: roles&#10;assert 1 == 2"), Verdict.FAILED),
+        (failure("harness.errors.CommandFailed: skunk1: `zpool import` ended"), Verdict.FAILED),
+        (failure("harness.errors.NodePanicked: skunk1: the kernel panicked"), Verdict.FAILED),
+        (failure("[XPASS(strict)] FreeBSD bug 292322"), Verdict.FAILED),
+        (failure("harness.errors.LabError: skunk1: QEMU went away"), Verdict.BROKE),
+        (failure("AttributeError: 'NoneType' object has no attribute 'x'"), Verdict.BROKE),
+        (
+            failure("failed on setup with &quot;harness.errors.LabError: x&quot;", tag="error"),
+            Verdict.BROKE,
+        ),
+        (
+            failure("failed on setup with &quot;harness.errors.WaitExpired: x&quot;", tag="error"),
+            Verdict.FAILED,
+        ),
+        ('<skipped type="pytest.xfail" message="bug 292322"/>', Verdict.KNOWN_BUG),
+        ('<skipped type="pytest.skip" message="needs 14">x</skipped>', Verdict.SKIPPED),
+    ],
+)
+def test_verdicts(tmp_path: Path, inside: str, verdict: Verdict) -> None:
+    junit(tmp_path, case("test_a", inside))
+    _, (found,) = read_junit(tmp_path / "junit.xml")
+    assert found.verdict is verdict
+
+
+def test_a_clean_up_that_fails_too_is_the_same_scenario(tmp_path: Path) -> None:
+    teardown = failure(
+        "failed on teardown with &quot;harness.errors.LabError: x&quot;", tag="error"
+    )
+    junit(tmp_path, case("test_a", failure("assert 0")), case("test_a", teardown))
+    _, (found,) = read_junit(tmp_path / "junit.xml")
+    assert found.verdict is Verdict.FAILED
+    assert [item.error for item in found.failures] == ["AssertionError", "LabError"]
+
+
+def test_a_wait_that_expired_shows_its_step_and_what_was_seen_last(tmp_path: Path) -> None:
+    traceback = """\
+    def test_a(pair: Pair) -> None:
+>       catch_up(pair)
+
+tests/scenarios/test_new.py:31:
+_ _ _ _
+tests/scenarios/test_new.py:12: in catch_up
+    pair.wait_until_in_sync(skunk2)
+harness/pair.py:158: in wait_until_in_sync
+    wait_until(
+
+>           raise WaitExpired(what, deadline.within, last) from None
+E           harness.errors.WaitExpired: waited
+
+/somewhere/harness/wait.py:118: WaitExpired"""
+    message = (
+        "harness.errors.WaitExpired: waited 30.0 s for skunk2 to be in sync;"
+        " last seen: Info(&#10; dirty=8720256)"
+    )
+    junit(tmp_path, case("test_a", failure(message, traceback.replace(">", "&gt;"))))
+    _, (found,) = read_junit(tmp_path / "junit.xml")
+    (why,) = found.failures
+    assert (why.step, why.place) == ("pair.wait_until_in_sync(skunk2)", "test_new.py:12")
+    assert (why.awaited, why.within) == ("skunk2 to be in sync", 30.0)
+    assert why.last == "Info(\n dirty=8720256)"
+
+
+def test_known_bugs_and_skips_say_why(results: Path) -> None:
+    junit(
+        results,
+        case("test_a", '<skipped type="pytest.xfail" message="FreeBSD bug 292322: degraded"/>'),
+        case("test_b", '<skipped type="pytest.skip" message="needs FreeBSD 14"/>'),
+    )
+    page = Page(write_report(results))
+    assert "1 scenario met a known bug, 1 skipped." in page.text
+    assert "https://bugs.freebsd.org/bugzilla/show_bug.cgi?id=292322" in page.values("href")
+    assert "Skipped: needs FreeBSD 14" in page.text
+
+
+def test_a_model_says_so_at_every_section_and_shows_its_gaps(results: Path) -> None:
+    simulated(results, [{"node": "skunk1", "command": "zpool scrub x", "what": "zpool scrub"}])
+    page = Page(write_report(results))
+    assert "This run was simulated." in page.text
+    assert "seed 7" in page.text
+    sections = [text for level, text in page.headings if level <= 3]
+    assert len(sections) == 1 + 4 + 5
+    assert all(MARK in text for text in sections)
+    assert "zpool scrub x" in page.text
+    body = page.source[page.source.index("<body") :]
+    assert body.index("simulated lab") < body.index("<h1>")
+
+
+@pytest.mark.parametrize(("gaps", "said"), [([], "None: the model knew"), (None, "left no gaps")])
+def test_no_gaps_are_told_too(results: Path, gaps: list[dict[str, str]] | None, said: str) -> None:
+    simulated(results, gaps)
+    assert said in Page(write_report(results)).text
+
+
+# --- the timeline -----------------------------------------------------------------------------
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def entry(  # noqa: PLR0917 - a story reads as a table
+    at: float, node: str, text: str, took: float = 0.0, kind: str = "action", stdout: str = ""
+) -> Entry:
+    status = 0 if kind == "command" else None
+    return Entry(START + timedelta(seconds=at), node, kind, text, took, status, stdout)
+
+
+def listed(at: float, node: str, role: str, status: str, dirty: int) -> Entry:
+    return entry(
+        at,
+        node,
+        "hastctl list mirror",
+        kind="command",
+        stdout=f"mirror:\n  role: {role}\n  provname: mirror\n  localpath: /dev/vtbd1\n"
+        f"  extentsize: 2097152 (2.0MB)\n  keepdirty: 64\n  remoteaddr: 192.168.0.2\n"
+        f"  replication: memsync\n  status: {status}\n  dirty: {dirty} (0B)\n",
+    )
+
+
+def power_cut() -> Timeline:
+    return timeline(
+        [
+            entry(2, "pair", "restored to 'set-up'", 2),
+            listed(3, "skunk1", "primary", "complete", 0),
+            entry(5, "skunk1", "power cut", 0.5),
+            entry(6, "skunk2", "hastctl role primary mirror", 0.5, "command"),
+            entry(7, "skunk2", "zpool import", 0.5, "command"),
+            entry(8, "skunk2", "zpool import -f -d /dev/hast failover", 20, "command"),
+            listed(29, "skunk2", "primary", "degraded", 4096),
+            entry(30, "skunk1", "power on"),
+            entry(31, "skunk1", "SSH answers", 19),
+            listed(52, "skunk1", "init", "complete", 0),
+            entry(53, "skunk1", "hastctl role secondary mirror", 1, "command"),
+            listed(55, "skunk2", "primary", "complete", 4096),
+            listed(58, "skunk2", "primary", "complete", 0),
+            entry(60, "skunk2", "hastctl list mirror: the same answer 3 more times", 0, "repeats"),
+        ]
+    )
+
+
+def states(spans: tuple[Span, ...]) -> list[tuple[float, float, str]]:
+    return [(span.start, span.end, span.state) for span in spans]
+
+
+def test_a_power_cut_on_the_axis() -> None:
+    story = power_cut()
+    skunk1, skunk2 = story.tracks
+    assert states(skunk1.roles) == [
+        (2, 5, "primary"),
+        (5, 30, "off"),
+        (30, 50, "booting"),
+        (50, 54, "init"),  # nobody had asked yet, but nothing has changed since the boot either
+        (54, 60, "secondary"),
+    ]
+    assert states(skunk1.pools) == [(2, 5, "imported")]
+    assert states(skunk2.roles) == [(2, 6.5, "secondary"), (6.5, 60, "primary")]
+    assert states(skunk2.pools) == [(28, 60, "imported")]
+    assert states(story.replication) == [
+        (2, 5, "in sync"),
+        (6.5, 54, "degraded"),
+        (54, 58, "resync"),
+        (58, 60, "in sync"),
+    ]
+    assert [(mark.at, mark.kind) for mark in story.marks][1:3] == [(5, "fault"), (6, "role")]
+    assert (skunk2.last.role, skunk2.last.status, skunk2.last.dirty) == ("primary", "complete", 0)
+    assert (skunk1.last.role, skunk1.last.status, skunk1.last.dirty) == ("secondary", "", None)
+
+
+def test_where_the_time_went() -> None:
+    assert power_cut().split == Split(restore=2 + 19, waiting=5, rest=60 - 2 - 19 - 5)
+
+
+def test_a_reboot_on_the_axis() -> None:
+    story = timeline(
+        [
+            entry(0, "pair", "restored to 'provisioned'"),
+            entry(1, "skunk1", "shutdown -r now", 1, "command"),
+            entry(9, "skunk1", "SSH answers", 11),
+            listed(21, "skunk1", "init", "complete", 0),
+        ]
+    )
+    assert states(story.tracks[0].roles) == [
+        (0, 2, "no hastd"),
+        (2, 9, "going down"),
+        (9, 20, "booting"),
+        (20, 21, "init"),
+    ]
+
+
+def test_numbers_on_a_phone_do_not_cover_each_other() -> None:
+    marks = [entry(at / 4, "skunk1", "hastctl role init mirror", 0, "command") for at in range(4)]
+    drawn = draw(timeline([*marks, entry(20, "skunk2", "power on")]), NARROW)
+    places = [(dot.x * NARROW / 100, dot.y) for dot in drawn.dots]
+    for one, other in itertools.combinations(places, 2):
+        assert math.dist(one, other) > 15, "pixels: the width of a number's circle"
+
+
+def test_a_pause_and_a_cable_on_the_axis() -> None:
+    story = timeline(
+        [
+            entry(0, "pair", "restored to 'set-up'"),
+            entry(1, "skunk1", "private link unplugged"),
+            entry(2, "skunk1", "paused"),
+            listed(3, "skunk2", "primary", "degraded", 0),
+            entry(4, "skunk1", "resumed"),
+            entry(6, "skunk1", "private link plugged"),
+            listed(8, "skunk2", "primary", "degraded", 0),
+        ]
+    )
+    assert states(story.tracks[0].roles) == [
+        (0, 2, "primary"),
+        (2, 4, "paused"),
+        (4, 8, "primary"),
+    ]
+    assert states(story.replication)[:1] == [(1, 6, "unplugged")]
+
+
+def test_the_recorded_failover_on_the_axis() -> None:
+    run = read_run(RECORDED)
+    told = next(s.told for s in run.scenarios if s.case.name == "test_planned_failover")
+    assert told.timeline is not None
+    skunk1, skunk2 = [[span.state for span in track.roles] for track in told.timeline.tracks]
+    assert skunk1 == ["no hastd", "init", "primary", "secondary", "primary"]
+    assert skunk2 == ["no hastd", "init", "secondary", "primary", "secondary"]
+
+
+# --- whose fault a broken folder is -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("run.json", None, "is not the results folder of a run"),
+        ("run.json", '{"lab": "qemu"}', "hypervisor: Field required"),
+        ("junit.xml", None, "there is no junit.xml"),
+        ("junit.xml", "<testsuites><testsu", "cannot be read"),
+        ("gaps.json", "[{]", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_told(
+    results: Path, file: str, content: str | None, said: str
+) -> None:
+    if content is None:
+        (results / file).unlink()
+    else:
+        (results / file).write_text(content)
+    with pytest.raises(HarnessError, match=said) as caught:
+        write_report(results)
+    assert caught.value.advice
+
+
+def test_a_transcript_that_was_cut_off_loses_one_line(results: Path) -> None:
+    with (results / "test_set_up.py-test_set_up" / "transcript.jsonl").open("a") as file:
+        file.write('{"at": "2026-11-2')
+    assert "1 line of the transcript could not be read" in Page(write_report(results)).text
+
+
+def test_the_command_line_takes_the_latest_run(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (results.parent / "latest").symlink_to(results.name)
+    monkeypatch.setenv("SKUNK_RESULTS_DIR", str(results.parent))
+    said = CliRunner().invoke(cli.app, ["report"])
+    assert said.exit_code == 0
+    assert (results / "report.html").is_file()
+
+
+# --- in a browser -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def everything(results: Path) -> Path:
+    """A run with something of every kind in it, and markup wherever a node or a person writes."""
+    evil = EVIL.replace("<", "&lt;").replace(">", "&gt;")
+    junit(
+        results,
+        case("test_power_cut", failure(evil, evil), docstring=evil, claim="5", file="test_cut"),
+        case("test_planned_failover", file="test_planned_failover"),
+        case("test_b", f'<skipped type="pytest.xfail" message="bug 292322 {evil}"/>'),
+        case("test_c", f'<skipped type="pytest.skip" message="{evil}"/>'),
+        case(f"test_d[{evil}]", failure(f"harness.errors.LabError: {evil}", tag="error")),
+    )
+    simulated(results, [{"node": EVIL, "command": EVIL, "what": EVIL}])
+    told = results / "test_cut.py-test_power_cut"
+    told.mkdir()
+    lines = [
+        {"at": START.isoformat(), "node": EVIL, "kind": "action", "text": EVIL, "duration": 1},
+        {
+            "at": START.isoformat(),
+            "node": "skunk1",
+            "kind": "command",
+            "duration": 1,
+            "text": f"hastctl role {EVIL}",
+            "status": 0,
+            "stdout": f"{EVIL}\x1b[1m\x00 {'x' * 3000}",
+            "stderr": EVIL,
+        },
+    ]
+    (told / "transcript.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (told / "console #1 <b>.txt").write_text("x")
+    return results
+
+
+def test_what_a_node_prints_stays_text(everything: Path) -> None:
+    page = Page(write_report(everything))
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "img", "b>"}
+    assert not [name for _, attributes in page.tags for name in attributes if name[:2] == "on"]
+    assert page.text.count("alert('x')") >= 12
+    assert "␛[1m␀" in page.text
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", page.source)
+
+
+def test_it_needs_nothing_but_itself_and_its_links_lead_somewhere(everything: Path) -> None:
+    page = Page(write_report(everything))
+    assert not page.values("src")
+    assert not [tag for tag, _ in page.tags if tag in ("link", "iframe", "object", "embed")]
+    assert "@import" not in page.source
+    assert not re.findall(r"url\((?!#)", page.source)
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    for link in page.values("href"):
+        if link.startswith("#"):
+            assert link[1:] in ids
+        elif not link.startswith("https://bugs.freebsd.org/"):
+            assert (everything / unquote(urlsplit(link).path)).is_file(), link
+
+
+def test_a_screen_reader_finds_its_way(everything: Path) -> None:
+    page = Page(write_report(everything))
+    assert [tag for tag, _ in page.tags].count("main") == 1
+    levels = [level for level, _ in page.headings]
+    assert levels[0] == 1
+    assert all(below - above <= 1 for above, below in itertools.pairwise(levels))
+    ids = set(page.values("id"))
+    assert set(" ".join(page.values("aria-labelledby")).split()) <= ids
+    drawings = [attributes for tag, attributes in page.tags if attributes.get("role") == "img"]
+    assert drawings
+    assert all(len((drawing["aria-labelledby"] or "").split()) == 2 for drawing in drawings)
+    assert "The timeline as a table" in page.text
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it; `colour` is rgb or rrggbb in hexadecimal."""
+    digits = colour if len(colour) == 6 else "".join(digit * 2 for digit in colour)
+    parts = [part / 255 for part in bytes.fromhex(digits)]
+    red, green, blue = [
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_every_text_has_the_contrast_of_wcag_aa(theme: int) -> None:
+    css = (paths.PROJECT / "harness" / "report" / "report.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): #(\w+);", blocks[theme]))
+    papers = [("paper", text) for text in ("ink", "soft", "link", "good", "bad", "odd", "idle")]
+    papers += [("sheet", text) for text in ("ink", "soft", "bad")]
+    papers += [("bad-paper", text) for text in ("ink", "soft", "link", "bad")]
+    papers += [("odd-paper", text) for text in ("ink", "odd", "link")]
+    papers += [("wait", "ink"), ("bad", "paper")]
+    papers += [(name, f"on-{name}") for name in ("primary", "secondary", "init", "dark", "pool")]
+    for paper, text in papers:
+        one, other = sorted((luminance(colours[paper]), luminance(colours[text])))
+        assert (other + 0.05) / (one + 0.05) >= 4.5, f"{text} on {paper}"
+
+
+@pytest.fixture
+def fifty(results: Path) -> Path:
+    recorded = [path for path in results.iterdir() if path.name.startswith("test_")]
+    for number in range(50):
+        shutil.copytree(
+            recorded[number % len(recorded)], results / f"test_many.py-test_number{number}"
+        )
+    junit(results, *(case(f"test_number{number}", file="test_many") for number in range(50)))
+    return results
+
+
+def test_fifty_scenarios_make_a_small_report_soon(fifty: Path) -> None:
+    clock = time.monotonic()
+    path = write_report(fifty)
+    assert time.monotonic() - clock < 5
+    assert 500_000 < path.stat().st_size < 5_000_000
+    assert len(read_run(fifty).scenarios) == 50
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_phone_shows_fifty_scenarios_soon_and_without_sideways_scrolling(fifty: Path) -> None:
+    frame = fifty / "frame.html"
+    frame.write_text(
+        f"""<body><iframe id=f src="{write_report(fifty).name}" width=360 height=800></iframe>
+        <script>onload = () => setTimeout(() => {{
+          const page = f.contentDocument, root = page.documentElement;
+          for (const folded of page.querySelectorAll("details")) folded.open = true;
+          const load = f.contentWindow.performance.getEntriesByType("navigation")[0].loadEventEnd;
+          document.body.textContent = JSON.stringify([load, root.scrollWidth, root.clientWidth]);
+        }}, 100)</script>"""
+    )
+    tries = [measured(frame) for _ in range(3)]
+    assert all(0 < scroll <= client <= 360 for _, scroll, client in tries)
+    assert min(load for load, _, _ in tries) < 1000, "milliseconds"
+
+
+def measured(frame: Path) -> list[float]:
+    """What the page wrote as its text, as JSON, once its script had run."""
+    said = subprocess.run(
+        [
+            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu"),
+            *("--allow-file-access-from-files", "--virtual-time-budget=20000"),
+            *(f"--user-data-dir={frame.parent / 'profile'}", "--dump-dom", frame.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = re.search(r"\[[0-9., ]+\]", said.stdout)
+    assert found, said.stdout[:500] + said.stderr[-500:]
+    numbers: list[float] = json.loads(found[0])
+    return numbers
