@@ -6,8 +6,8 @@ under test.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import random
 from dataclasses import dataclass
 
 from harness.errors import ClaimFailed
@@ -15,6 +15,13 @@ from harness.node import Node
 
 _SIZES = (0, 1, 4096, 131_072 + 17, 1 << 20)
 """Bytes: nothing, one, one sector, one ZFS record and a bit, eight records."""
+
+
+@functools.lru_cache(maxsize=64)
+def _content(name: str, size: int) -> tuple[bytes, str]:
+    """Incompressible bytes for a name, the same each time, and their SHA-256."""
+    content = hashlib.shake_128(name.encode()).digest(size)
+    return content, hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,11 @@ class Files:
         Another `seed` gives other names and other content. `fsync` returns when ZFS has each file
         in stable storage, on both nodes under HAST's memsync and fullsync.
         """
-        random_bytes = random.Random(seed)  # noqa: S311 - content, not secrets
         sha256 = {}
         for size in _SIZES:
             name = f"file-{seed}-{size}"
-            content = random_bytes.randbytes(size)
+            content, sha256[name] = _content(name, size)
             node.put(f"{folder}/{name}", content)
-            sha256[name] = hashlib.sha256(content).hexdigest()
         node.run("fsync", *(f"{folder}/{name}" for name in sha256))
         return cls(folder, sha256)
 

@@ -109,7 +109,7 @@ class Disk:
     """A disk with a volatile write cache: what was not flushed may be lost with the power.
 
     `reserved` is what a program keeps at the start of the disk in a format of its own (HAST's
-    metadata); it is written through and survives a power cut.
+    metadata); it is written through and survives a power cut. Who writes block 0 overwrites it.
     """
 
     def __init__(self, name: str, size: int, serial: str | None) -> None:
@@ -130,6 +130,8 @@ class Disk:
         """Write a range into the cache."""
         self._unflushed.append((first, count, self._blocks.read(first, count)))
         self._blocks.write(first, count, blocks)
+        if first == 0:
+            self.reserved = None
 
     def flush(self) -> None:
         """Make everything written so far durable."""

@@ -364,8 +364,6 @@ class Tree:
         self, filesystem: FileSystem, inner: str, path: str, *, follow: bool
     ) -> str | None:
         """The path with its first symbolic link replaced, or None when there is none."""
-        if not any(entry.kind == "link" for entry in filesystem.entries.values()):
-            return None
         root = path[: len(path) - len(inner)] if inner != "/" else path
         parts = inner.strip("/").split("/")
         for number in range(1, len(parts) + 1):

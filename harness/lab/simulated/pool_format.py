@@ -7,7 +7,7 @@ uberblocks, one block a file for its attributes, and records of 4096 bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness.lab.simulated.disk import BLOCK, Content
@@ -216,12 +216,10 @@ class Space:
         return self._next_copy
 
     def _search(self, start: int) -> int:
-        for at in self._circle(start):
-            if at not in self._taken:
-                self._taken.add(at)
-                return at
+        taken = self._taken
+        for numbers in (range(start, self._end), range(self._first, start)):
+            for at in numbers:
+                if at not in taken:
+                    taken.add(at)
+                    return at
         raise RuntimeError("the simulated pool has no free block left")
-
-    def _circle(self, start: int) -> Iterator[int]:
-        yield from range(start, self._end)
-        yield from range(self._first, start)

@@ -292,7 +292,7 @@ def find_program(guest: Guest, name: str, path: str, directory: str) -> Found | 
         return Found(name, f"{directory_of(name)}/{name}")
     reason = "not found"
     if name in {"", ".", ".."}:
-        return "Permission denied" if name else reason
+        return "Permission denied"
     for place in places:
         found = _at_path(guest, posixpath.join(directory, place, name))
         if not isinstance(found, str):
@@ -497,7 +497,7 @@ class Shell:
         except ShellExit as end:
             self.status = end.status
         except Return as end:
-            self.status = end.status
+            self.status = end.status & 0xFF
         except Leave:
             self.status = 0
         except ShellError as error:
@@ -556,6 +556,8 @@ class Shell:
         return self.status
 
     def _sequence(self, node: Sequence) -> Program:
+        if not node.commands:
+            self.status = 0
         for command in node.commands:
             yield from _RUNNERS[type(command)](self, command)
         return self.status
@@ -620,7 +622,7 @@ class Shell:
         try:
             yield from self.run(node)
         except (ShellExit, Return) as end:
-            self.status = end.status
+            self.status = end.status & 0xFF
         except Leave:
             self.status = 0
         except ShellError as error:
@@ -687,8 +689,9 @@ class Shell:
             yield from self._tested_run(condition)
             if self.status == 0:
                 return (yield from self.run(body))
-        self.status = 0
-        if node.otherwise is not None:
+        if node.otherwise is None:
+            self.status = 0
+        else:
             yield from self.run(node.otherwise)
         return self.status
 
@@ -818,7 +821,11 @@ class Shell:
         names = [each.name for each in node.assignments]
         before = [(self.variables.get(each), each in self.exported) for each in names]
         try:
-            yield from self._assign_all(node)
+            try:
+                yield from self._assign_all(node)
+            except ShellError as error:
+                self.report(error)
+                return self.status
             self.exported.update(names)
             yield from self.call(argv)
         finally:
@@ -939,10 +946,8 @@ class Shell:
                     fds[fd] = Reader(target.encode("utf-8", "surrogateescape"))
                 case "<&" | ">&":
                     self._duplicate(fds, fd, target)
-                case "<":
+                case "<" | "<>":
                     fds[fd] = self._open_to_read(target)
-                case "<>":
-                    raise NotModelled(f"<> {target}")
                 case operator:
                     fds[fd] = yield from self._open_to_write(target, append=operator == ">>")
         self.fds = fds

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable
 
-from harness.lab.simulated.files import normal
+from harness.lab.simulated.files import STRERROR, normal
 from harness.lab.simulated.process import NotModelled, Program
 from harness.lab.simulated.shell import (
     BUILTINS,
@@ -19,10 +19,10 @@ from harness.lab.simulated.shell import (
 )
 from harness.lab.simulated.shell_expand import ShellError
 from harness.lab.simulated.shell_printf import echo, printf
-from harness.lab.simulated.shell_streams import open_reader
+from harness.lab.simulated.shell_streams import absence, open_reader
 from harness.lab.simulated.shell_syntax import is_name, is_reserved, parse
 from harness.lab.simulated.shell_test import TestFault, evaluate
-from harness.lab.simulated.signals import kill_command
+from harness.lab.simulated.signals import NAMES, kill_command, number_of
 
 _LETTERS = {
     "allexport": "a",
@@ -113,7 +113,7 @@ def _exit(shell: Shell, arguments: list[str]) -> int:
 
 @_builtin("return")
 def _return(shell: Shell, arguments: list[str]) -> int:
-    raise Return((_status(arguments[0]) if arguments else shell.status) & 0xFF)
+    raise Return(_status(arguments[0]) if arguments else shell.status)
 
 
 @_builtin("break")
@@ -128,9 +128,7 @@ def _continue(shell: Shell, arguments: list[str]) -> int:
 
 def _leave(shell: Shell, arguments: list[str], *, again: bool) -> int:
     levels = _status(arguments[0]) if arguments else 1
-    if levels == 0:
-        raise ShellError("Illegal number: 0")
-    if shell.loops == 0:
+    if levels == 0 or shell.loops == 0:
         return 0
     raise Leave(levels, again=again)
 
@@ -300,7 +298,6 @@ def _unset(shell: Shell, arguments: list[str]) -> int:
         if functions:
             shell.functions.pop(name, None)
         elif name in shell.read_only:
-            shell.complain(f"{name}: is read only")
             return 1
         else:
             shell.variables.pop(name, None)
@@ -440,8 +437,8 @@ def _cd(shell: Shell, arguments: list[str]) -> int:
     path = "/" + path.lstrip("/")
     entry = shell.guest.tree.entry(path)
     if entry is None or entry.kind != "dir":
-        reason = "No such file or directory" if entry is None else "Not a directory"
-        raise ShellError(f"{name}: {reason}")
+        errno = "ENOTDIR" if entry is not None else absence(shell.guest, path)
+        raise ShellError(f"{name}: {STRERROR[errno]}")
     shell.assign("OLDPWD", shell.directory)
     shell.directory = path
     shell.assign("PWD", path)
@@ -495,13 +492,21 @@ def _trap(shell: Shell, arguments: list[str]) -> int:
     action, signals = arguments[0], arguments[1:]
     if not signals:
         action, signals = "-", arguments
+    status = 0
     for signal in signals:
-        name = "EXIT" if signal in {"0", "EXIT"} else signal.removeprefix("SIG")
+        number = int(signal) if re.fullmatch("[0-9]{1,2}", signal) else number_of(signal)
+        if number is None or number > len(NAMES):
+            if arguments == [signal]:
+                continue
+            shell.complain(f"bad signal {signal}")
+            status = 1
+            continue
+        name = "EXIT" if number == 0 else NAMES[number - 1]
         if action == "-":
             shell.traps.pop(name, None)
         else:
             shell.traps[name] = action
-    return 0
+    return status
 
 
 @_builtin("wait")
@@ -522,8 +527,15 @@ def _wait(shell: Shell, arguments: list[str]) -> Program:
 
 @_builtin("kill")
 def _kill(shell: Shell, arguments: list[str]) -> Program:
-    status = kill_command(shell.guest, shell.pid, arguments, shell.print, shell.print_error)
+    trapped = {number_of(name) or 0 for name in shell.traps}
+    status = kill_command(
+        shell.guest, shell.pid, trapped, arguments, shell.print, shell.print_error
+    )
     if status < 0:
+        action = shell.traps.get(NAMES[-status - 1]) if -status <= len(NAMES) else None
+        if action is not None:
+            yield from shell.run_script(parse(action))
+            return 0
         if shell.origin is not None:
             shell.origin.signal = -status
         raise ShellExit(128 - status)

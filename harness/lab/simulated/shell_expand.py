@@ -229,8 +229,8 @@ class Expansion:
             if not unset:
                 assert part.word is not None
                 yield from self._parts(part.word.parts, fields, split=split, inside=True)
-                if part.quoted:
-                    fields.add("", quoted=True)
+            if part.quoted:
+                fields.add("", quoted=True)
             return 0
         if value is None and "u" in shell.options and part.name not in {"@", "*"}:
             raise ShellError(f"{part.name}: parameter not set")

@@ -132,7 +132,7 @@ def _convert(
         if letter == "b":
             text = unescape(argument or "", octal_needs_zero=True, printed=printed)
         elif letter == "c":
-            text = encoded((argument or "")[:1])
+            text = encoded(argument or "")[:1]
         else:
             text = encoded(argument or "")
         if precision is not None and letter != "c":

@@ -442,13 +442,13 @@ class _Parser:
 
     def _subshell(self) -> Node:
         self._next()
-        body = self._filled_list(frozenset({")"}))
+        body = self._list(frozenset({")"}))
         self._expect(")")
         return body
 
     def _group(self) -> Node:
         self._next()
-        body = self._filled_list(frozenset({"}"}))
+        body = self._list(frozenset({"}"}))
         self._expect("}")
         return body
 
@@ -457,9 +457,9 @@ class _Parser:
         otherwise: Node | None = None
         self._next()
         while True:
-            condition = self._filled_list(frozenset({"then"}))
+            condition = self._list(frozenset({"then"}))
             self._expect("then")
-            body = self._filled_list(frozenset({"elif", "else", "fi"}))
+            body = self._list(frozenset({"elif", "else", "fi"}))
             branches.append((condition, body))
             word = self._peek().plain
             if word == "elif":
@@ -467,15 +467,15 @@ class _Parser:
                 continue
             if word == "else":
                 self._next()
-                otherwise = self._filled_list(frozenset({"fi"}))
+                otherwise = self._list(frozenset({"fi"}))
             self._expect("fi")
             return If(tuple(branches), otherwise)
 
     def _while(self) -> Node:
         until = self._next().plain == "until"
-        condition = self._filled_list(frozenset({"do"}))
+        condition = self._list(frozenset({"do"}))
         self._expect("do")
-        body = self._filled_list(frozenset({"done"}))
+        body = self._list(frozenset({"done"}))
         self._expect("done")
         return While(condition, body, until)
 
@@ -505,7 +505,7 @@ class _Parser:
         if self._peek().plain not in {"do", "{"}:
             raise self._unexpected(self._peek())
         self._next()
-        body = self._filled_list(frozenset({closer}))
+        body = self._list(frozenset({closer}))
         self._expect(closer)
         return For(name, tuple(words), body)
 
@@ -701,13 +701,6 @@ class _Parser:
         self.depth += 1
         if self.depth > DEEPEST:
             raise TooDeep
-
-    def _filled_list(self, closers: frozenset[str]) -> Node:
-        """A list that must not be empty."""
-        self._skip_newlines()
-        if self._closes(closers):
-            raise self._unexpected(self._peek())
-        return self._list(closers)
 
     def _expect(self, wanted: str, shown: str | None = None) -> None:
         token = self._peek()

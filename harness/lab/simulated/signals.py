@@ -32,6 +32,8 @@ DESCRIPTIONS = (
 _IGNORED = frozenset({"URG", "CONT", "CHLD", "IO", "WINCH", "INFO"})
 _STOPPING = frozenset({"STOP", "TSTP", "TTIN", "TTOU"})
 
+_MOST = 128
+
 _USAGE = """\
 usage: kill [-s signal_name] pid ...
        kill -l [exit_status]
@@ -47,6 +49,11 @@ def number_of(name: str) -> int | None:
     return NAMES.index(name) + 1 if name in NAMES else None
 
 
+def _name(number: int) -> str:
+    """A signal's name; the real-time signals have none."""
+    return NAMES[number - 1] if number <= len(NAMES) else ""
+
+
 def send(guest: Guest, pid: int, number: int) -> bool:
     """Send a signal to a process, a daemon's among them; False when there is none."""
     daemon = guest.daemons.get(pid)
@@ -57,9 +64,9 @@ def send(guest: Guest, pid: int, number: int) -> bool:
     process = guest.processes.get(pid)
     if process is None:
         return False
-    if number and NAMES[number - 1] in _STOPPING:
+    if number and _name(number) in _STOPPING:
         raise NotModelled(f"stopping the process {pid}")
-    if number and NAMES[number - 1] not in _IGNORED:
+    if number and _name(number) not in _IGNORED:
         # Not now: it may be the process that runs this.
         guest.world.schedule(guest, 0.0, process.kill, number)
     return True
@@ -68,14 +75,15 @@ def send(guest: Guest, pid: int, number: int) -> bool:
 def kill_command(
     guest: Guest,
     own: int,
+    trapped: set[int],
     arguments: list[str],
     out: Callable[[str], None],
     err: Callable[[str], None],
 ) -> int:
     """Do what kill(1) does with its arguments, and return its status.
 
-    `own` is the shell that runs it; if that is no process by itself and gets the signal, the result
-    is minus the signal's number.
+    `own` is the shell that runs it. If that gets a signal which it has `trapped`, or is no process
+    by itself, the result is minus the signal's number.
     """
     number: int | None = 15
     words = arguments
@@ -86,7 +94,7 @@ def kill_command(
         return _list(words[1:], out)
     if words[0] == "-s" and len(words) > 1:
         name, words = words[1], words[2:]
-        number = number_of(name)
+        number = 0 if name == "0" else number_of(name)
     elif words[0] == "--":
         name, words = "", words[1:]
     elif words[0].startswith("-") and len(words[0]) > 1:
@@ -94,7 +102,7 @@ def kill_command(
         number = int(name) if re.fullmatch("[0-9]{1,3}", name) else number_of(name)
     else:
         name = ""
-    if number is None or number > len(NAMES):
+    if number is None or number > _MOST:
         err(f"kill: unknown signal {name}; valid signals:")
         err(" ".join(NAMES[:16]) + "\n" + " ".join(NAMES[16:]))
         return 2
@@ -103,11 +111,16 @@ def kill_command(
     if not words:
         err(_USAGE)
         return 2
-    return _send_all(guest, own, words, number, err)
+    return _send_all(guest, own, trapped, words, number, err)
 
 
 def _send_all(
-    guest: Guest, own: int, words: list[str], number: int, err: Callable[[str], None]
+    guest: Guest,
+    own: int,
+    trapped: set[int],
+    words: list[str],
+    number: int,
+    err: Callable[[str], None],
 ) -> int:
     status = 0
     for word in words:
@@ -117,8 +130,8 @@ def _send_all(
         pid = int(word)
         if pid <= 1:
             raise NotModelled(f"kill {word}")
-        if pid == own and pid not in guest.processes:
-            if number and NAMES[number - 1] not in _IGNORED:
+        if pid == own and (pid not in guest.processes or number in trapped):
+            if number in trapped or (number and _name(number) not in _IGNORED):
                 return -number
             continue
         if not send(guest, pid, number):

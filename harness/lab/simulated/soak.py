@@ -9,11 +9,12 @@ from __future__ import annotations
 import concurrent.futures
 import importlib.util
 import os
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from harness import paths
@@ -36,31 +37,47 @@ class Failure:
 
 
 def soak(settings: Settings, seeds: Iterable[int]) -> tuple[list[Failure], float]:
-    """Run the scenarios once with each seed, on all cores; return the failures and the seconds."""
+    """Run the scenarios once with each seed, on all cores; return the failures and the seconds.
+
+    As on real machines, a pair is booted and provisioned once (here: on each core), and every run
+    begins from that snapshot.
+    """
     start = time.monotonic()
-    with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(partial(run_once, settings), seeds, chunksize=10)
+    with concurrent.futures.ProcessPoolExecutor(
+        os.cpu_count(), initializer=_open_pair, initargs=(settings,)
+    ) as pool:
+        results = pool.map(run_once, seeds, chunksize=10)
         failures = [result for result in results if result is not None]
     return failures, time.monotonic() - start
 
 
-def run_once(settings: Settings, seed: int) -> Failure | None:
+def _open_pair(settings: Settings) -> None:
+    """Boot and provision the pair of this process, which is stopped with it."""
+    folder = Path(tempfile.mkdtemp(prefix="skunk-soak-"))
+    lab = SimulatedLab(settings, "soak", state_dir=folder, over_ssh=False)
+    session = Session(
+        settings,
+        lab,
+        say=lambda _: None,
+        results=folder / "results",
+        connect=DirectConnect(lab),
+    )
+    session.__enter__()
+    weakref.finalize(session, shutil.rmtree, folder, ignore_errors=True)
+    _pairs.append((lab, session))
+
+
+def run_once(seed: int) -> Failure | None:
     """Run the scenarios with one seed. None: every claim held."""
-    with tempfile.TemporaryDirectory(prefix="skunk-soak-") as folder:
-        lab = SimulatedLab(settings.with_seed(seed), "soak", state_dir=Path(folder), over_ssh=False)
-        session = Session(
-            settings,
-            lab,
-            say=lambda _: None,
-            results=Path(folder) / "results",
-            connect=DirectConnect(lab),
-        )
-        try:
-            with session:
-                for scenario in _scenarios():
-                    scenario(session.pair)
-        except Exception as error:
-            return Failure(seed, f"{type(error).__name__}: {error}")
+    lab, session = _pairs[0]
+    try:
+        pair = session.provisioned()
+        session.used()
+        lab.world.reseed(seed)
+        for scenario in _scenarios():
+            scenario(pair)
+    except Exception as error:
+        return Failure(seed, f"{type(error).__name__}: {error}")
     return None
 
 
@@ -77,4 +94,5 @@ def _scenarios() -> list[Callable[[Pair], None]]:
     return _loaded
 
 
+_pairs: list[tuple[SimulatedLab, Session]] = []
 _loaded: list[Callable[[Pair], None]] = []

@@ -76,6 +76,8 @@ def reader_of(context: Context, name: str) -> Reader:
             return context.reader
         return Reader(context.stdin or b"")
     try:
+        if not name:
+            raise FileError("ENOENT", name)
         return open_reader(context.guest, context.path(name))
     except FileError as error:
         raise FileError(error.errno, name) from None
@@ -102,7 +104,8 @@ def each_input(
         try:
             found.append((name, (yield from content(context, name))))
         except FileError as error:
-            context.complain(f"{tool_name}: {shown.format(error.path)}{error.reason}")
+            call = "read" if error.errno == "EISDIR" else "open"
+            context.complain(f"{tool_name}: {shown.format(error.path, call)}{error.reason}")
             status = 1
     return found, status
 

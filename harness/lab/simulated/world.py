@@ -103,6 +103,13 @@ class World:
         self.now = max(self.now, event.at)
         event.action(*event.arguments)
 
+    def reseed(self, seed: int) -> None:
+        """Give everything that is still to come another chance."""
+        self.seed = seed
+        self.rng.seed(f"{seed}/world")
+        for name, guest in sorted(self.guests.items()):
+            guest.rng.seed(f"{seed}/{name}")
+
     def note_gap(self, node: str, command: str, what: str) -> None:
         """Note something that the model does not know, once."""
         gap = Gap(node, command, what)

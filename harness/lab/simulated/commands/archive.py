@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from harness.lab.simulated.commands import Context, command
 from harness.lab.simulated.commands.files import make_directories
+from harness.lab.simulated.commands.listing import names_as_stored
 from harness.lab.simulated.files import Entry, FileError
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program
@@ -68,6 +69,12 @@ def _extract(context: Context, where: Context, options: Options, *, listing: boo
         context.complain("tar: Error opening archive: Unrecognized archive format")
         return 1
     status = 0
+    if listing and "v" in options:
+        raise NotModelled("tar -tv")
+    for name in options.rest:
+        if all(member.name != name for member, _ in members):
+            context.complain(f"tar: {name}: Not found in archive")
+            status = 1
     for member, held in members:
         if options.rest and member.name not in options.rest:
             continue
@@ -129,9 +136,9 @@ def _create(context: Context, where: Context, options: Options) -> Program:
     packed = io.BytesIO()
     status = 0
     with tarfile.open(fileobj=packed, mode="w:", format=tarfile.USTAR_FORMAT) as archive:
-        waiting = list(reversed(options.rest))
+        waiting = list(options.rest)
         while waiting:
-            name = waiting.pop()
+            name = waiting.pop(0)
             try:
                 entry = entry_of(where, name, follow=False)
             except FileError as error:
@@ -146,8 +153,7 @@ def _create(context: Context, where: Context, options: Options) -> Program:
             _add(archive, name, entry, data)
             check_size(packed.tell())
             if entry.kind == "dir":
-                below = where.guest.tree.names(where.path(name))
-                waiting += [posixpath.join(name, each) for each in reversed(below)]
+                waiting += [posixpath.join(name, each) for each in names_as_stored(where, name)]
     if status:
         context.complain("tar: Error exit delayed from previous errors.")
     if options.value("f") == "-":
@@ -157,7 +163,10 @@ def _create(context: Context, where: Context, options: Options) -> Program:
     try:
         writer = yield from open_writer(context.guest, context.path(name), append=False, mode=0o644)
     except FileError as error:
-        raise NotModelled(f"tar -cf {name}: {error.reason}") from None
+        if error.errno != "ENOENT":
+            raise NotModelled(f"tar -cf {name}: {error.reason}") from None
+        context.complain(f"tar: Failed to open '{name}'")
+        return 1
     writer.buffer.extend(packed.getvalue())
     yield from writer.flush()
     return status

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 from collections.abc import Generator
 from dataclasses import replace
 
 from harness.lab.simulated.commands import Context, command
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op
 from harness.lab.simulated.files import Entry, FileError, FileSystem
-from harness.lab.simulated.options import Options
+from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell_streams import (
     Changing,
     DeviceReader,
     Endless,
     Reader,
+    Reading,
     check_size,
     submit,
     when_ready,
@@ -70,6 +72,15 @@ def _operands(arguments: list[str]) -> dict[str, str]:
             raise Failure(f"unknown operand {name}")
         found[name] = value
     return found
+
+
+_CONVERSIONS = frozenset({"fsync", "notrunc", "sync", "fdatasync", "noerror"})
+_OTHER_CONVERSIONS = frozenset(
+    {
+        *("ascii", "block", "ebcdic", "ibm", "lcase", "oldascii", "oldebcdic", "oldibm", "osync"),
+        *("pareven", "parnone", "parodd", "parset", "sparse", "swab", "ucase", "unblock"),
+    }
+)
 
 
 class _Target:
@@ -167,6 +178,19 @@ class _DeviceTarget(_Target):
             yield from submit(self._device, Bio(Op.FLUSH), f"/dev/{self._device.name}")
 
 
+class _Directory(Reader):
+    """A directory, which can be opened and not be read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def take(self, count: int | None = None) -> Reading:
+        """Fail as read(2) does."""
+        yield from ()
+        raise FileError("EISDIR", self._name)
+
+
 class _Copy:
     """One run of dd."""
 
@@ -177,14 +201,18 @@ class _Copy:
         self._out_size = self._size("bs", self._size("obs", 512))
         self._conversions = set(filter(None, operands.get("conv", "").split(",")))
         self._flags = set(filter(None, operands.get("oflag", "").split(",")))
-        for known, given, what in (
-            ({"fsync", "notrunc", "sync", "fdatasync", "noerror"}, self._conversions, "conv"),
-            ({"sync", "fsync"}, self._flags, "oflag"),
-            ({"fullblock"}, set(filter(None, operands.get("iflag", "").split(","))), "iflag"),
-            ({"none", "noxfer", "progress"}, {operands.get("status", "none")}, "status"),
+        inputs = set(filter(None, operands.get("iflag", "").split(",")))
+        status = {operands["status"]} if "status" in operands else set()
+        for what, given, known, others in (
+            ("conversion", self._conversions, _CONVERSIONS, _OTHER_CONVERSIONS),
+            ("open flag", self._flags, {"sync", "fsync"}, {"direct"}),
+            ("open flag", inputs, {"fullblock"}, {"direct"}),
+            ("status", status, {"none", "noxfer"}, {"progress"}),
         ):
-            if not given <= known:
-                raise NotModelled(f"dd {what}={','.join(sorted(given - known))}")
+            for each in sorted(given - known):
+                if each in others:
+                    raise NotModelled(f"dd with the {what} {each}")
+                raise Failure(f"unknown {what} {each}")
         self._read = [0, 0]
         self._written = [0, 0]
         self._bytes = 0
@@ -227,6 +255,8 @@ class _Copy:
 
     def _source(self) -> Generator[float | Signal, None, Reader]:
         name = self._operands.get("if")
+        if name is not None and entry_of(self._context, name).kind == "dir":
+            return _Directory(name)
         reader = reader_of(self._context, name if name is not None else "-")
         skip = self._size("skip", self._size("iseek", 0)) * self._in_size
         if skip and isinstance(reader, DeviceReader):
@@ -281,9 +311,9 @@ class _Copy:
             data = yield from source.take(self._in_size)
             if not data:
                 break
-            self._read[len(data) < self._in_size] += 1
             if "sync" in self._conversions:
                 data = data.ljust(self._in_size, b"\0")
+            self._read[len(data) < self._in_size] += 1
             if whole:
                 yield from self._write(target, data)
                 continue
@@ -389,6 +419,7 @@ for _program in _DIGESTS:
 
 @tool(
     "cmp",
+    illegal="invalid option",
     flags="s",
     unmodelled="hlnxzi",
     usage="usage: cmp [-l | -s | -x] [-hz] file1 file2 [skip1 [skip2]]",
@@ -424,7 +455,36 @@ def cmp(context: Context, options: Options) -> Program:
     return 1
 
 
-@tool("diff", flags="qsu", unmodelled="abcdefghilnprtwyBNTCDFHILSUWX", status=2)
+_DIFF_USAGE = """\
+usage: diff [-aBbdilpTtw] [-c | -e | -f | -n | -q | -u] [--ignore-case]
+            [--no-ignore-case] [--normal] [--strip-trailing-cr] [--tabsize]
+            [-I pattern] [-L label] file1 file2
+       diff [-aBbdilpTtw] [-I pattern] [-L label] [--ignore-case]
+            [--no-ignore-case] [--normal] [--strip-trailing-cr] [--tabsize]
+            -C number file1 file2
+       diff [-aBbdiltw] [-I pattern] [--ignore-case] [--no-ignore-case]
+            [--normal] [--strip-trailing-cr] [--tabsize] -D string file1 file2
+       diff [-aBbdilpTtw] [-I pattern] [-L label] [--ignore-case]
+            [--no-ignore-case] [--normal] [--tabsize] [--strip-trailing-cr]
+            -U number file1 file2
+       diff [-aBbdilNPprsTtw] [-c | -e | -f | -n | -q | -u] [--ignore-case]
+            [--no-ignore-case] [--normal] [--tabsize] [-I pattern] [-L label]
+            [-S name] [-X file] [-x pattern] dir1 dir2
+       diff [-aBbditwW] [--expand-tabs] [--ignore-all-blanks]
+            [--ignore-blank-lines] [--ignore-case] [--minimal]
+            [--no-ignore-file-name-case] [--strip-trailing-cr]
+            [--suppress-common-lines] [--tabsize] [--text] [--width]
+            -y | --side-by-side file1 file2"""
+
+
+@tool(
+    "diff",
+    illegal="invalid option",
+    flags="qsu",
+    unmodelled="abcdefghilnprtwyBNTCDFHILPSUWX",
+    usage=_DIFF_USAGE,
+    status=2,
+)
 def diff(context: Context, options: Options) -> Program:
     """diff(1), as long as the files are equal or only that is asked."""
     if len(options.rest) != 2:
@@ -451,83 +511,95 @@ def diff(context: Context, options: Options) -> Program:
 # --- numbers ------------------------------------------------------------------------------------
 
 _MOST_NUMBERS = 1_000_000
+_NUMBER = re.compile(r"[-+]?(\d{1,15}(\.\d{0,9})?|\.\d{1,9})", re.ASCII)
+_SEQ_USAGE = "usage: seq [-w] [-f format] [-s string] [-t string] [first [incr]] last"
 
 
-@tool(
-    "seq",
-    flags="w",
-    valued="s",
-    unmodelled="ft",
-    usage="usage: seq [-w] [-f format] [-s string] [-t string] [first [incr]] last",
-)
-def seq(context: Context, options: Options) -> int:
-    """seq(1) of whole numbers."""
-    words = options.rest
-    if not 1 <= len(words) <= 3:
-        raise Failure("usage: seq [-w] [-f format] [-s string] [-t string] [first [incr]] last")
-    numbers = []
-    for word in words:
-        value = decimal(word.removeprefix("-"))
-        if value is None:
-            if not word.lstrip("-").replace(".", "", 1).isdigit():
-                raise Failure(f"seq: invalid floating point argument: {word}", 2)
+@command("seq")
+def seq(context: Context, arguments: list[str]) -> int:
+    """seq(1); a negative number is no option."""
+    words = list(arguments)
+    given: list[str] = []
+    while words and words[0].startswith("-") and not _NUMBER.fullmatch(words[0]):
+        word = words.pop(0)
+        given.append(word)
+        if word == "-s" and words:
+            given.append(words.pop(0))
+        elif word[:2] in {"-f", "-t"}:
             raise NotModelled(f"seq {word}")
-        numbers.append(-value if word.startswith("-") else value)
-    first = numbers[0] if len(numbers) > 1 else 1
-    last = numbers[-1]
-    step = numbers[1] if len(numbers) > 2 else (1 if first <= last else -1)
+    try:
+        options = Options(given, "w", "s")
+        _seq(context, options, words)
+    except BadOption as bad:
+        context.complain(f"seq: invalid option -- {bad.letter}\n{_SEQ_USAGE}")
+        return 1
+    except Failure as failure:
+        context.complain(failure.text)
+        return failure.status
+    return 0
+
+
+def _seq(context: Context, options: Options, words: list[str]) -> None:
+    if not 1 <= len(words) <= 3:
+        raise Failure(_SEQ_USAGE)
+    for word in words:
+        if not _NUMBER.fullmatch(word):
+            raise Failure(f"seq: invalid floating point argument: {word}", 2)
+    numbers = [float(word) for word in words]
+    first, last = (numbers[0] if len(numbers) > 1 else 1.0), numbers[-1]
+    step = numbers[1] if len(numbers) > 2 else (1.0 if first <= last else -1.0)
     if step == 0:
-        raise Failure("seq: zero increment", 1)
+        raise Failure("seq: zero increment")
     if step > 0 > last - first:
         raise Failure("seq: needs negative decrement")
     if step < 0 < last - first:
         raise Failure("seq: needs positive increment")
-    if abs(last - first) // abs(step) > _MOST_NUMBERS:
-        raise NotModelled("seq of that many numbers")
-    found = [str(n) for n in range(first, last + (1 if step > 0 else -1), step)]
+    count = int((last - first) / step + 1e-9) + 1
+    if count > _MOST_NUMBERS or max(abs(first), abs(last)) >= 1e6:
+        raise NotModelled("seq of numbers like that")
+    found = [f"{first + n * step:g}" for n in range(count)]
     if "w" in options:
         width = max(len(text) for text in found)
         found = [text.zfill(width) for text in found]
     separator = options.value("s", "\n")
-    context.stdout += "".join(text + separator for text in found).encode("utf-8", "surrogateescape")
-    return 0
+    text = "".join(each + separator for each in found)
+    context.stdout += text.encode("utf-8", "surrogateescape")
 
 
-@tool(
-    "jot",
-    flags="cnr",
-    valued="bpsw",
-    usage="usage: jot [-cnr] [-b word] [-w word] [-s string] [-p precision]\n           [reps [begin [end [s]]]]",
-)
+_JOT_USAGE = """\
+usage: jot [-cnr] [-b word] [-w word] [-s string] [-p precision]
+           [reps [begin [end [s]]]]"""
+
+
+@tool("jot", flags="cnr", valued="bpsw", usage=_JOT_USAGE)
 def jot(context: Context, options: Options) -> int:
     """jot(1) of whole numbers, in order or at random."""
-    if {"c", "p", "w"} & set(options.letters()) or len(options.rest) > 4:
-        raise NotModelled("jot with -c, -p or -w")
     words = options.rest
+    if not words and not options.letters():
+        raise Failure(_JOT_USAGE)
+    if {"c", "p", "w"} & set(options.letters()) or len(words) > 4:
+        raise NotModelled("jot with -c, -p or -w")
+    if words and not (words[0] == "-" or words[0].isdigit()):
+        raise Failure(f"jot: bad reps value: {words[0]}")
     values = [decimal(word) for word in words]
     if any(value is None and word != "-" for word, value in zip(words, values, strict=True)):
         raise NotModelled(f"jot {' '.join(words)}")
     reps, begin, end, step = [*values, *[None] * 4][:4]
+    count = 100 if reps is None else reps
+    if not 0 < count <= _MOST_NUMBERS or (reps is None and end is not None):
+        raise NotModelled("jot of that many numbers")
+    begin = 1 if begin is None else begin
     if "b" in options:
-        found = [options.value("b")] * min(100 if reps is None else reps, _MOST_NUMBERS)
+        found = [options.value("b")] * count
     elif "r" in options:
-        low, high = (1 if begin is None else begin), (100 if end is None else end)
-        count = min(100 if reps is None else reps, _MOST_NUMBERS)
-        low, high = min(low, high), max(low, high)
+        last = 100 if end is None else end
+        low, high = min(begin, last), max(begin, last)
         found = [str(context.guest.rng.randint(low, high)) for _ in range(count)]
     else:
-        begin = 1 if begin is None else begin
-        if reps is None and end is not None:
-            raise NotModelled("jot without a count")
-        count = 100 if reps is None else reps
-        if count > _MOST_NUMBERS or count == 0:
-            raise NotModelled("jot of that many numbers")
+        by = 1.0 if step is None else float(step)
         if end is not None and step is None and count > 1:
-            step, rest = divmod(end - begin, count - 1)
-            if rest:
-                raise NotModelled("jot with a fraction")
-        step = 1 if step is None else step
-        found = [str(begin + n * step) for n in range(count)]
+            by = (end - begin) / (count - 1)
+        found = [f"{begin + n * by:.0f}" for n in range(count)]
     separator = options.value("s", "\n")
     text = separator.join(found) + ("" if "n" in options else "\n")
     context.stdout += text.encode("utf-8", "surrogateescape")

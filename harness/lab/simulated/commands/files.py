@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import replace
 
-from harness.lab.simulated.commands import Context
+from harness.lab.simulated.commands import Context, command
 from harness.lab.simulated.files import Entry, FileError
 from harness.lab.simulated.options import Options
 from harness.lab.simulated.process import NotModelled, Program
@@ -97,15 +97,25 @@ def _copy(context: Context, options: Options, source: str, target: str) -> Progr
             inner = posixpath.join(target, posixpath.basename(each))
             status = max(status, (yield from _copy(context, options, each, inner)))
         return status
-    if context.path(source) == context.path(target):
+    if _same(context, source, target):
         context.complain(f"cp: {target} and {source} are identical (not copied).")
         return 1
     if "n" in options and _is_there(context, target):
         return 0
+    if target.endswith("/") and not _is_there(context, target):
+        context.complain(f"cp: directory {target.rstrip('/')} does not exist")
+        return 1
     yield from _copy_file(context, source, target, entry, keep="p" in options or "a" in options)
     if "v" in options:
         context.print(f"{source} -> {target}")
     return 0
+
+
+def _same(context: Context, source: str, target: str) -> bool:
+    """Whether two names lead to one file."""
+    tree = context.guest.tree
+    first, second = tree.locate(context.path(source)), tree.locate(context.path(target))
+    return first[0] is second[0] and first[1] == second[1]
 
 
 def _is_there(context: Context, name: str) -> bool:
@@ -154,7 +164,9 @@ def mv(context: Context, options: Options) -> Program:
         try:
             yield from _move(context, options, source, _beside(context, source, target))
         except FileError as error:
-            context.complain(f"mv: rename {source} to {_beside(context, source, target)}: {error.reason}")
+            context.complain(
+                f"mv: rename {source} to {_beside(context, source, target)}: {error.reason}"
+            )
             status = 1
     return status
 
@@ -163,6 +175,8 @@ def _move(context: Context, options: Options, source: str, target: str) -> Progr
     entry = entry_of(context, source, follow=False)
     if "n" in options and _is_there(context, target):
         return 0
+    if target.endswith("/") and entry.kind != "dir":
+        raise FileError("ENOTDIR" if _is_there(context, target) else "ENOENT", target)
     old_system, old = yield from place(context, source, follow=False)
     new_system, new = yield from place(context, target, follow=False)
     if old_system is not new_system:
@@ -215,7 +229,7 @@ def rm(context: Context, options: Options) -> Program:
         try:
             yield from _remove(context, options, name)
         except FileError as error:
-            if not ("f" in options and error.errno in {"ENOENT", "ENOTDIR"}):
+            if not ("f" in options and error.errno == "ENOENT"):
                 said = "is a directory" if error.errno == "EISDIR" else error.reason
                 context.complain(f"rm: {error.path}: {said}")
                 status = 1
@@ -243,7 +257,9 @@ def _remove(context: Context, options: Options, name: str) -> Program:
     return 0
 
 
-@tool("unlink", usage="usage: rm [-f | -i] [-dIPRrvWx] file ...\n       unlink [--] file", status=64)
+@tool(
+    "unlink", usage="usage: rm [-f | -i] [-dIPRrvWx] file ...\n       unlink [--] file", status=64
+)
 def unlink(context: Context, options: Options) -> Program:
     """unlink(1)."""
     if len(options.rest) != 1:
@@ -276,7 +292,7 @@ def mkdir(context: Context, options: Options) -> Program:
             )
         except FileError as error:
             at = error.path if "p" in options else name
-            if error.errno == "ENOENT" and "p" not in options:
+            if error.errno in {"ENOENT", "ENOTDIR"} and "p" not in options:
                 at = posixpath.dirname(name.rstrip("/")) or "."
             context.complain(f"mkdir: {at}: {error.reason}")
             status = 1
@@ -320,7 +336,7 @@ def _make_directory(context: Context, name: str, mode: int) -> Program:
     )
 
 
-@tool("rmdir", flags="pv", usage="usage: rmdir [-pv] directory ...", status=64)
+@tool("rmdir", flags="pv", usage="usage: rmdir [-pv] directory ...")
 def rmdir(context: Context, options: Options) -> Program:
     """rmdir(1)."""
     if not options.rest:
@@ -357,7 +373,8 @@ def _remove_directory(context: Context, name: str) -> Program:
     flags="sfhnv",
     unmodelled="FLPiw",
     usage="usage: ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file [target_file]\n"
-    "       ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file ... target_dir",
+    "       ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file ... target_dir\n"
+    "       link source_file target_file",
 )
 def ln(context: Context, options: Options) -> Program:
     """ln(1); a hard link is not modelled."""
@@ -367,7 +384,8 @@ def ln(context: Context, options: Options) -> Program:
     if not names:
         raise Failure(
             "usage: ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file [target_file]\n"
-            "       ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file ... target_dir"
+            "       ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file ... target_dir\n"
+            "       link source_file target_file"
         )
     *sources, target = names if len(names) > 1 else [*names, "."]
     status = 0
@@ -503,7 +521,7 @@ for _name in ("chown", "chgrp"):
     tool(
         _name,
         flags="fhRvxHLPn",
-        usage="usage: chown [-fhnvx] [-R [-H | -L | -P]] owner[:group] file ...",
+        usage="usage: chown [-fhvx] [-R [-H | -L | -P]] owner[:group] file ...\n       chown [-fhvx] [-R [-H | -L | -P]] :group file ...",
     )(_chown)
 
 
@@ -563,7 +581,10 @@ usage: install [-bCcpSsUv] [-f flags] [-g group] [-m mode] [-o owner]
 )
 def install(context: Context, options: Options) -> Program:
     """install(1): copies with a mode of their own (0755), or directories with -d."""
-    mode = changed_mode(options.value("m", "755"), 0, "install")
+    try:
+        mode = changed_mode(options.value("m", "755"), 0, "install")
+    except Failure as failure:
+        raise Failure(failure.text, 64) from None
     names = options.rest
     if "d" in options:
         if not names:
@@ -572,16 +593,17 @@ def install(context: Context, options: Options) -> Program:
             try:
                 yield from make_directories(context, name, mode, parents=True)
             except FileError as error:
-                raise Failure(f"install: mkdir {error.path}: {error.reason}", 71) from None
+                what = f"mkdir {error.path}: {error.reason}"
+                if error.errno == "EEXIST":
+                    what = f"{error.path} exists but is not a directory"
+                raise Failure(f"install: {what}", 71) from None
             yield from put(context, name, replace(entry_of(context, name), mode=mode))
         return 0
     if len(names) < 2:
         raise Failure(_INSTALL_USAGE, 64)
     *sources, target = names
     if len(sources) > 1 and not is_directory(context, target):
-        raise Failure(
-            f"install: target directory `{target}' does not exist\n{_INSTALL_USAGE}", 64
-        )
+        raise Failure(f"install: target directory `{target}' does not exist\n{_INSTALL_USAGE}", 64)
     for source in sources:
         at = _beside(context, source, target)
         try:
@@ -606,10 +628,11 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 @tool(
     "mktemp",
+    illegal="invalid option",
     flags="dqu",
     valued="tp",
     usage="usage: mktemp [-d] [-p tmpdir] [-q] [-t prefix] [-u] template ...\n"
-    "       mktemp [-d] [-p tmpdir] [-q] [-u] -t prefix",
+    "       mktemp [-d] [-p tmpdir] [-q] [-u] -t prefix ",
 )
 def mktemp(context: Context, options: Options) -> Program:
     """mktemp(1)."""
@@ -625,12 +648,21 @@ def mktemp(context: Context, options: Options) -> Program:
         if "u" not in options:
             made = Entry(kind, mode=mode, mtime=context.guest.wall_clock())
             try:
+                if _is_there(context, name):
+                    raise FileError("EEXIST", name)
                 yield from put(context, name, made)
             except FileError as error:
+                if "q" in options:
+                    return 1
                 call = "mkdtemp" if "d" in options else "mkstemp"
                 raise Failure(f"mktemp: {call} failed on {name}: {error.reason}") from None
         context.print(name)
     return 0
+
+
+_TRUNCATE_USAGE = """\
+usage: truncate [-c] -s [+|-|%|/]size[K|k|M|m|G|g|T|t] file ...
+       truncate [-c] -r rfile file ..."""
 
 
 @tool(
@@ -638,17 +670,19 @@ def mktemp(context: Context, options: Options) -> Program:
     flags="c",
     valued="s",
     unmodelled="rdlo",
-    usage="usage: truncate [-c] -s [+|-|%|/]size[K|k|M|m|G|g|T|t] file ...\n"
-    "       truncate [-c] -r rfile file ...\n"
-    "       truncate [-c] -d -o offset[K|k|M|m|G|g|T|t] -l length[K|k|M|m|G|g|T|t] file ...",
+    usage=_TRUNCATE_USAGE,
 )
 def truncate(context: Context, options: Options) -> Program:
     """truncate(1)."""
     text = options.value("s")
     sign = text[:1] if text[:1] in {"+", "-"} else ""
     size = size_of(text.removeprefix(sign)) if text else None
-    if size is None or not options.rest:
-        raise NotModelled(f"truncate -s {text}")
+    if not text or not options.rest:
+        raise Failure(_TRUNCATE_USAGE)
+    if size is None:
+        if text[:1] in {"%", "/"}:
+            raise NotModelled(f"truncate -s {text}")
+        raise Failure(f"truncate: invalid size argument `{text}'")
     status = 0
     for name in options.rest:
         data = b""
@@ -658,7 +692,8 @@ def truncate(context: Context, options: Options) -> Program:
                 raise FileError("EISDIR" if entry.kind == "dir" else "EINVAL", name)
             data = yield from content(context, name)
         except FileError as error:
-            if "c" in options and error.errno == "ENOENT":
+            nowhere = not is_directory(context, posixpath.dirname(context.path(name)))
+            if error.errno == "ENOENT" and ("c" in options or nowhere):
                 continue
             if error.errno != "ENOENT":
                 context.complain(f"truncate: {name}: {error.reason}")
@@ -680,13 +715,14 @@ def truncate(context: Context, options: Options) -> Program:
 # --- durability ---------------------------------------------------------------------------------
 
 
-@tool("fsync", usage="usage: fsync file ...")
-def fsync(context: Context, options: Options) -> Program:
+@command("fsync")
+def fsync(context: Context, arguments: list[str]) -> Program:
     """fsync(1): ends when each file is in stable storage."""
-    if not options.rest:
-        raise Failure("usage: fsync file ...", 64)
+    if not arguments:
+        context.complain("usage: fsync file ...")
+        return 64
     status = 0
-    for name in options.rest:
+    for name in arguments:
         try:
             entry_of(context, name)
             filesystem, inner = context.guest.tree.locate(context.path(name))
@@ -698,8 +734,8 @@ def fsync(context: Context, options: Options) -> Program:
     return status
 
 
-@tool("sync")
-def sync(context: Context, options: Options) -> Program:
+@command("sync")
+def sync(context: Context, _arguments: list[str]) -> Program:
     """sync(8): starts to write everything there is to write, and does not wait for a long write."""
     for at in sorted(context.guest.tree.mounts):
         yield context.guest.tree.mounts[at].sync()

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from harness.lab.simulated.commands import Context, command
+from harness.lab.simulated.files import FileError
 from harness.lab.simulated.options import Options
 from harness.lab.simulated.process import NotModelled
+from harness.lab.simulated.regex import compile_regex
 from harness.lab.simulated.shell_arithmetic import number
-from harness.lab.simulated.tool import Failure, tool
+from harness.lab.simulated.tool import Failure, entry_of, tool
 
 RELEASE = "13.2-RELEASE"
 VERSION = "FreeBSD 13.2-RELEASE GENERIC"
@@ -87,8 +89,13 @@ def date(context: Context, options: Options) -> int:
     """date(1): tell the guest's own clock, or set it."""
     when = context.guest.now_utc()
     if "r" in options:
-        seconds = number(options.value("r"))
-        if seconds is None or not 0 <= seconds < 1 << 37:
+        seconds: float | None = number(options.value("r"))
+        if seconds is None:
+            try:
+                seconds = entry_of(context, options.value("r")).mtime
+            except FileError:
+                raise Failure(_DATE_USAGE) from None
+        if not 0 <= seconds < 1 << 37:
             raise NotModelled(f"date -r {options.value('r')}")
         when = datetime.fromtimestamp(seconds, UTC)
     template = "%a, %d %b %Y %H:%M:%S %z" if "R" in options else _DEFAULT
@@ -100,7 +107,7 @@ def date(context: Context, options: Options) -> int:
     if words and words[0].startswith("+"):
         template = words.pop(0)[1:]
     if words:
-        raise Failure(_DATE_USAGE)
+        raise Failure(f"date: illegal time format\n{_DATE_USAGE}")
     context.print(format_time(when, template))
     return 0
 
@@ -117,18 +124,18 @@ def _new_date(text: str, now: datetime) -> datetime:
             year += 100 * int(digits[:2])
         else:
             year += 2000 if year < 69 else 1900
-    try:
-        return datetime(
-            year,
-            int(digits[4:6].strip() or now.month),
-            int(digits[6:8].strip() or now.day),
-            int(digits[8:10].strip() or now.hour),
-            int(digits[10:12].strip() or now.minute),
-            0,
-            tzinfo=UTC,
-        ) + timedelta(seconds=int(match[2] or 0))
-    except (ValueError, OverflowError):
-        raise Failure("date: nonexistent time") from None
+    month = int(digits[4:6].strip() or now.month)
+    day = int(digits[6:8].strip() or now.day)
+    hour = int(digits[8:10].strip() or now.hour)
+    minute, second = int(digits[10:12].strip() or now.minute), int(match[2] or 0)
+    fits = 1 <= month <= 12 and 1 <= day <= 31 and hour <= 23 and minute <= 59 and second <= 61
+    if not fits:
+        raise Failure(f"date: illegal time format\n{_DATE_USAGE}")
+    if not 1970 <= year <= 9998:
+        raise NotModelled(f"date {text}")
+    # The 30th of February is the 2nd of March, as mktime(3) has it.
+    passed = timedelta(days=day - 1, hours=hour, minutes=minute, seconds=second)
+    return datetime(year, month, 1, tzinfo=UTC) + passed
 
 
 @tool("uname", flags="amnoprsvi", unmodelled="bKU", usage="usage: uname [-abiKmnoprsUv]")
@@ -167,11 +174,32 @@ def hostname(context: Context, options: Options) -> int:
     return 0
 
 
-@tool("id", flags="ugGnrp", unmodelled="APMacd", usage="usage: id [user]")
+_ID_USAGE = """\
+usage: id [user]
+       id -A
+       id -G [-n] [user]
+       id -M
+       id -P [user]
+       id -c
+       id -g [-nr] [user]
+       id -p [user]
+       id -u [-nr] [user]"""
+_USERS = frozenset(
+    {
+        *("toor", "daemon", "operator", "bin", "tty", "kmem", "games", "news", "man", "sshd"),
+        *("smmsp", "mailnull", "bind", "unbound", "proxy", "_pflogd", "_dhcp", "uucp", "pop"),
+        *("auditdistd", "www", "ntpd", "_ypldap", "hast", "nobody"),
+    }
+)
+
+
+@tool("id", flags="ugGnrp", unmodelled="APMacd", usage=_ID_USAGE)
 def identity(context: Context, options: Options) -> int:
     """id(1): everybody is root here."""
     if options.rest and options.rest != ["root"]:
-        raise NotModelled(f"id {options.rest[0]}")
+        if options.rest[0] in _USERS:
+            raise NotModelled(f"id {options.rest[0]}")
+        raise Failure(f"id: {options.rest[0]}: no such user")
     names = "n" in options
     if "u" in options:
         context.print("root" if names else "0")
@@ -189,13 +217,18 @@ def identity(context: Context, options: Options) -> int:
 @tool("whoami", usage="usage: whoami")
 def whoami(context: Context, options: Options) -> int:
     """whoami(1)."""
+    if options.rest:
+        raise Failure("usage: whoami")
     context.print("root")
     return 0
 
 
-@tool("logname", usage="usage: logname")
-def logname(context: Context, options: Options) -> int:
+@command("logname")
+def logname(context: Context, arguments: list[str]) -> int:
     """logname(1)."""
+    if arguments:
+        context.complain("usage: logname")
+        return 1
     context.print("root")
     return 0
 
@@ -205,13 +238,17 @@ def logname(context: Context, options: Options) -> int:
     flags="1r",
     valued="n",
     unmodelled="oc",
-    usage="usage: uuidgen [-1r] [-n count] [-o filename]",
+    usage="usage: uuidgen [-1] [-r] [-n count] [-o filename]",
 )
 def uuidgen(context: Context, options: Options) -> int:
     """uuidgen(1): UUIDs of version 1, or of version 4 with -r."""
     text = options.value("n", "1")
     if not re.fullmatch("[1-9][0-9]{0,2}", text):
-        raise NotModelled(f"uuidgen -n {text}")
+        if re.fullmatch("[0-9]+", text) and int(text):
+            raise NotModelled(f"uuidgen -n {text}")
+        raise Failure("usage: uuidgen [-1] [-r] [-n count] [-o filename]")
+    if options.rest:
+        raise Failure("usage: uuidgen [-1] [-r] [-n count] [-o filename]")
     for _ in range(int(text)):
         version = 4 if "r" in options else 1
         made = uuid.UUID(int=context.guest.rng.getrandbits(128), version=4)
@@ -273,13 +310,23 @@ class _Expr:
         return value
 
     @staticmethod
+    def _matched(text: str, pattern: str) -> str:
+        """The first group, or how many characters fit from the start on."""
+        regex = compile_regex("^" + pattern.removeprefix("^"), extended=False)
+        match = regex.search(text.encode("utf-8", "surrogateescape"))
+        if regex.groups:
+            found = match.group(1) if match is not None else None
+            return (found or b"").decode("utf-8", "surrogateescape")
+        return str(len((match.group(0) or b"").decode("utf-8", "replace")) if match else 0)
+
+    @staticmethod
     def _integer(text: str) -> int | None:
         return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII) else None
 
     def _apply(self, operator: str, left: str, right: str) -> str:
         first, second = self._integer(left), self._integer(right)
         if operator == ":":
-            raise NotModelled("expr with :")
+            return self._matched(left, right)
         if operator in {"|", "&"}:
             left_true = left not in {"", "0"} and first != 0
             right_true = right not in {"", "0"} and second != 0
@@ -306,6 +353,8 @@ class _Expr:
             )
         for value, text in ((first, left), (second, right)):
             if value is None:
+                if re.fullmatch("-?[0-9]+", text, re.ASCII):
+                    raise Failure(f"expr: operand too large: '{text}'", 2)
                 raise Failure(f"expr: not a decimal number: '{text}'", 2)
         assert first is not None
         assert second is not None
@@ -322,8 +371,14 @@ class _Expr:
 
 @command("expr")
 def expr(context: Context, arguments: list[str]) -> int:
-    """expr(1) without its regular expressions."""
+    """expr(1)."""
     words = arguments[1:] if arguments[:1] == ["--"] else arguments
+    if words is arguments and words and words[0][:1] == "-" and len(words[0]) > 1:
+        if words[0] == "-e":
+            raise NotModelled("expr -e")
+        context.complain(f"expr: illegal option -- {words[0][1]}")
+        context.complain("expr: usage: expr [-e] expression\n")
+        return 2
     try:
         value = _Expr(words).result()
     except Failure as failure:

@@ -57,6 +57,7 @@ _LS_USAGE = (
 
 @tool(
     "ls",
+    illegal="invalid option",
     flags="1aAdlrRtSFnhpT",
     unmodelled="BCDGHILPUWZbcfgikmoqsuvwxy,",
     usage=_LS_USAGE,
@@ -127,7 +128,7 @@ def _print_entries(context: Context, options: Options, entries: list[tuple[str, 
     if not entries:
         return
     entries = _ordered(entries, options)
-    if "l" not in options and "n" not in options:
+    if "l" not in options:
         for name, entry in entries:
             context.print(name + _mark(entry, options))
         return
@@ -182,7 +183,7 @@ _BITS = {"file": 0o100000, "dir": 0o040000, "link": 0o120000, "chr": 0o020000}
     flags="Lnq",
     valued="ft",
     unmodelled="FHlrsx",
-    usage="usage: stat [-FLnq] [-f format | -l | -r | -s | -x] [-t timefmt] [file ...]",
+    usage="usage: stat [-FLnq] [-f format | -l | -r | -s | -x] [-t timefmt] [file|handle ...]",
 )
 def stat(context: Context, options: Options) -> int:
     """stat(1) with a format."""
@@ -211,12 +212,11 @@ def _formatted(template: str, name: str, entry: Entry) -> str:
         "m": str(int(entry.mtime)),
         "p": f"{_BITS[entry.kind] | entry.mode:o}",
         "Lp": f"{entry.mode & 0o777:o}",
-        "OLp": f"0{entry.mode & 0o777:o}",
-        "Op": f"0{_BITS[entry.kind] | entry.mode:o}",
+        "OLp": f"{entry.mode & 0o777:o}",
+        "Op": f"{_BITS[entry.kind] | entry.mode:o}",
         "Mp": f"{entry.mode >> 9 & 7:o}",
         "MLp": f"{entry.mode & 0o777:o}",
-        "A": f"{entry.mode:o}",
-        "Sp": mode_text(entry) + ("" if entry.kind != "x" else ""),
+        "Sp": mode_text(entry),
         "u": "0",
         "g": "0",
         "Su": "root",
@@ -240,10 +240,27 @@ def _formatted(template: str, name: str, entry: Entry) -> str:
             None,
         )
         if key is None:
-            raise NotModelled(f"stat -f {template}")
+            raise Failure(f"stat: {template[at : at + 2]}: bad format")
         out += values[key]
         at += 1 + len(key)
     return out
+
+
+def names_as_stored(context: Context, name: str) -> list[str]:
+    """The names in a directory in its own order: on UFS that in which they were made.
+
+    Raises `FileError`.
+    """
+    path = context.path(name)
+    names = context.guest.tree.names(path)
+    if path == "/dev" or path.startswith("/dev/"):
+        return names
+    filesystem, inner = context.guest.tree.locate(path)
+    if filesystem.kind != "ufs":
+        return names
+    prefix = inner.rstrip("/") + "/"
+    wanted = {prefix + each for each in names}
+    return [each[len(prefix) :] for each in filesystem.entries if each in wanted]
 
 
 # --- find ---------------------------------------------------------------------------------------
@@ -257,6 +274,11 @@ class _Test:
     argv: tuple[str, ...] = ()
 
 
+_FIND_USAGE = """\
+usage: find [-H | -L | -P] [-EXdsx] [-f path] path ... [expression]
+       find [-H | -L | -P] [-EXdsx] -f path [path ...] [expression]"""
+
+
 class _Find:
     """One run of find(1): a list of tests that all have to be true."""
 
@@ -267,14 +289,13 @@ class _Find:
             if words[0] not in {"-P", "-s", "-x"}:
                 raise NotModelled(f"find {words[0]}")
             words.pop(0)
+        if words and words[0].startswith("-"):
+            raise Failure(f"find: illegal option -- {words[0][1:2]}\n{_FIND_USAGE}")
         self.roots: list[str] = []
         while words and not words[0].startswith("-") and words[0] not in {"!", "("}:
             self.roots.append(words.pop(0))
         if not self.roots:
-            raise Failure(
-                "usage: find [-H | -L | -P] [-EXdsx] [-f path] path ... [expression]\n"
-                "       find [-H | -L | -P] [-EXdsx] -f path [path ...] [expression]"
-            )
+            raise Failure(_FIND_USAGE)
         self.deepest = 1 << 30
         self.least = 0
         self.tests: list[_Test] = []
@@ -283,7 +304,7 @@ class _Find:
         self._read(words)
         actions = {"print", "print0", "exec", "delete"}
         if not any(test.kind in actions for test in self.tests):
-            self.tests.append(_Test("print"))
+            self._print_by_default()
 
     def _read(self, words: list[str]) -> None:
         negated = False
@@ -305,6 +326,8 @@ class _Find:
                 self.tests.append(_Test(name, negated=negated))
             elif word == "-exec":
                 self._exec(words, negated)
+            elif word in {"-o", "-or"}:
+                self.tests.append(_Test("or"))
             elif word.startswith("-") and word not in {"-o", "-or"}:
                 raise (
                     Failure(f"find: {word}: unknown primary or operator")
@@ -314,6 +337,12 @@ class _Find:
             else:
                 raise NotModelled(f"find {word}")
             negated = False
+
+    def _print_by_default(self) -> None:
+        """Print what any of the alternatives selects."""
+        alternatives = [at for at, test in enumerate(self.tests) if test.kind == "or"]
+        for at in reversed([*alternatives, len(self.tests)]):
+            self.tests.insert(at, _Test("print"))
 
     def _valued(self, name: str, value: str, negated: bool) -> None:
         if name in {"maxdepth", "mindepth"}:
@@ -373,7 +402,7 @@ class _Find:
                 yield from self._visit(path, entry)
             if entry.kind == "dir" and depth < self.deepest:
                 try:
-                    names = self._context.guest.tree.names(self._context.path(path))
+                    names = names_as_stored(self._context, path)
                 except FileError:
                     continue
                 below = []
@@ -387,10 +416,14 @@ class _Find:
         return 0
 
     def _visit(self, path: str, entry: Entry) -> Program:
+        true = True
         for number, test in enumerate(self.tests):
-            result = yield from self._holds(number, test, path, entry)
-            if result == test.negated:
-                break
+            if test.kind == "or":
+                if true:
+                    break
+                true = True
+            elif true:
+                true = (yield from self._holds(number, test, path, entry)) != test.negated
         return 0
 
     def _holds(
@@ -496,9 +529,7 @@ def basename(context: Context, options: Options) -> int:
         suffix = names[1] if len(names) == 2 else ""
         names = names[:1]
     elif "a" not in options and "s" not in options:
-        raise Failure(
-            "usage: basename string [suffix]\n       basename [-a] [-s suffix] string [...]"
-        )
+        names = list(options.rest)
     for name in names:
         base = posixpath.basename(name.rstrip("/")) or ("/" if name else "")
         if suffix and base.endswith(suffix) and base != suffix:

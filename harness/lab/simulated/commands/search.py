@@ -184,6 +184,7 @@ for _name, _fixed, _extended in (
         unmodelled="ABCDIOSUVZbdpz",
         usage=_GREP_USAGE,
         status=2,
+        illegal="invalid option",
     )(_run)
 
 
@@ -215,6 +216,9 @@ class _Edit:
     every: bool = False
     occurrence: int = 1
     printing: bool = False
+
+
+_SED_VERBS = frozenset("abcdDgGhHiNlnpPqrstwxy")
 
 
 class _SedScript:
@@ -256,6 +260,8 @@ class _SedScript:
         self._at += 1
         if verb == "s":
             return self._substitution(first, second, negated)
+        if verb.isalnum() and verb not in _SED_VERBS:
+            raise Failure(f'sed: 1: "{self._text}": invalid command code {verb}')
         if verb not in {"p", "d", "q", "="}:
             raise NotModelled(f"sed {self._text}")
         self._skip(" \t")
@@ -279,12 +285,14 @@ class _SedScript:
             raise NotModelled(f"sed {self._text}")
         return None
 
-    def _until(self, delimiter: str) -> str:
+    def _until(self, delimiter: str, unterminated: str = "") -> str:
         out = []
         bracket = False
         while True:
             character = self._text[self._at : self._at + 1]
             if not character or character == "\n":
+                if unterminated:
+                    raise Failure(f'sed: 1: "{self._text}": {unterminated}')
                 raise NotModelled(f"sed {self._text}")
             self._at += 1
             if character == "\\":
@@ -311,8 +319,10 @@ class _SedScript:
         delimiter = self._text[self._at : self._at + 1]
         self._at += 1
         if not delimiter or delimiter in "\\\n":
-            raise NotModelled(f"sed {self._text}")
-        regex = self._compiled(self._until(delimiter))
+            what = "substitute pattern can not be delimited by newline or backslash"
+            raise Failure(f'sed: 1: "{self._text}": {what}')
+        pattern = self._until(delimiter, "unterminated substitute pattern")
+        regex = self._compiled(pattern)
         text = self._text
         replacement = []
         while True:
@@ -446,8 +456,8 @@ class _Sed:
 
 
 _SED_USAGE = """\
-usage: sed script [-EHalnru] [-i extension] [file ...]
-\tsed [-EHalnu] [-i extension] [-e script] ... [-f script_file] ... [file ...]"""
+usage: sed script [-Ealnru] [-i extension] [file ...]
+\tsed [-Ealnu] [-i extension] [-e script] ... [-f script_file] ... [file ...]"""
 
 
 @tool("sed", flags="nEru", valued="ei", unmodelled="afHIl", usage=_SED_USAGE)
@@ -456,9 +466,7 @@ def sed(context: Context, options: Options) -> Program:
     names = list(options.rest)
     scripts = options.values("e")
     if not scripts:
-        if not names:
-            raise Failure(_SED_USAGE)
-        scripts = [names.pop(0)]
+        scripts = [names.pop(0) if names else ""]
     edits = _SedScript("\n".join(scripts), extended="E" in options or "r" in options).edits()
     quiet = "n" in options
     if "i" not in options:
@@ -533,7 +541,7 @@ class _Record:
 def awk(context: Context, options: Options) -> Program:
     """The part of awk(1) that prints fields of the lines that fit a simple pattern."""
     if not options.rest:
-        raise NotModelled("awk without a program")
+        raise Failure("usage: awk [-F fs] [-v var=value] [-f progfile | 'prog'] [file ...]")
     program, *names = options.rest
     rules = _rules(program)
     separator = options.value("F", " ")

@@ -141,7 +141,7 @@ def pwd(context: Context, arguments: list[str]) -> int:
 @command("kill")
 def kill(context: Context, arguments: list[str]) -> Program:
     """kill(1)."""
-    status = kill_command(context.guest, 0, arguments, context.print, context.complain)
+    status = kill_command(context.guest, 0, set(), arguments, context.print, context.complain)
     yield 0.0
     return status
 
@@ -160,7 +160,12 @@ def _run(context: Context, argv: list[str], who: str, shown: str = "{}") -> Prog
         return 127 if absent else 126
 
 
-@command("env", "printenv")
+_ENV_USAGE = """\
+usage: env [-0iv] [-L|-U user[/class]] [-P utilpath] [-S string] [-u name]
+           [name=value ...] [utility [argument ...]]"""
+
+
+@command("env")
 def env(context: Context, arguments: list[str]) -> Program:
     """env(1): a changed environment, printed or for a program."""
     context = as_shell_context(context)
@@ -174,8 +179,11 @@ def env(context: Context, arguments: list[str]) -> Program:
             environment.pop(words.pop(0), None)
         elif word == "--":
             break
-        else:
+        elif set(word[1:]) & set("0ivLUPSu"):
             raise NotModelled(f"env {word}")
+        else:
+            context.complain(f"env: illegal option -- {word[1:2]}\n{_ENV_USAGE}")
+            return 1
     while words and "=" in words[0]:
         name, _, value = words.pop(0).partition("=")
         environment[name] = value
@@ -195,11 +203,11 @@ def nohup(context: Context, options: Options) -> Program:
     return (yield from _run(context, options.rest, "nohup"))
 
 
-@tool("nice", valued="n", usage="usage: nice [-n incr] utility [arguments]")
+@tool("nice", valued="n", usage="usage: nice [-n increment] utility [argument ...]")
 def nice(context: Context, options: Options) -> Program:
     """nice(1): all programs here have the same priority."""
     if not options.rest:
-        raise Failure("usage: nice [-n incr] utility [arguments]")
+        raise Failure("usage: nice [-n increment] utility [argument ...]")
     return (yield from _run(context, options.rest, "nice"))
 
 
@@ -237,6 +245,10 @@ def sleep(context: Context, arguments: list[str]) -> Program:
     return 0
 
 
+_TIMEOUT_USAGE = (
+    "Usage: timeout [--signal sig | -s sig] [--preserve-status] [--kill-after time | -k time]"
+    " [--foreground] <duration> <command> <arg ...>"
+)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -244,13 +256,14 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
     "timeout",
     flags="pvf",
     valued="ks",
-    usage="Usage: timeout [--signal sig | -s sig] [--preserve-status] [--kill-after time | -k time] [--foreground] <duration> <command> <arg ...>",
-    status=125,
+    usage=_TIMEOUT_USAGE,
+    status=64,
+    illegal="invalid option",
 )
 def timeout(context: Context, options: Options) -> Program:
     """timeout(1): a program that is ended after some seconds, with the status 124."""
     if len(options.rest) < 2:
-        raise NotModelled("timeout without a command")
+        raise Failure(_TIMEOUT_USAGE, 64)
     words = options.rest
     wanted = seconds(words[0].rstrip("smhd"))
     unit = words[0][len(words[0].rstrip("smhd")) :]
@@ -273,7 +286,7 @@ def timeout(context: Context, options: Options) -> Program:
             child.process.kill(15)
     if child.expired:
         child.process.kill(number)
-        return 128 + number if "p" in options or number == 9 else 124
+        return 128 + number if "p" in options else 124
     status = child.process.status or 0
     return 128 - status if status < 0 else status
 
@@ -304,21 +317,23 @@ class _Child:
     usage="usage: xargs [-0opt] [-E eofstr] [-I replstr [-R replacements] [-S replsize]]\n"
     "             [-J replstr] [-L number] [-n number [-x]] [-P maxprocs]\n"
     "             [-s size] [utility [argument ...]]",
+    illegal="invalid option",
 )
 def xargs(context: Context, options: Options) -> Program:
     """xargs(1) without quotes in its input."""
     context = as_shell_context(context)
     yield from context.read_stdin()
     text = (context.stdin or b"").decode("utf-8", "surrogateescape")
-    if "L" in options or "t" in options:
-        raise NotModelled("xargs -L or -t")
+    if "L" in options:
+        raise NotModelled("xargs -L")
     if "0" in options:
         items = [item for item in text.split("\0") if item]
-    else:
+    elif "I" in options:
         if any(quote in text for quote in "'\"\\"):
-            raise NotModelled("xargs with quotes in its input")
-        items = text.split("\n") if "I" in options else text.split()
-    items = [item for item in items if item]
+            raise NotModelled("xargs -I with quotes in its input")
+        items = [line.lstrip() for line in text.removesuffix("\n").split("\n")] if text else []
+    else:
+        items = _items(text)
     argv = options.rest or ["echo"]
     batches = [[*argv, *batch] for batch in _batches(items, options)]
     if "I" in options:
@@ -327,11 +342,29 @@ def xargs(context: Context, options: Options) -> Program:
     status = 0
     for batch in batches:
         context.budget.step()
+        if "t" in options:
+            context.complain(" ".join(batch))
         ended = yield from _run(context, batch, "xargs")
-        if ended in {126, 127, 255}:
-            return 1 if ended == 255 else ended
+        if ended == 255:
+            context.complain(f"xargs: {batch[0]}: exited with status 255; aborting")
+            return 1
+        if ended in {126, 127}:
+            return ended
         status = 1 if ended else status
     return status
+
+
+def _items(text: str) -> list[str]:
+    """Words apart from each other by blanks, with quotes and backslashes."""
+    items: list[str] = []
+    for match in re.finditer(
+        r"(?:'[^'\n]*'|\"[^\"\n]*\"|\\.|[^\s'\"\\])+|['\"\\]", text, re.DOTALL
+    ):
+        if match[0] in {"'", '"', "\\"}:
+            raise NotModelled("xargs with an unterminated quote")
+        pieces = re.findall(r"'([^'\n]*)'|\"([^\"\n]*)\"|\\(.)|([^\s'\"\\]+)", match[0], re.DOTALL)
+        items.append("".join("".join(piece) for piece in pieces))
+    return items
 
 
 def _batches(items: list[str], options: Options) -> list[list[str]]:

@@ -16,6 +16,7 @@ from harness.lab.simulated.tool import (
     content,
     decimal,
     each_input,
+    entry_of,
     mask_of,
     reader_of,
     size_of,
@@ -74,7 +75,9 @@ def _head(context: Context, options: Options) -> Program:
     status, shown = 0, 0
     for name in options.rest or ["-"]:
         try:
-            if what == "c":
+            if name != "-" and entry_of(context, name).kind == "dir":
+                data = b""
+            elif what == "c":
                 data = yield from reader_of(context, name).take(count)
             else:
                 found = lines_of_keeping((yield from content(context, name)), count)
@@ -153,7 +156,15 @@ def _register(name: str, function: object, **spec: str) -> None:
 
 
 _register("head", _head, valued="nc", usage=_HEAD_USAGE, illegal="invalid option")
-_register("tail", _tail, flags="q", valued="nc", unmodelled="Ffrbv", usage=_TAIL_USAGE)
+_register(
+    "tail",
+    _tail,
+    flags="q",
+    valued="nc",
+    unmodelled="Ffrbv",
+    usage=_TAIL_USAGE,
+    illegal="invalid option",
+)
 
 
 @tool("wc", flags="lwcm", unmodelled="L", usage="usage: wc [-Lclmw] [file ...]")
@@ -161,7 +172,7 @@ def wc(context: Context, options: Options) -> Program:
     """wc(1)."""
     wanted = options.letters() or "lwc"
     total = [0, 0, 0, 0]
-    found, status = yield from each_input(context, "wc", options.rest, "{}: open: ")
+    found, status = yield from each_input(context, "wc", options.rest, "{}: {}: ")
     for name, data in found:
         counts = [
             data.count(b"\n"),
@@ -191,11 +202,19 @@ def _ranges(text: str, who: str) -> list[tuple[int, int]]:
     for part in re.split("[, ]", text):
         match = re.fullmatch(r"(\d{0,6})(-?)(\d{0,6})", part, re.ASCII)
         if match is None or not part or part == "-" or match[1] == "0":
-            raise Failure(f"{who}: [-bcf] list: illegal list value")
+            zero = match is not None and match[1] == "0"
+            what = "values may not include zero" if zero else "illegal list value"
+            raise Failure(f"{who}: [-bcf] list: {what}")
         first = int(match[1] or 1)
         last = first if not match[2] else int(match[3] or 1 << 30)
         found.append((first, last))
     return found
+
+
+_CUT_USAGE = """\
+usage: cut -b list [-n] [file ...]
+       cut -c list [file ...]
+       cut -f list [-s] [-w | -d delim] [file ...]"""
 
 
 @tool(
@@ -203,14 +222,13 @@ def _ranges(text: str, who: str) -> list[tuple[int, int]]:
     flags="sn",
     valued="bcfd",
     unmodelled="w",
-    usage="usage: cut -b list [-n] [file ...]\n       cut -c list [file ...]\n"
-    "       cut -f list [-s] [-w | -d delim] [file ...]",
+    usage=_CUT_USAGE,
 )
 def cut(context: Context, options: Options) -> Program:
     """cut(1)."""
     kind = next((letter for letter in "fcb" if letter in options), None)
     if kind is None:
-        raise NotModelled("cut without a list")
+        raise Failure(_CUT_USAGE)
     ranges = _ranges(options.value(kind), "cut")
     delimiter = options.value("d", "\t").encode("utf-8", "surrogateescape")
     if len(delimiter.decode("utf-8", "replace")) != 1:
@@ -251,10 +269,15 @@ class _Key:
 
 @tool(
     "sort",
+    illegal="invalid option",
     flags="nrubfs",
     valued="kto",
     unmodelled="cCdgHhiMmRSTVz",
-    usage="usage: sort [-bcCdfigMnrsuz] [-kPOS1[,POS2] ... ] [file ...]",
+    usage="Usage: sort [-bcCdfigMmnrsuz] [-kPOS1[,POS2] ... ] [+POS1 [-POS2]] [-S memsize]"
+    " [-T tmpdir] [-t separator] [-o outfile] [--batch-size size] [--files0-from file]"
+    " [--heapsort] [--mergesort] [--radixsort] [--qsort] [--mmap] [--human-numeric-sort]"
+    " [--version-sort] [--random-sort [--random-source file]] [--compress-program program]"
+    " [file ...]",
     status=2,
 )
 def sort(context: Context, options: Options) -> Program:
@@ -312,6 +335,7 @@ def _sort_value(line: bytes, key: _Key, separator: bytes) -> tuple[float, bytes]
 
 @tool(
     "uniq",
+    illegal="invalid option",
     flags="cdu",
     unmodelled="ifs",
     usage="usage: uniq [-c | -d | -D | -u] [-i] [-f fields] [-s chars] [input [output]]",
@@ -345,7 +369,7 @@ _CLASSES = {
 
 
 def _set(text: str) -> list[int]:
-    r"""A set of tr(1) as bytes: ranges, classes and escapes such as \n and \012."""
+    r"""A set of tr(1) as codes: ranges, classes and escapes such as \n and \012."""
     for name, members in _CLASSES.items():
         text = text.replace(f"[:{name}:]", members)
     found: list[int] = []
@@ -358,10 +382,10 @@ def _set(text: str) -> list[int]:
             units.append((int(octal[1], 8) & 255, True))
             at = octal.end()
         elif text[at] == "\\" and at + 1 < len(text):
-            units.append((letters.get(text[at + 1], ord(text[at + 1]) & 255), True))
+            units.append((letters.get(text[at + 1], ord(text[at + 1])), True))
             at += 2
         else:
-            units += [(byte, False) for byte in text[at].encode("utf-8", "surrogateescape")]
+            units.append((ord(text[at]), False))
             at += 1
     number = 0
     while number < len(units):
@@ -386,33 +410,32 @@ _TR_USAGE = (
 
 @tool("tr", flags="Ccdsu", usage=_TR_USAGE)
 def tr(context: Context, options: Options) -> Program:
-    """tr(1) on bytes."""
+    """tr(1); a complement is that of the bytes."""
     words = options.rest
     delete, squeeze = "d" in options, "s" in options
     if not words or len(words) > 2 or (len(words) == 1 and not (delete or squeeze)):
         raise Failure(_TR_USAGE)
     first = _set(words[0])
     if "c" in options or "C" in options:
-        first = [byte for byte in range(256) if byte not in set(first)]
+        chosen = set(first)
+        others = [*range(256), *range(0xDC80, 0xDD00)]
+        first = [code for code in others if code not in chosen]
     yield from context.read_stdin()
-    data = context.stdin or b""
+    text = (context.stdin or b"").decode("utf-8", "surrogateescape")
     last = first
     if delete:
-        data = data.translate(None, bytes(set(first)))
+        text = text.translate(dict.fromkeys(first))
         last = _set(words[1]) if len(words) > 1 else []
     elif len(words) > 1:
         last = _set(words[1])
         if not last:
             raise Failure("tr: empty string2")
         padded = last + [last[-1]] * (len(first) - len(last))
-        table = bytearray(range(256))
-        for byte, other in zip(first, padded, strict=False):
-            table[byte] = other
-        data = data.translate(bytes(table))
+        text = text.translate(dict(reversed(list(zip(first, padded, strict=False)))))
     if squeeze and last:
-        members = b"".join(re.escape(bytes([byte])) for byte in sorted(set(last)))
-        data = re.sub(rb"([" + members + rb"])\1+", rb"\1", data)
-    context.stdout += data
+        members = "".join(re.escape(chr(code)) for code in sorted(set(last)))
+        text = re.sub(f"([{members}])\\1+", r"\1", text)
+    context.stdout += text.encode("utf-8", "surrogateescape")
     return 0
 
 

@@ -113,7 +113,7 @@ def print_list(
             return 2
     if not pools and not options.rest:
         if "H" not in options:
-            context.complain("no pools available")
+            context.print("no pools available")
         return 0
     status = 0
     rows = []
