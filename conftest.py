@@ -42,13 +42,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "claim(number): the claim of the field notes under test")
 
 
+def _claim(item: pytest.Item) -> int:
+    """The number of the claim that a scenario tests; 0 for a test of something else."""
+    marker = item.get_closest_marker("claim")
+    return 0 if marker is None else int(marker.args[0])
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the JUnit file carry each scenario's claim and docstring."""
+    """Run scenarios in the claims' order; the JUnit file gets their claim and docstring."""
+    items.sort(key=_claim)
     for item in items:
-        claim = item.get_closest_marker("claim")
-        if claim is not None:
-            item.user_properties.append(("claim", claim.args[0]))
+        if _claim(item):
+            item.user_properties.append(("claim", _claim(item)))
         docstring = inspect.getdoc(getattr(item, "function", None))
         if docstring:
             item.user_properties.append(("docstring", docstring))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 _RULES: tuple[tuple[str, str], ...] = (
     # Process ids.
-    (r"\b(workerpid: |pid=)\d+", r"\1PID"),
+    (r"\b(workerpid: |pid=|shutdown: \[pid )\d+", r"\1PID"),
     (r"^(<\d+>1 )\S+ (\S+) (\S+) \d+ ", r"\1TIME \2 \3 PID "),
     (r"(is running as pid |Waiting for PIDS: )\d+", r"\1PID"),
     # Times and dates.
@@ -40,7 +40,7 @@ _RULES: tuple[tuple[str, str], ...] = (
 )
 
 _DIGEST = re.compile(r"[0-9a-f]{64} \./")
-"""A line of `find ... -exec sha256 -r`: in which order a directory has its files is its own affair."""
+"""A line of `find ... -exec sha256 -r`. The order of the files in a directory is its own affair."""
 
 _COMPILED = tuple((re.compile(pattern, re.MULTILINE), by) for pattern, by in _RULES)
 
@@ -48,8 +48,8 @@ _COMPILED = tuple((re.compile(pattern, re.MULTILINE), by) for pattern, by in _RU
 def normalise(text: str, digests: Mapping[str, str] | None = None) -> str:
     """What is comparable of a command's output. `digests` translates the model's to the recorded.
 
-    A line that repeats one before it is left out: how often hastd tried to connect within a time is
-    no property of what it says.
+    A line, or a pair of lines, that repeats what is before it is left out: how often hastd tried to
+    connect within a time is no property of what it says.
     """
     for own, recorded in (digests or {}).items():
         text = text.replace(own, recorded)
@@ -57,8 +57,11 @@ def normalise(text: str, digests: Mapping[str, str] | None = None) -> str:
         text = pattern.sub(by, text)
     lines: list[str] = []
     for line in text.splitlines():
-        if not lines or line != lines[-1]:
-            lines.append(line)
+        lines.append(line)
+        if lines[-1:] == lines[-2:-1]:
+            lines.pop()
+        elif len(lines) >= 4 and lines[-2:] == lines[-4:-2]:
+            del lines[-2:]
     if lines and all(_DIGEST.match(line) for line in lines):
         lines.sort()
     return "\n".join(lines)

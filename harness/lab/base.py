@@ -68,7 +68,8 @@ class LabDescription:
     """What chance the simulated lab was given."""
 
     def __str__(self) -> str:
-        return f"{self.lab} lab, {self.hypervisor}, {self.acceleration}, image {self.image}"
+        last = f"image {self.image}" if self.seed is None else f"seed {self.seed}"
+        return f"{self.lab} lab, {self.hypervisor}, {self.acceleration}, {last}"
 
 
 class Machine(ABC):
@@ -170,7 +171,7 @@ class Lab(ABC):
     def describe(self) -> LabDescription:
         """Hypervisor, acceleration and image, for the first line of every report."""
 
-    def leave_notes(self, folder: Path) -> None:
+    def leave_notes(self, folder: Path) -> None:  # noqa: B027 - most labs have none to leave
         """Write into a run's folder what its readers have to know of this lab: nothing here."""
 
     def __enter__(self) -> Self:

@@ -78,7 +78,6 @@ SYSTEM = (
     "kldstat -q -m zfs",
     "kldstat -q -m nosuch",
     "sysctl -n kern.ostype",
-    "sysctl -n kern.nosuch",
     "geom disk list",
     "ls /dev/hast",
     "cat /etc/hast.conf",

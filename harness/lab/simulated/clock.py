@@ -213,9 +213,8 @@ def _is_open(channel: paramiko.Channel) -> bool:
 
 
 def _key(channel: paramiko.Channel) -> CallKey:
-    transport = channel.get_transport()
     try:
-        port: int = transport.sock.getsockname()[1]
+        port: int = channel.get_transport().sock.getsockname()[1]  # type: ignore[union-attr]
     except OSError as error:
         raise LabError(f"the connection to the simulated node is gone: {error}") from error
     return port, channel.chanid

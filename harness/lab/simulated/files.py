@@ -158,7 +158,7 @@ class FileSystem(ABC):
         """
         return None
 
-    def settled(self, path: str) -> Signal | None:
+    def settled(self, path: str) -> Signal | None:  # noqa: ARG002 - others look at it
         """None when a change to a file is complete, else the signal that ends the system call.
 
         Programs wait for it after `put`: on ZFS with `sync=always` it is fired when the change is
@@ -354,7 +354,7 @@ class Tree:
 
     def _split(self, path: str) -> tuple[FileSystem, str]:
         best = max(
-            (at for at in self.mounts if at == "/" or path == at or path.startswith(at + "/")),
+            (at for at in self.mounts if at in {"/", path} or path.startswith(at + "/")),
             key=len,
         )
         inner = path if best == "/" else path[len(best) :] or "/"

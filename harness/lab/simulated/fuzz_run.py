@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from harness import clock as clocks
 from harness.errors import ClaimFailed, HarnessError
 from harness.lab.simulated.fuzz import random_line
 from harness.lab.simulated.lab import SimulatedLab
+from harness.lab.simulated.regex import compile_regex
 from harness.node import Node
 from harness.parallel import on_each
 from harness.settings import Settings
@@ -61,19 +63,20 @@ class Fuzzed:
 class _Watch:
     """Notes what this process does to the host. Python cannot take an audit hook back."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Path) -> None:
         self.on = False
-        self.allowed = ""
+        self.allowed = f"{allowed}/"
         self.touched: list[str] = []
         sys.addaudithook(self._hook)
 
     @contextlib.contextmanager
-    def watching(self, allowed: Path) -> Iterator[None]:
-        self.allowed, self.on = f"{allowed}/", True
+    def watching(self, *, on: bool = True) -> Iterator[None]:
+        """Watch, or look away for what the client itself has to do."""
+        before, self.on = self.on, on
         try:
             yield
         finally:
-            self.on = False
+            self.on = before
 
     def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
         if not self.on or len(self.touched) >= _SHOWN:
@@ -88,17 +91,18 @@ class _Watch:
 def fuzz(settings: Settings, lines: int, seed: int, say: Callable[[str], None] = print) -> Fuzzed:
     """Send `lines` random command lines to both nodes of a fresh pair, over SSH."""
     rng = random.Random(seed)  # noqa: S311 - chance, not secrets
-    watch = _Watch()
+    compile_regex("loads RE2 before the watch begins", extended=True)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="skunk-fuzz-") as folder:
+        watch = _Watch(Path(folder))
         lab = SimulatedLab(settings.with_seed(seed), "fuzz", state_dir=Path(folder))
         before = clocks.current()
         with lab:
             clocks.use(lab.clock)
             try:
-                run = _Run(lab, settings, rng, say)
+                run = _Run(lab, settings, rng, watch, say)
                 run.wait_until_up()
-                with watch.watching(Path(folder)):
+                with watch.watching():
                     run.send(lines)
             finally:
                 clocks.use(before)
@@ -109,8 +113,14 @@ def fuzz(settings: Settings, lines: int, seed: int, say: Callable[[str], None] =
 
 class _Run:
     def __init__(
-        self, lab: SimulatedLab, settings: Settings, rng: random.Random, say: Callable[[str], None]
+        self,
+        lab: SimulatedLab,
+        settings: Settings,
+        rng: random.Random,
+        watch: _Watch,
+        say: Callable[[str], None],
     ) -> None:
+        self._watch = watch
         self.down = 0
         self.faults: list[str] = []
         self._lab = lab
@@ -136,7 +146,8 @@ class _Run:
                 node.machine.reset()
                 node.wait_for_ssh()
 
-        on_each(self._nodes, bring)
+        with self._watch.watching(on=False):
+            on_each(self._nodes, bring)
 
     def send(self, lines: int) -> None:
         """Send the lines, each to one of the nodes, and look now and then whether both live."""
@@ -165,15 +176,18 @@ class _Run:
 
     def _log_in(self, node: Node) -> paramiko.Transport:
         endpoint = node.machine.endpoint()
-        transport = paramiko.Transport((endpoint.host, endpoint.port))
-        transport.connect(username=endpoint.user, pkey=self._keys[node.name])
+        with self._watch.watching(on=False):
+            sock = socket.create_connection((endpoint.host, endpoint.port), timeout=_HOST_SECONDS)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = paramiko.Transport(sock)
+            transport.connect(username=endpoint.user, pkey=self._keys[node.name])
         return transport
 
     def _exec(self, transport: paramiko.Transport, line: bytes) -> str:
         channel = transport.open_session(timeout=_HOST_SECONDS)
         with contextlib.closing(channel):
             channel.settimeout(_HOST_SECONDS)
-            channel.exec_command(line)  # type: ignore[arg-type]  # any bytes at all
+            channel.exec_command(line)
             channel.shutdown_write()
             channel.makefile("rb").read()
             said = channel.makefile_stderr("rb").read()

@@ -37,7 +37,7 @@ _TOKEN = re.compile(
 
 
 class ConfigError(Exception):
-    """The file is refused. `lines` are (level, text) as pjdlog prints them; `status` is sysexits'.
+    """The file is refused. `text` is what pjdlog prints; `status` is sysexits'.
 
     `echoed` are characters that no rule knows, which the scanner copies to standard output.
     """
@@ -139,7 +139,7 @@ class _Parser:
     def __init__(self, text: str, node: Node) -> None:
         self._node = node
         self._config = Config()
-        self._echoed: list[str] = []
+        self._echoed: list[tuple[int, str]] = []
         self._tokens = _scan(text, self._echoed)
         self._at = 0
         self._listen: list[str] = []
@@ -150,7 +150,7 @@ class _Parser:
             while self._text is not None:
                 self._statement()
         except ConfigError as error:
-            error.echoed = "".join(self._echoed)
+            error.echoed = "".join(each for at, each in self._echoed if at <= self._at)
             raise
         config = self._config
         config.control = config.control or self._global.get("control", CONTROL)
@@ -158,7 +158,7 @@ class _Parser:
         config.listen = self._listen or list(WILDCARDS)
         for resource in config.resources:
             self._fill(resource)
-        config.echoed = "".join(self._echoed)
+        config.echoed = "".join(each for _, each in self._echoed)
         return config
 
     # --- tokens ---------------------------------------------------------------------------------
@@ -335,8 +335,11 @@ class _Parser:
             resource.metaflush = known.get("metaflush", "on") == "on"
 
 
-def _scan(text: str, echoed: list[str]) -> list[tuple[str | None, int]]:
-    """The words with their lines, which count from 0; the last one is None."""
+def _scan(text: str, echoed: list[tuple[int, str]]) -> list[tuple[str | None, int]]:
+    """The words with their lines, which count from 0; the last one is None.
+
+    `echoed` gets what is copied to standard output, with the number of words before it.
+    """
     tokens: list[tuple[str | None, int]] = []
     line = 0
     for match in _TOKEN.finditer(text):
@@ -344,7 +347,7 @@ def _scan(text: str, echoed: list[str]) -> list[tuple[str | None, int]]:
         if kind == "line":
             line += 1
         elif kind == "echo":
-            echoed.append(match.group())
+            echoed.append((len(tokens), match.group()))
         elif kind in {"brace", "word"}:
             tokens.append((match.group(), line))
     tokens.append((None, line))

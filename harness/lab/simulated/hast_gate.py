@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Op
-from harness.lab.simulated.hast_metadata import DATA
+from harness.lab.simulated.hast_metadata import DATA, whole
 
 TASTES = 24
 """Reads by which the kernel's GEOM classes look at a new device, one after another (13.2).
@@ -97,7 +97,9 @@ class GateDevice(BlockDevice):
             self.submit(Bio(Op.READ, 0, BLOCK, done=self._taste))
 
     def _read_directly(self, bio: Bio) -> None:
-        read = _DirectRead(Op.READ, bio.offset + DATA * BLOCK, bio.length, done=self._was_read)
+        read = _DirectRead(
+            Op.READ, bio.offset + DATA * BLOCK, whole(bio.length), done=self._was_read
+        )
         read.original = bio
         self._local.submit(read)
 

@@ -72,7 +72,11 @@ class Handshake:
             )
             self._fail(f"Unable to connect to {remote}: Can't assign requested address.")
             return
-        link.connect(worker.guest, host, port, worker.config.timeout, self._reached)
+        timeout = worker.config.timeout
+        link.connect(worker.guest, host, port, timeout, self._reached, wanted=self._is_wanted)
+
+    def _is_wanted(self) -> bool:
+        return not self._over and self._worker.alive
 
     def _reached(self, socket: Socket | None, error: str | None) -> None:
         worker = self._worker

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.disk import BlockDevice, Disk, LocalDisk
+from harness.lab.simulated.disk import BLOCK, BlockDevice, Disk, LocalDisk
 from harness.lab.simulated.files import STRERROR
 from harness.lab.simulated.process import NotModelled
 
@@ -25,6 +25,11 @@ METADATA_SIZE = 4096
 SECTOR = 512
 EXTENT_SIZE = 2097152
 KEEP_DIRTY = 64
+
+
+def whole(length: int) -> int:
+    """A request's length on the disk: the last part of a block at the very end is not kept."""
+    return length - length % BLOCK
 
 
 @dataclass(frozen=True)

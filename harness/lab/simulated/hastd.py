@@ -10,6 +10,7 @@ Deviation: a worker that tells of an event does not wait for the parent.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,6 +96,8 @@ class Hastd(Daemon):
         self.title = "/sbin/hastd -F" if foreground else "/sbin/hastd"
         self.pid = guest.next_pid()
         self.alive = True
+        self.ready = False
+        """Whether its control socket is there."""
         self.stopped = False
         self.resources = {each.name: Resource(each) for each in config.resources}
         self._jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -421,6 +424,21 @@ class Hastd(Daemon):
 
     # --- connections of a primary ---------------------------------------------------------------
 
+    def open(self) -> None:
+        """Listen for hastctl and for primaries, and say so."""
+        if not self.alive:
+            return
+        failure = self.listen() if self.foreground else None
+        if failure is not None:
+            self.log("error", failure)
+            self.end()
+            return
+        self.ready = True
+        _write(self.guest, self.config.control, str(self.guest.boot))
+        self.log("info", f"Started successfully, running protocol version {PROTOCOL_VERSION}.")
+        for address in self.config.listen:
+            self.log("info", f"Listening on address {address}.")
+
     def listen(self) -> str | None:
         """Begin to listen; the error of the first address that is not there."""
         for address in self.config.listen:
@@ -611,25 +629,27 @@ def _start(guest: Guest, *, foreground: bool, path: str, pid_file: str, lines: l
             f"[ERROR] Another hastd is already running, pidfile: {pid_file}, pid: {running.pid}."
         )
         return EX_TEMPFAIL
+    if running is not None:
+        address = config.listen[0]
+        lines.append(f"[ERROR] Unable to listen on address {address}: Address already in use.")
+        return EX_OSERR
     hastd = Hastd(guest, config, path, foreground=foreground)
-    failure = (
-        None
-        if running is None
-        else f"Unable to listen on address {config.listen[0]}: " + ("Address already in use.")
-    )
-    failure = failure or hastd.listen()
+    if foreground:
+        # daemon(8) does not wait for it: for a moment there is no control socket yet (13.2).
+        guest.hastd = hastd
+        guest.world.schedule(guest, guest.rng.uniform(0.05, 0.25), hastd.open)
+        return 0
+    failure = hastd.listen()
     if failure is not None:
         hastd.end()
         lines.append(f"[ERROR] {failure}")
         return EX_OSERR
     guest.hastd = hastd
-    try:
-        guest.tree.write(config.control, str(guest.boot).encode(), mode=0o600)
-        if not foreground:
-            guest.tree.write(pid_file, str(hastd.pid).encode(), mode=0o600)
-    except FileError:
-        pass
-    hastd.log("info", f"Started successfully, running protocol version {PROTOCOL_VERSION}.")
-    for address in config.listen:
-        hastd.log("info", f"Listening on address {address}.")
+    _write(guest, pid_file, str(hastd.pid))
+    hastd.open()
     return 0
+
+
+def _write(guest: Guest, path: str, text: str) -> None:
+    with contextlib.suppress(FileError):
+        guest.tree.write(path, text.encode(), mode=0o600)

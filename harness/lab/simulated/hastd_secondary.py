@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.lab.simulated import hast_metadata
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Op
 from harness.lab.simulated.hast_decision import Hello, decide
-from harness.lab.simulated.hast_metadata import DATA, Metadata
+from harness.lab.simulated.hast_metadata import DATA, Metadata, whole
 from harness.lab.simulated.hast_wire import (
     HEADER,
     Accepted,
@@ -183,7 +183,7 @@ class Secondary(Worker):
         bio = _DiskBio(
             request.op,
             request.offset + DATA * BLOCK,
-            request.length,
+            whole(request.length),
             {at + DATA: content for at, content in request.blocks.items()},
             self._disk_done,
             request=request,

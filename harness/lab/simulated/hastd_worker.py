@@ -9,6 +9,7 @@ from harness.lab.simulated import hast_metadata
 from harness.lab.simulated.files import STRERROR
 from harness.lab.simulated.guest import Daemon
 from harness.lab.simulated.link import Socket
+from harness.lab.simulated.process import NotModelled
 from harness.lab.simulated.world import Event
 
 if TYPE_CHECKING:
@@ -184,6 +185,10 @@ class Worker(Daemon):
             found = hast_metadata.read(device, self.config.name, self.config.localpath)
         except hast_metadata.MetadataError as error:
             self.log("error", str(error))
+            self.exit(EX_NOINPUT)
+            return False
+        except NotModelled as gap:
+            self.world.note_gap(self.guest.name, "hastd", str(gap))
             self.exit(EX_NOINPUT)
             return False
         self.metadata = found.metadata

@@ -200,8 +200,8 @@ class SimulatedLab(Lab):
         """Say that it is a model, of what, and which chance it has."""
         return LabDescription(
             self.name,
-            f"a model of {RELEASE}, no evidence about FreeBSD",
-            f"virtual time, seed {self.seed}",
+            "no machines but a model, no evidence about FreeBSD",
+            "virtual time",
             "none",
             self.seed,
         )

@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
     from harness.lab.simulated.world import World
 
+SYN_PAUSES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+"""Seconds between the attempts to reach somebody who does not answer (sys/netinet/tcp_timer.c)."""
+
 RETRANSMIT = 1.0
 """Seconds after which TCP tries again what got lost. (The real timer starts lower and doubles.)"""
 
 
 class Link:
-    """A cable with two ends. A message that meets a gap waits in the sender's TCP and is sent again.
+    """A cable with two ends. What meets a gap waits in the sender's TCP and is sent again.
 
     `delay` is one way in seconds, `rate` in bytes a second, `loss` the chance that a message has to
     be sent again. `plugged` says for each guest by name whether the cable is in its NIC; `blocked`
@@ -43,7 +46,7 @@ class Link:
         )
 
     def transit(self, source: Guest, size: int) -> float:
-        """Seconds until `size` bytes sent now are on the other side, behind what is in the queue."""
+        """Seconds until `size` bytes sent now have arrived, behind what is in the queue."""
         start = max(self._world.now, self._busy_until.get(source.name, 0.0))
         end = start + size / self.rate
         self._busy_until[source.name] = end
@@ -190,51 +193,73 @@ def connect(
     port: int,
     timeout: float,
     done: Callable[[Socket | None, str | None], None],
+    *,
+    wanted: Callable[[], bool] | None = None,
 ) -> None:
     """Connect to the other guest; `done(socket, error)` is called later, one of them None.
 
-    The errors are errno's names: ECONNREFUSED where nobody listens; EHOSTUNREACH at once with the own
-    cable out ("No route to host"); ETIMEDOUT after `timeout` seconds when the own NIC has a carrier
-    and nobody answers (recorded on 13.2 with the peer's power cut, and with the peer's cable out);
-    ENETUNREACH without an address.
+    The errors are errno's names: ECONNREFUSED where nobody listens; EHOSTUNREACH at once with the
+    own cable out ("No route to host"); ETIMEDOUT after `timeout` seconds when the own NIC has a
+    carrier and nobody answers (recorded on 13.2 with the peer's power cut, and with the peer's
+    cable out); ENETUNREACH without an address. When `wanted` says that the program has ended,
+    nothing more is sent and `done` is not called.
     """
     world = guest.world
-    world.schedule(guest, 2 * world.link.delay, _connect, guest, address, port, timeout, done)
+    attempt = _Attempt(guest, address, port, done, wanted)
+    world.schedule(guest, 2 * world.link.delay, attempt.make, timeout)
 
 
-def _connect(
-    guest: Guest,
-    address: str,
-    port: int,
-    timeout: float,
-    done: Callable[[Socket | None, str | None], None],
-) -> None:
-    world = guest.world
-    peer = world.peer(guest)
-    own = guest.private_address
-    if own is None:
-        # With `ifconfig vtnet1 down` it is this as well (seen on 13.2).
-        done(None, "ENETUNREACH" if guest.private_nic_up else "EHOSTUNREACH")
-        return
-    if not (
-        world.link.carries(guest, peer)
-        and world.link.carries(peer, guest)
-        and peer.private_address == address
-    ):
-        if not world.link.plugged.get(guest.name, True):
-            done(None, "EHOSTUNREACH")
-        elif timeout <= 0:
-            done(None, "ETIMEDOUT")
+class _Attempt:
+    """A connection that is being made."""
+
+    def __init__(
+        self,
+        guest: Guest,
+        address: str,
+        port: int,
+        done: Callable[[Socket | None, str | None], None],
+        wanted: Callable[[], bool] | None,
+    ) -> None:
+        self._guest = guest
+        self._address = address
+        self._port = port
+        self._done = done
+        self._wanted = wanted
+        self._tried = 0
+
+    def make(self, timeout: float) -> None:
+        """Try it, and again and again until the time is up."""
+        if self._wanted is not None and not self._wanted():
+            return
+        guest, done = self._guest, self._done
+        world = guest.world
+        peer = world.peer(guest)
+        own = guest.private_address
+        if own is None:
+            # With `ifconfig vtnet1 down` it is the second one (seen on 13.2).
+            done(None, "ENETUNREACH" if guest.private_nic_up else "EHOSTUNREACH")
+        elif not self._is_answered(peer):
+            if not world.link.plugged.get(guest.name, True):
+                done(None, "EHOSTUNREACH")
+            elif timeout <= 0:
+                done(None, "ETIMEDOUT")
+            else:
+                pause = min(SYN_PAUSES[min(self._tried, len(SYN_PAUSES) - 1)], timeout)
+                self._tried += 1
+                world.schedule(guest, pause, self.make, timeout - pause)
+        elif (listener := peer.listeners.get(self._port)) is None:
+            done(None, "ECONNREFUSED")
         else:
-            pause = min(RETRANSMIT, timeout)
-            world.schedule(guest, pause, _connect, guest, address, port, timeout - pause, done)
-        return
-    listener = peer.listeners.get(port)
-    if listener is None:
-        done(None, "ECONNREFUSED")
-        return
-    near = Socket(guest, own, guest.rng.randint(10000, 65535))
-    far = Socket(peer, address, port)
-    near.peer, far.peer = far, near
-    listener.accept(far)
-    done(near, None)
+            near = Socket(guest, own, guest.rng.randint(10000, 65535))
+            far = Socket(peer, self._address, self._port)
+            near.peer, far.peer = far, near
+            listener.accept(far)
+            done(near, None)
+
+    def _is_answered(self, peer: Guest) -> bool:
+        link = self._guest.world.link
+        return (
+            link.carries(self._guest, peer)
+            and link.carries(peer, self._guest)
+            and peer.private_address == self._address
+        )

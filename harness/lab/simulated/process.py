@@ -15,7 +15,7 @@ Program = Generator["float | Signal", None, int]
 """A running program: yields what it waits for and returns its exit status."""
 
 
-class NotModelled(Exception):  # noqa: N818 - it reports a gap, not a fault
+class NotModelled(Exception):
     """A command, an option or a file that the model does not know. Ends the program with 127."""
 
 
@@ -88,7 +88,7 @@ class Process:
         except StopIteration as stop:
             self.end(stop.value)
             return
-        except Exception as error:  # noqa: BLE001 - a fault of the model must not end the lab
+        except Exception as error:  # a fault of the model must not end the lab
             self.stderr += f"simulated: the model failed: {error!r}\n".encode()
             self.failure = error
             self.end(70)

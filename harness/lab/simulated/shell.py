@@ -16,19 +16,17 @@ from harness.lab.simulated.commands import COMMANDS, Context
 from harness.lab.simulated.files import FileError, normal
 from harness.lab.simulated.process import NotModelled, Process, Program, Signal
 from harness.lab.simulated.shell_expand import Expansion, ShellError
+from harness.lab.simulated.shell_paths import directory_of, entry_or_none
 from harness.lab.simulated.shell_pattern import compile_pattern, matches
-from harness.lab.simulated.shell_paths import directory_of
 from harness.lab.simulated.shell_streams import (
     MOST_BYTES,
     Changing,
     Reader,
-    Reading,
     StandardInput,
     Writer,
     open_reader,
     open_writer,
 )
-from harness.lab.simulated.signals import DESCRIPTIONS
 from harness.lab.simulated.shell_syntax import (
     AndOr,
     Background,
@@ -47,12 +45,19 @@ from harness.lab.simulated.shell_syntax import (
     While,
     parse,
 )
+from harness.lab.simulated.signals import DESCRIPTIONS
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
 
 STEPS = 100_000
 """Commands that one command line may run in all before the model gives up."""
+
+_SHOWN = 500
+"""Characters of a command line that a gap keeps."""
+
+_PROGRAM_COST = 5
+"""Steps that a program counts for."""
 
 DEEPEST = 40
 """How deep functions, subshells and scripts may call each other."""
@@ -83,6 +88,10 @@ _SPECIAL = frozenset(
 )
 
 
+_OPTION_ORDER = "efIimnsxvVEabupTPh"
+"""In which `$-` names the options."""
+
+
 class Budget:
     """What one command line may use up, with all that it starts."""
 
@@ -91,9 +100,9 @@ class Budget:
         self.bytes = 4 * MOST_BYTES
         self.jobs = 500
 
-    def step(self) -> None:
-        """Count a command."""
-        self.steps -= 1
+    def step(self, cost: int = 1) -> None:
+        """Count a command, or what costs as much as several."""
+        self.steps -= cost
         if self.steps < 0:
             raise NotModelled(f"more than {STEPS} steps in one command line")
 
@@ -110,7 +119,7 @@ class Budget:
             raise NotModelled("that many processes of one command line")
 
 
-class ShellExit(Exception):  # noqa: N818 - how a shell ends
+class ShellExit(Exception):
     """The shell ends with a status."""
 
     def __init__(self, status: int) -> None:
@@ -118,7 +127,7 @@ class ShellExit(Exception):  # noqa: N818 - how a shell ends
         self.status = status
 
 
-class Return(Exception):  # noqa: N818 - how a function ends
+class Return(Exception):
     """A function or a sourced file ends with a status."""
 
     def __init__(self, status: int) -> None:
@@ -126,7 +135,7 @@ class Return(Exception):  # noqa: N818 - how a function ends
         self.status = status
 
 
-class Leave(Exception):  # noqa: N818 - how a loop ends
+class Leave(Exception):
     """`break` or `continue` of so many loops."""
 
     def __init__(self, levels: int, *, again: bool) -> None:
@@ -187,12 +196,12 @@ def execute(context: Context, argv: list[str]) -> Program:
     found = find_program(context.guest, argv[0], path, context.directory)
     if isinstance(found, str):
         if found == "not found":
-            context.guest.world.note_gap(context.guest.name, " ".join(argv), argv[0])
+            _note_gap(context.guest, " ".join(argv), argv[0])
         raise ProgramNotFound(argv[0], found)
     return (yield from found.run(as_shell_context(context), argv))
 
 
-class ProgramNotFound(Exception):  # noqa: N818 - a fact that each caller words its own way
+class ProgramNotFound(Exception):
     """There is no such program; `reason` is sh(1)'s word for why."""
 
     def __init__(self, name: str, reason: str) -> None:
@@ -229,6 +238,12 @@ def as_shell_context(context: Context) -> ShellContext:
     )
 
 
+def _note_gap(guest: Guest, line: str, what: str) -> None:
+    """Have the report list it. It is text for people: short, and no bytes that are not UTF-8."""
+    line, what = (each[:_SHOWN].encode("utf-8", "replace").decode() for each in (line, what))
+    guest.world.note_gap(guest.name, line, what)
+
+
 def _clean(line: str) -> str:
     """A line as bytes on the wire would be read: no NUL, and no code that UTF-8 cannot carry."""
     try:
@@ -246,12 +261,16 @@ def _to_the_end(shell: Shell, line: str, program: Program) -> Program:
         what = str(gap)
     except TooDeep:
         what = "a command line nested that deep"
+    except FileError as error:
+        what = f"a program that meets {error}"
+    except UnicodeEncodeError:
+        what = "arguments that are not UTF-8"
     except RecursionError:
         what = "commands that call each other that deep"
     shell.process.stderr += f"{shell.name}: not modelled: {what}\n".encode(
         "utf-8", "surrogateescape"
     )
-    shell.guest.world.note_gap(shell.guest.name, line, what)
+    _note_gap(shell.guest, line, what)
     return 127
 
 
@@ -303,7 +322,7 @@ def find_program(guest: Guest, name: str, path: str, directory: str) -> Found | 
 
 
 def _at_path(guest: Guest, path: str) -> Found | str:
-    entry = guest.tree.entry(path)
+    entry = entry_or_none(guest, path)
     if entry is None:
         where, name = posixpath.split(path)
         if name in COMMANDS and directory_of(name) == where:
@@ -403,30 +422,23 @@ class Shell:
         value = self.variables.get(name)
         if value is not None:
             return value
-        if name.isdigit():
-            number = int(name) if len(name) < 9 else 0
+        if name.isascii() and name.isdigit():
+            number = int(name) if len(name) < 9 else len(self.arguments) + 1
             if number == 0:
                 return self.name
             return self.arguments[number - 1] if number <= len(self.arguments) else None
-        match name:
-            case "@" | "*":
-                return " ".join(self.arguments) if self.arguments else None
-            case "#":
-                return str(len(self.arguments))
-            case "?":
-                return str(self.status)
-            case "$":
-                return str(self.pid)
-            case "!":
-                return self.last_job
-            case "-":
-                return "".join(letter for letter in "efIimnsxvVEabupTPh" if letter in self.options)
-            case "PPID":
-                return "1"
-            case "OPTIND":
-                return "1"
-            case _:
-                return None
+        special = {
+            "@": " ".join(self.arguments) if self.arguments else None,
+            "*": " ".join(self.arguments) if self.arguments else None,
+            "#": str(len(self.arguments)),
+            "?": str(self.status),
+            "$": str(self.pid),
+            "!": self.last_job,
+            "-": "".join(letter for letter in _OPTION_ORDER if letter in self.options),
+            "PPID": "1",
+            "OPTIND": "1",
+        }
+        return special.get(name)
 
     def assign(self, name: str, value: str) -> None:
         """Set a variable. Raises `ShellError` when it is read-only."""
@@ -478,8 +490,10 @@ class Shell:
         """Take what was written to the files that are open."""
         for writer in self.fds.values():
             if isinstance(writer, Writer) and (not writer.kept or len(writer.buffer) > MOST_BYTES):
+                before = writer.copied
                 try:
                     yield from writer.flush()
+                    self.budget.spend_bytes((writer.copied - before) // 16)
                 except FileError as error:
                     writer.buffer.clear()
                     self.complain(f"write error: {error.reason}")
@@ -505,6 +519,7 @@ class Shell:
         yield from self._exit_trap()
         yield from self.flush()
         self.depth -= 1
+        self.status &= 0xFF
         return self.status
 
     def run_script(self, script: Script) -> Program:
@@ -630,6 +645,7 @@ class Shell:
         yield from self._exit_trap()
         yield from self.flush()
         self.depth -= 1
+        self.status &= 0xFF
         return self.status
 
     def substitute(self, script: Script) -> Program:
@@ -900,11 +916,12 @@ class Shell:
 
     def external(self, argv: list[str]) -> Program:
         """Run a program, and return its status."""
+        self.budget.step(_PROGRAM_COST)
         found = find_program(self.guest, argv[0], self.parameter("PATH") or "", self.directory)
         if isinstance(found, str):
             self.complain(f"{argv[0]}: {found}")
             if found == "not found":
-                self.guest.world.note_gap(self.guest.name, " ".join(argv), argv[0])
+                _note_gap(self.guest, " ".join(argv), argv[0])
                 return 127
             return 126
         context = self.context()
@@ -1003,7 +1020,10 @@ class _Variables(dict[str, str]):
         super().__init__()
         self._shell = shell
 
-    def get(self, name: str, default: object = None) -> str:  # type: ignore[override]
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> str:
         return self._shell.parameter(name) or ""
 
     def __setitem__(self, name: str, value: str) -> None:

@@ -26,7 +26,7 @@ _DEEPEST = 40
 _BITS = 1 << 64
 
 
-class ArithmeticFault(Exception):  # noqa: N818 - what is wrong, as sh(1) puts it
+class ArithmeticFault(Exception):
     """An expression that sh(1) refuses."""
 
 
@@ -142,25 +142,25 @@ class _Evaluation:
         return _wrapped(value)
 
     def _primary(self, *, live: bool) -> int:
-        token = self._peek()
+        found = self._peek()
         self._at += 1
-        if token == "(":
+        if found == "(":
             value = self._assignment(live=live)
             if self._peek() != ")":
                 raise self._fault("expecting ')'")
             self._at += 1
             return value
-        if token[:1].isdigit():
-            value_or_none = number(token)
+        if found[:1].isdigit():
+            value_or_none = number(found)
             if value_or_none is None:
                 raise self._fault("expecting EOF")
             return min(value_or_none, _BITS // 2 - 1)
-        if token[:1].isalpha() or token[:1] == "_":
-            return self._variable(token) if live else 0
+        if found[:1].isalpha() or found[:1] == "_":
+            return self._variable(found) if live else 0
         raise self._fault("expecting primary")
 
     def _variable(self, name: str) -> int:
-        text = self._variables.get(name, "")
+        text = self._variables[name]
         if not text.strip():
             return 0
         value = number(text)

@@ -18,6 +18,7 @@ from harness.lab.simulated.shell import (
     find_program,
 )
 from harness.lab.simulated.shell_expand import ShellError
+from harness.lab.simulated.shell_paths import entry_or_none
 from harness.lab.simulated.shell_printf import echo, printf
 from harness.lab.simulated.shell_streams import absence, open_reader
 from harness.lab.simulated.shell_syntax import is_name, is_reserved, parse
@@ -88,6 +89,10 @@ def _printf(shell: Shell, arguments: list[str]) -> int:
 
 @_builtin("test")
 def _test(shell: Shell, arguments: list[str]) -> int:
+    return _tested(shell, arguments)
+
+
+def _tested(shell: Shell, arguments: list[str]) -> int:
     try:
         return int(not evaluate(shell.guest, shell.directory, arguments))
     except TestFault as fault:
@@ -100,7 +105,7 @@ def _bracket(shell: Shell, arguments: list[str]) -> int:
     if arguments[-1:] != ["]"]:
         shell.complain("missing ]")
         return 2
-    return _test(shell, arguments[:-1])
+    return _tested(shell, arguments[:-1])
 
 
 # --- leaving ------------------------------------------------------------------------------------
@@ -157,7 +162,7 @@ def _dot(shell: Shell, arguments: list[str]) -> Program:
     places = [""] if "/" in name else (shell.parameter("PATH") or "").split(":")
     for place in places:
         path = posixpath.join(shell.directory, place, name)
-        entry = shell.guest.tree.entry(path)
+        entry = entry_or_none(shell.guest, path)
         if entry is not None and entry.kind == "file":
             break
     else:
@@ -435,7 +440,7 @@ def _cd(shell: Shell, arguments: list[str]) -> int:
         name = shell.variables.get("OLDPWD") or shell.directory
     path = normal(posixpath.join(shell.directory, name or "."))
     path = "/" + path.lstrip("/")
-    entry = shell.guest.tree.entry(path)
+    entry = entry_or_none(shell.guest, path)
     if entry is None or entry.kind != "dir":
         errno = "ENOTDIR" if entry is not None else absence(shell.guest, path)
         raise ShellError(f"{name}: {STRERROR[errno]}")
@@ -529,7 +534,7 @@ def _wait(shell: Shell, arguments: list[str]) -> Program:
 def _kill(shell: Shell, arguments: list[str]) -> Program:
     trapped = {number_of(name) or 0 for name in shell.traps}
     status = kill_command(
-        shell.guest, shell.pid, trapped, arguments, shell.print, shell.print_error
+        shell.guest, shell.pid, trapped, arguments, out=shell.print, err=shell.print_error
     )
     if status < 0:
         action = shell.traps.get(NAMES[-status - 1]) if -status <= len(NAMES) else None

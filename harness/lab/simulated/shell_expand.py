@@ -140,6 +140,7 @@ class Expansion:
             fields.end()
             for pieces in fields.done:
                 result += self._names(tuple(pieces))
+            shell.budget.step(len(fields.done) // 20)
             if len(result) > LONGEST // 16:
                 raise NotModelled("more arguments than the model holds")
         self.fields = result

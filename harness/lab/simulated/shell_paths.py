@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.files import Entry, normal
+from harness.lab.simulated.files import Entry, FileError, normal
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
@@ -98,6 +98,14 @@ def is_program(path: str) -> bool:
     """Whether a program of the base system is at this path."""
     place, name = posixpath.split(path)
     return _WHERE.get(name) == place
+
+
+def entry_or_none(guest: Guest, path: str) -> Entry | None:
+    """What is at an absolute path; nothing either where symbolic links go in circles."""
+    try:
+        return guest.tree.entry(path)
+    except FileError:
+        return None
 
 
 def entry_at(guest: Guest, path: str, *, follow: bool = True) -> Entry | None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.files import FileError
+from harness.lab.simulated.shell_paths import entry_or_none
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
@@ -192,7 +193,7 @@ def _deeper(
     if not is_pattern(component):
         for prefix in found:
             path = posixpath.join(directory, prefix + literal)
-            if literal == "" or guest.tree.entry(path) is not None:
+            if literal == "" or entry_or_none(guest, path) is not None:
                 deeper.append(prefix + literal + end)
         return deeper
     items = compile_pattern(component)
@@ -206,7 +207,7 @@ def _deeper(
                 continue
             if matches(items, name):
                 path = prefix + name
-                entry = guest.tree.entry(posixpath.join(directory, path))
+                entry = entry_or_none(guest, posixpath.join(directory, path))
                 if last or (entry is not None and entry.kind == "dir"):
                     deeper.append(path + end)
     return deeper

@@ -107,7 +107,7 @@ def _once(template: str, arguments: list[str], printed: Printed) -> list[str]:
             raise NotModelled("printf of that width")
         argument = arguments[0] if arguments else None
         arguments = arguments[1:]
-        _convert(letter, flags, width or "", precision, argument, printed)
+        _convert(_Format(letter, flags, width or "", precision), argument, printed)
         if printed.stopped:
             break
     return arguments
@@ -120,14 +120,17 @@ def _number_of(arguments: list[str], printed: Printed) -> tuple[str, list[str]]:
     return str(value), arguments[1:]
 
 
-def _convert(
-    letter: str,
-    flags: str,
-    width: str,
-    precision: str | None,
-    argument: str | None,
-    printed: Printed,
-) -> None:
+@dataclass(frozen=True)
+class _Format:
+    letter: str
+    flags: str
+    width: str
+    precision: str | None
+
+
+def _convert(wanted: _Format, argument: str | None, printed: Printed) -> None:
+    letter, flags = wanted.letter, wanted.flags
+    width, precision = wanted.width, wanted.precision
     if letter in "sbc":
         if letter == "b":
             text = unescape(argument or "", octal_needs_zero=True, printed=printed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op
 from harness.lab.simulated.files import Entry, FileError, FileSystem, normal
 from harness.lab.simulated.process import NotModelled, Process, Program, Signal
+from harness.lab.simulated.shell_paths import entry_or_none
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
@@ -149,7 +150,7 @@ def absence(guest: Guest, path: str) -> str:
     """The errno of a file that is not there: ENOTDIR when the path leads through a file."""
     parent = posixpath.dirname(normal(path))
     while parent != "/":
-        entry = guest.tree.entry(parent)
+        entry = entry_or_none(guest, parent)
         if entry is not None:
             return "ENOENT" if entry.kind == "dir" else "ENOTDIR"
         parent = posixpath.dirname(parent)
@@ -164,6 +165,8 @@ class Writer:
 
     kept = True
     """Whether what is in `buffer` stays there, as it does in a pipe."""
+    copied = 0
+    """Bytes that were moved for it in all."""
 
     def __init__(self, buffer: bytearray | None = None) -> None:
         self.buffer = bytearray() if buffer is None else buffer
@@ -207,6 +210,7 @@ class FileWriter(Writer):
         if entry is None:
             return
         check_size(len(entry.data) + len(data))
+        self.copied += len(entry.data) + len(data)
         now = self._guest.wall_clock()
         self._filesystem.put(self._inner, replace(entry, data=entry.data + data, mtime=now))
         if (signal := self._filesystem.settled(self._inner)) is not None:

@@ -17,11 +17,11 @@ DEEPEST = 24
 """How deep commands and expansions may be nested before the parser gives up."""
 
 
-class TooDeep(Exception):  # noqa: N818 - a limit of the model, not a fault of the text
+class TooDeep(Exception):
     """The text is nested deeper than the model follows."""
 
 
-class _BadSyntax(Exception):  # noqa: N818 - never leaves this module
+class _BadSyntax(Exception):
     """What is wrong, as sh(1) puts it."""
 
 
@@ -248,6 +248,13 @@ _META = frozenset(" \t\n;&|<>()")
 _PLAIN_RUN = re.compile(r"[^ \t\n;&|<>()\\'\"$`]+")
 _QUOTED_RUN = re.compile(r"[^\\\"$`}()]+")
 _SPECIAL = frozenset("@*#?-$!")
+_MISSING = {
+    '"': "Unterminated quoted string",
+    "}": "Missing '}'",
+    "))": "Missing '))'",
+}
+"""What sh(1) says when a text ends before what it is in."""
+
 _RESERVED = frozenset(
     {
         *("!", "{", "}", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in"),
@@ -704,7 +711,7 @@ class _Parser:
 
     def _expect(self, wanted: str, shown: str | None = None) -> None:
         token = self._peek()
-        if token.kind != wanted and token.plain != wanted:
+        if wanted not in {token.kind, token.plain}:
             raise self._unexpected(token, shown or f'"{wanted}"')
         self._next()
 
@@ -730,41 +737,39 @@ class _Parser:
         brackets = 0
         while self.at < len(self.text):
             character = self.text[self.at]
-            if end == "word" and character in _META:
-                break
-            if character == end:
+            if character == end or (end == "word" and character in _META):
                 break
             if end == "))" and character in "()":
-                if character == ")" and brackets == 0:
-                    break
                 brackets += 1 if character == "(" else -1
+                if brackets < 0:
+                    break
                 found.append(Literal(character, quoted=True))
                 self.at += 1
                 continue
-            if character == "\\":
-                self._backslash(found, quoted, end)
-            elif character == "'" and not quoted:
-                self._single_quotes(found)
-            elif character == '"' and quoted and end == "}":
-                self.at += 1
-            elif character == '"' and not quoted:
-                self._double_quotes(found)
-            elif character == "$":
-                self._dollar(found, quoted)
-            elif character == "`":
-                self._backquote(found, quoted)
-            elif character == "~" and not found and not quoted and end in {"word", "}"}:
-                self._tilde(found)
-            else:
-                self._run(found, quoted, end)
+            self._part(character, found, quoted=quoted, end=end)
         else:
-            if end == '"':
-                raise _BadSyntax("Unterminated quoted string")
-            if end == "}":
-                raise _BadSyntax("Missing '}'")
-            if end == "))":
-                raise _BadSyntax("Missing '))'")
+            if end in _MISSING:
+                raise _BadSyntax(_MISSING[end])
         return found
+
+    def _part(self, character: str, found: list[Part], *, quoted: bool, end: str) -> None:
+        """Read what begins with this character."""
+        if character == "$":
+            self._dollar(found, quoted)
+        elif character == "`":
+            self._backquote(found, quoted)
+        elif character == "\\":
+            self._backslash(found, quoted, end)
+        elif character == "'" and not quoted:
+            self._single_quotes(found)
+        elif character == '"' and quoted and end == "}":
+            self.at += 1
+        elif character == '"' and not quoted:
+            self._double_quotes(found)
+        elif character == "~" and not found and not quoted and end in {"word", "}"}:
+            self._tilde(found)
+        else:
+            self._run(found, quoted, end)
 
     def _run(self, found: list[Part], quoted: bool, end: str) -> None:
         """Characters without a meaning of their own, and failing that one character."""

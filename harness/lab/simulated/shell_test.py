@@ -18,10 +18,12 @@ _NUMBERS = {"-eq": 0, "-ne": 1, "-ge": 2, "-gt": 3, "-le": 4, "-lt": 5}
 _STRINGS = frozenset({"=", "==", "!=", "<", ">"})
 _FILES = frozenset({"-nt", "-ot", "-ef"})
 _BINARY = _STRINGS | _FILES | frozenset(_NUMBERS)
+_KINDS = {"-f": "file", "-d": "dir", "-c": "chr", "-L": "link", "-h": "link"}
+_BITS = {"-u": 0o4000, "-g": 0o2000, "-k": 0o1000}
 _DEEPEST = 100
 
 
-class TestFault(Exception):  # noqa: N818 - what is wrong, as test(1) puts it
+class TestFault(Exception):
     """An expression that test(1) refuses."""
 
     __test__ = False
@@ -147,27 +149,19 @@ class _Expression:
             return None
 
     def _unary(self, operator: str, word: str) -> bool:
-        match operator:
-            case "-n":
-                return word != ""
-            case "-z":
-                return word == ""
-            case "-t":
-                return False
+        if operator in {"-n", "-z"}:
+            return (word == "") == (operator == "-z")
         entry = self._entry(word, follow=operator not in {"-L", "-h"})
-        if entry is None:
+        # There is no terminal, and no block device, pipe or socket in the tree.
+        if entry is None or operator in {"-t", "-b", "-p", "-S"}:
             return False
-        match operator:
-            case "-s":
-                return entry.kind == "dir" or len(entry.data) > 0
-            case "-x":
-                return entry.kind == "dir" or bool(entry.mode & 0o111)
-            case "-u" | "-g" | "-k":
-                return bool(entry.mode & {"-u": 0o4000, "-g": 0o2000, "-k": 0o1000}[operator])
-        kinds = {"-f": "file", "-d": "dir", "-c": "chr", "-L": "link", "-h": "link"}
-        if operator in kinds:
-            return entry.kind == kinds[operator]
-        return operator not in {"-b", "-p", "-S"}
+        if operator in _KINDS:
+            return entry.kind == _KINDS[operator]
+        if operator in _BITS:
+            return bool(entry.mode & _BITS[operator])
+        if operator == "-s":
+            return entry.kind == "dir" or len(entry.data) > 0
+        return operator != "-x" or entry.kind == "dir" or bool(entry.mode & 0o111)
 
 
 def _number(text: str) -> int:

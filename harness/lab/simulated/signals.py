@@ -77,6 +77,7 @@ def kill_command(
     own: int,
     trapped: set[int],
     arguments: list[str],
+    *,
     out: Callable[[str], None],
     err: Callable[[str], None],
 ) -> int:
@@ -111,33 +112,37 @@ def kill_command(
     if not words:
         err(_USAGE)
         return 2
-    return _send_all(guest, own, trapped, words, number, err)
+    targets = _Targets(guest, own, trapped, err)
+    return targets.send_all(words, number)
 
 
-def _send_all(
-    guest: Guest,
-    own: int,
-    trapped: set[int],
-    words: list[str],
-    number: int,
-    err: Callable[[str], None],
-) -> int:
-    status = 0
-    for word in words:
-        if not re.fullmatch("-?[0-9]{1,9}", word, re.ASCII):
-            err(f"kill: illegal process id: {word}")
-            return 2
-        pid = int(word)
-        if pid <= 1:
-            raise NotModelled(f"kill {word}")
-        if pid == own and (pid not in guest.processes or number in trapped):
-            if number in trapped or (number and _name(number) not in _IGNORED):
-                return -number
-            continue
-        if not send(guest, pid, number):
-            err(f"kill: {word}: No such process")
-            status = 1
-    return status
+class _Targets:
+    """Whom one kill(1) may reach."""
+
+    def __init__(
+        self, guest: Guest, own: int, trapped: set[int], err: Callable[[str], None]
+    ) -> None:
+        self._guest = guest
+        self._own = own
+        self._trapped = trapped
+        self._err = err
+
+    def send_all(self, words: list[str], number: int) -> int:
+        status = 0
+        for word in words:
+            if not re.fullmatch("-?[0-9]{1,9}", word, re.ASCII):
+                self._err(f"kill: illegal process id: {word}")
+                return 2
+            pid = int(word)
+            if pid <= 1:
+                raise NotModelled(f"kill {word}")
+            if pid == self._own and (pid not in self._guest.processes or number in self._trapped):
+                if number in self._trapped or (number and _name(number) not in _IGNORED):
+                    return -number
+            elif not send(self._guest, pid, number):
+                self._err(f"kill: {word}: No such process")
+                status = 1
+        return status
 
 
 def _list(words: list[str], out: Callable[[str], None]) -> int:

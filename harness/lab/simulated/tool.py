@@ -16,7 +16,7 @@ Tool = Callable[[Context, Options], "int | Program"]
 """A utility: gets its options parsed; returns its status, or is a generator."""
 
 
-class Failure(Exception):  # noqa: N818 - how a utility ends
+class Failure(Exception):
     """The utility says so on standard error and ends."""
 
     def __init__(self, text: str, status: int = 1) -> None:
@@ -38,7 +38,8 @@ def tool(
     """Register a utility with getopt(3)'s view of it.
 
     `unmodelled` are options that FreeBSD's has and the model does not. A wrong option is answered
-    with `usage` and `status`; getopt_long(3) calls it `illegal` "invalid option". A `Failure` or `FileError` out of it becomes its message and status.
+    with `usage` and `status`; getopt_long(3) calls it an "invalid option". A `Failure` or
+    `FileError` out of it becomes its message and status.
     """
 
     def register(function: Tool) -> Tool:
@@ -70,7 +71,7 @@ def tool(
 
 
 def reader_of(context: Context, name: str) -> Reader:
-    """A file for reading; `-` is standard input. Raises `FileError` with the name as it was given."""
+    """A file for reading; `-` is standard input. Raises `FileError` with the name as given."""
     if name == "-":
         if isinstance(context, ShellContext):
             return context.reader

@@ -7,7 +7,6 @@ from harness.lab.simulated import commands, hastd, shell
 from harness.lab.simulated.disk import BLOCK, Bio, Content, LocalDisk, Op
 from harness.lab.simulated.guest import LATENCY, RATE, Console, Guest
 from harness.lab.simulated.hast_metadata import DATA, Metadata, OnDisk
-from harness.lab.simulated.hast_text import humanize
 from harness.lab.simulated.process import Process
 from harness.lab.simulated.world import World
 
@@ -33,13 +32,6 @@ resource mirror {{
 	}}
 }}
 """
-
-
-class Log:
-    """The lines that hastd has logged, instead of syslogd."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[float, int, str, str]] = []
 
 
 class Pair:
@@ -83,9 +75,10 @@ class Pair:
         guest.system.log = _Writer(lines).write  # type: ignore[method-assign]
 
     def start(self, *guests: Guest, foreground: bool = True) -> None:
-        """Start hastd."""
+        """Start hastd and wait until it can be reached."""
         for guest in guests or (self.one, self.two):
             assert hastd.start(guest, foreground=foreground) == 0
+        self.world.pass_time(0.3)
 
     def run(self, guest: Guest, line: str, *, within: float = 60.0) -> Process:
         """Run a command line to its end."""
@@ -115,7 +108,7 @@ class Pair:
         self.world.pass_time(1.0)
         assert "complete primary" in self.out(self.one, "hastctl status")
 
-    def write(self, guest: Guest, first: int, count: int = 1, label: str = "") -> Bio:
+    def write(self, guest: Guest, first: int, count: int = 1, label: str = "") -> Request:
         """Start to write blocks to /dev/hast/mirror; the label makes them different."""
         blocks = {at: Content(f"{label}{at}") for at in range(first, first + count)}
         bio = Request(Op.WRITE, first * BLOCK, count * BLOCK, blocks)
@@ -128,9 +121,8 @@ class Pair:
             bio = self.write(guest, number * 256, 256, label)
             self.wait_for(bio)
 
-    def wait_for(self, bio: Bio, within: float = 60.0) -> float:
+    def wait_for(self, bio: Request, within: float = 60.0) -> float:
         """Wait until a request has ended, and return how long that took."""
-        assert isinstance(bio, Request)
         start = self.world.now
         while not bio.ended:
             at = self.world.next_at()
@@ -150,7 +142,7 @@ class Pair:
         return {at - DATA: content for at, content in guest.disks["vtbd1"] if at >= DATA}
 
     def log(self, guest: Guest, since: str = "") -> list[str]:
-        """What hastd has logged, pids and ports replaced; `since` is in the line before."""
+        """What hastd has logged, after the last line with `since` in it."""
         lines = self.logs[guest.name]
         if since:
             last = max(number for number, line in enumerate(lines) if since in line)
@@ -179,6 +171,3 @@ class _Writer:
 
 def _nothing(_: str) -> None:
     pass
-
-
-__all__ = ["MB", "Pair", "Request", "humanize"]

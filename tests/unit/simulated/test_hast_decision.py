@@ -101,6 +101,8 @@ def test_they_agree(primary: Counters, secondary: Counters, line: str, newer: st
     one, two = pair.metadata(pair.one), pair.metadata(pair.two)
     assert (one.localcnt, one.remotecnt) == (two.remotecnt, two.localcnt)
     assert one.resuid == two.resuid != 0
+    if line == DIRTY:  # with the first request the primary has taken the secondary's map over
+        assert hast_metadata.read(pair.two.devices["vtbd1"], "mirror", "").map == 0
     assert "complete primary" in pair.out(pair.one, "hastctl status")
     assert not any("exitcode" in each for each in pair.log(pair.two))
 

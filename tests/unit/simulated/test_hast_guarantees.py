@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.simulated.disk import BLOCK, Bio, Op
+from harness.lab.simulated.disk import BLOCK, Op
 from tests.unit.simulated.hast_pair import MB, Pair, Request
 
 LATE = 0.4
@@ -45,6 +45,17 @@ def test_whether_a_write_waits_for_the_cable(replication: str, waits: bool) -> N
     took = pair.wait_for(pair.write(pair.one, 7))
 
     assert (took >= 2 * LATE) == waits
+
+
+@pytest.mark.parametrize(("setting", "requests"), [("on", 2), ("off", 1)])
+def test_metaflush_flushes_before_the_first_write_to_an_extent(setting: str, requests: int) -> None:
+    pair = Pair(extra=f"metaflush {setting}")
+    pair.connect()
+    pair.one.devices["vtbd1"].latency = LATE  # type: ignore[attr-defined]
+
+    took = pair.wait_for(pair.write(pair.one, 7))
+
+    assert took == pytest.approx(requests * LATE, abs=0.01)
 
 
 def test_a_flush_makes_both_disks_durable() -> None:
@@ -134,6 +145,26 @@ def test_both_sides_are_equal_after_random_writes_and_a_resync() -> None:
     assert pair.data(pair.one) == pair.data(pair.two)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_writes_during_a_resync_are_not_overwritten_by_it(seed: int) -> None:
+    pair = Pair(seed=seed, size=16 * MB)
+    pair.connect()
+    pair.fill(pair.one, 15, "old/")
+    pair.out(pair.two, "hastctl role init mirror; hastctl create mirror")
+    pair.out(pair.two, "hastctl role secondary mirror")
+    pair.one.devices["vtbd1"].latency = 0.02  # type: ignore[attr-defined]
+    while not any("started. 16MB" in line for line in pair.log(pair.one)):
+        pair.world.step()
+    rng = pair.world.rng
+    for number in range(120):
+        pair.write(pair.one, rng.randrange(3800), rng.randrange(1, 9), f"{number}/")
+        pair.world.pass_time(rng.uniform(0.0, 0.02))
+    pair.world.pass_time(60.0)
+
+    assert any("complete." in line for line in pair.log(pair.one))
+    assert pair.data(pair.one) == pair.data(pair.two)
+
+
 def test_after_an_orderly_restart_128_megabytes_are_sent_again() -> None:
     pair = Pair()
     pair.connect()
@@ -211,7 +242,7 @@ def test_requests_of_a_forced_removal_end_with_enxio() -> None:
 
     assert write.error == "ENXIO"
     assert "hast/mirror" not in pair.one.devices
-    later: Bio = Request(Op.READ, 0, BLOCK)
+    later = Request(Op.READ, 0, BLOCK)
     device.submit(later)
     pair.wait_for(later)
     assert later.error == "ENXIO"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,10 +78,7 @@ def run(context: Context, name: str, arguments: list[str]) -> Program:
     """
     yield context.guest.rng.uniform(0.005, 0.02)
     result = COMMANDS[name](context, arguments)
-    if inspect.isgenerator(result):
-        return (yield from result)
-    assert isinstance(result, int)
-    return result
+    return result if isinstance(result, int) else (yield from result)
 
 
 def load_all() -> None:

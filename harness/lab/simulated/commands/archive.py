@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
+from collections.abc import Generator
 from dataclasses import replace
 
 from harness.lab.simulated.commands import Context, command
@@ -12,7 +13,7 @@ from harness.lab.simulated.commands.files import make_directories
 from harness.lab.simulated.commands.listing import names_as_stored
 from harness.lab.simulated.files import Entry, FileError
 from harness.lab.simulated.options import BadOption, Options
-from harness.lab.simulated.process import NotModelled, Program
+from harness.lab.simulated.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell_streams import check_size, open_writer
 from harness.lab.simulated.tool import content, entry_of, put
 
@@ -51,23 +52,10 @@ def tar(context: Context, arguments: list[str]) -> Program:
 
 
 def _extract(context: Context, where: Context, options: Options, *, listing: bool) -> Program:
-    name = options.value("f")
-    try:
-        data = yield from content(context, name)
-    except FileError as error:
-        context.complain(f"tar: Error opening archive: Failed to open '{name}'")
-        if error.errno != "ENOENT":
-            raise NotModelled(f"tar of {name}: {error.reason}") from None
+    found = yield from _opened(context, options.value("f"))
+    if found is None:
         return 1
-    if data.startswith(_COMPRESSED):
-        raise NotModelled("tar with compression")
-    if not data.strip(b"\0"):
-        return 0
-    try:
-        members = _members(data)
-    except (tarfile.TarError, ValueError, OverflowError):
-        context.complain("tar: Error opening archive: Unrecognized archive format")
-        return 1
+    members = found
     status = 0
     if listing and "v" in options:
         raise NotModelled("tar -tv")
@@ -97,8 +85,31 @@ def _extract(context: Context, where: Context, options: Options, *, listing: boo
     return status
 
 
-def _members(data: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:
-    found: list[tuple[tarfile.TarInfo, bytes]] = []
+_Members = list[tuple[tarfile.TarInfo, bytes]]
+
+
+def _opened(context: Context, name: str) -> Generator[float | Signal, None, _Members | None]:
+    """The members of an archive, or None after a complaint."""
+    try:
+        data = yield from content(context, name)
+    except FileError as error:
+        context.complain(f"tar: Error opening archive: Failed to open '{name}'")
+        if error.errno != "ENOENT":
+            raise NotModelled(f"tar of {name}: {error.reason}") from None
+        return None
+    if data.startswith(_COMPRESSED):
+        raise NotModelled("tar with compression")
+    if not data.strip(b"\0"):
+        return []
+    try:
+        return _members(data)
+    except (tarfile.TarError, ValueError, OverflowError):
+        context.complain("tar: Error opening archive: Unrecognized archive format")
+        return None
+
+
+def _members(data: bytes) -> _Members:
+    found: _Members = []
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for member in archive:
             if len(found) >= _MOST_MEMBERS or member.issparse():

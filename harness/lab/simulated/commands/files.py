@@ -378,9 +378,9 @@ def _remove_directory(context: Context, name: str) -> Program:
 )
 def ln(context: Context, options: Options) -> Program:
     """ln(1); a hard link is not modelled."""
-    if "s" not in options:
-        raise NotModelled("ln without -s")
     names = options.rest
+    if names and "s" not in options:
+        raise NotModelled("ln without -s")
     if not names:
         raise Failure(
             "usage: ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file [target_file]\n"
@@ -521,21 +521,26 @@ for _name in ("chown", "chgrp"):
     tool(
         _name,
         flags="fhRvxHLPn",
-        usage="usage: chown [-fhvx] [-R [-H | -L | -P]] owner[:group] file ...\n       chown [-fhvx] [-R [-H | -L | -P]] :group file ...",
+        usage="usage: chown [-fhvx] [-R [-H | -L | -P]] owner[:group] file ...\n"
+        "       chown [-fhvx] [-R [-H | -L | -P]] :group file ...",
     )(_chown)
+
+
+_TOUCH_USAGE = """\
+usage: touch [-A [-][[hh]mm]SS] [-achm] [-r file] [-t [[CC]YY]MMDDhhmm[.SS]]
+       [-d YYYY-MM-DDThh:mm:SS[.frac][tz]] file ..."""
 
 
 @tool(
     "touch",
     flags="cam",
     unmodelled="ACdhrt",
-    usage="usage: touch [-A [-][[hh]mm]SS] [-achm] [-r file] [-t [[CC]YY]MMDDhhmm[.SS]]\n"
-    "       [-d YYYY-MM-DDThh:mm:SS[.frac][tz]] file ...",
+    usage=_TOUCH_USAGE,
 )
 def touch(context: Context, options: Options) -> Program:
     """touch(1)."""
     if not options.rest:
-        raise NotModelled("touch without files")
+        raise Failure(_TOUCH_USAGE)
     status = 0
     for name in options.rest:
         now = context.guest.wall_clock()
@@ -587,18 +592,7 @@ def install(context: Context, options: Options) -> Program:
         raise Failure(failure.text, 64) from None
     names = options.rest
     if "d" in options:
-        if not names:
-            raise Failure(_INSTALL_USAGE, 64)
-        for name in names:
-            try:
-                yield from make_directories(context, name, mode, parents=True)
-            except FileError as error:
-                what = f"mkdir {error.path}: {error.reason}"
-                if error.errno == "EEXIST":
-                    what = f"{error.path} exists but is not a directory"
-                raise Failure(f"install: {what}", 71) from None
-            yield from put(context, name, replace(entry_of(context, name), mode=mode))
-        return 0
+        return (yield from _install_directories(context, names, mode))
     if len(names) < 2:
         raise Failure(_INSTALL_USAGE, 64)
     *sources, target = names
@@ -620,6 +614,21 @@ def install(context: Context, options: Options) -> Program:
             raise Failure(f"install: {error.path}: {error.reason}", 71) from None
         if "v" in options:
             context.print(f"install: {source} -> {at}")
+    return 0
+
+
+def _install_directories(context: Context, names: list[str], mode: int) -> Program:
+    if not names:
+        raise Failure(_INSTALL_USAGE, 64)
+    for name in names:
+        try:
+            yield from make_directories(context, name, mode, parents=True)
+        except FileError as error:
+            what = f"mkdir {error.path}: {error.reason}"
+            if error.errno == "EEXIST":
+                what = f"{error.path} exists but is not a directory"
+            raise Failure(f"install: {what}", 71) from None
+        yield from put(context, name, replace(entry_of(context, name), mode=mode))
     return 0
 
 

@@ -215,7 +215,7 @@ def _dump_one(context: Context, resource: ResourceConfig) -> int:
 
 def _ask(context: Context, config: Config, subcommand: str, names: list[str]) -> Program:
     hastd = context.guest.hastd
-    if hastd is None or hastd.config.control != config.control:
+    if hastd is None or not hastd.ready or hastd.config.control != config.control:
         reason = STRERROR["ECONNREFUSED" if _is_stale(context.guest, config) else "ENOENT"]
         context.complain(f"[ERROR] Unable to connect to hastd via {config.control}: {reason}.")
         return EX_OSERR

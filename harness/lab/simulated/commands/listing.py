@@ -198,14 +198,16 @@ def stat(context: Context, options: Options) -> int:
                 context.complain(f"stat: {error.path}: {error.reason}")
             status = 1
             continue
-        text = _formatted(options.value("f"), name, entry)
-        context.stdout += text.encode("utf-8", "surrogateescape") + (
-            b"" if "n" in options else b"\n"
-        )
+        text, bad = _formatted(options.value("f"), name, entry)
+        context.stdout += text.encode("utf-8", "surrogateescape")
+        if bad:
+            raise Failure(f"stat: {bad}: bad format")
+        context.stdout += b"" if "n" in options else b"\n"
     return status
 
 
-def _formatted(template: str, name: str, entry: Entry) -> str:
+def _formatted(template: str, name: str, entry: Entry) -> tuple[str, str]:
+    """The text, and what in the template is no format if it stops there."""
     values = {
         "z": str(size_in_bytes(entry)),
         "N": name,
@@ -240,10 +242,10 @@ def _formatted(template: str, name: str, entry: Entry) -> str:
             None,
         )
         if key is None:
-            raise Failure(f"stat: {template[at : at + 2]}: bad format")
+            return out, template[at : at + 2]
         out += values[key]
         at += 1 + len(key)
-    return out
+    return out, ""
 
 
 def names_as_stored(context: Context, name: str) -> list[str]:
@@ -264,6 +266,9 @@ def names_as_stored(context: Context, name: str) -> list[str]:
 
 
 # --- find ---------------------------------------------------------------------------------------
+
+
+_KINDS = {"f": "file", "d": "dir", "l": "link", "c": "chr"}
 
 
 @dataclass
@@ -370,7 +375,7 @@ class _Find:
             word = words.pop(0)
             if word == ";" or (word == "+" and argv and argv[-1] == "{}"):
                 if not argv:
-                    raise Failure(f"find: -exec: no command specified")
+                    raise Failure("find: -exec: no command specified")
                 kind = "exec" if word == ";" else "gather"
                 self.tests.append(_Test("exec", kind, negated, tuple(argv)))
                 return
@@ -397,7 +402,7 @@ class _Find:
     def _walk(self, root: str, entry: Entry, depth: int) -> Program:
         waiting = [(root, entry, depth)]
         while waiting:
-            path, entry, depth = waiting.pop()  # noqa: PLW2901 - depth first
+            path, entry, depth = waiting.pop()
             if depth >= self.least:
                 yield from self._visit(path, entry)
             if entry.kind == "dir" and depth < self.deepest:
@@ -430,22 +435,21 @@ class _Find:
         self, number: int, test: _Test, path: str, entry: Entry
     ) -> Generator[float | Signal, None, bool]:
         context = self._context
+        true = True
         match test.kind:
             case "name":
                 name = posixpath.basename(path.rstrip("/")) or "/"
-                return matches(compile_pattern(((test.value, False),)), name)
+                true = matches(compile_pattern(((test.value, False),)), name)
             case "path":
-                return matches(compile_pattern(((test.value, False),)), path)
+                true = matches(compile_pattern(((test.value, False),)), path)
             case "type":
-                return entry.kind == {"f": "file", "d": "dir", "l": "link", "c": "chr"}.get(
-                    test.value
-                )
+                true = entry.kind == _KINDS.get(test.value)
             case "newer":
-                return entry.mtime > entry_of(context, test.value).mtime
+                true = entry.mtime > entry_of(context, test.value).mtime
             case "empty":
+                true = entry.kind == "file" and not entry.data
                 if entry.kind == "dir":
-                    return not context.guest.tree.names(context.path(path))
-                return entry.kind == "file" and not entry.data
+                    true = not context.guest.tree.names(context.path(path))
             case "print":
                 context.print(path)
             case "print0":
@@ -455,10 +459,10 @@ class _Find:
             case _:
                 if test.value == "gather":
                     self.collected.setdefault(number, []).append(path)
-                    return True
-                argv = [word.replace("{}", path) for word in test.argv]
-                return (yield from self._execute(argv)) == 0
-        return True
+                else:
+                    argv = [word.replace("{}", path) for word in test.argv]
+                    true = (yield from self._execute(argv)) == 0
+        return true
 
     def _execute(self, argv: list[str]) -> Program:
         context = as_shell_context(self._context)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 from harness.lab.simulated.commands import Context
 from harness.lab.simulated.commands.text import lines_of
 from harness.lab.simulated.files import FileError
 from harness.lab.simulated.options import Options
-from harness.lab.simulated.process import NotModelled, Program
-from harness.lab.simulated.regex import Regex, compile_regex
+from harness.lab.simulated.process import NotModelled, Program, Signal
+from harness.lab.simulated.regex import Match, Regex, compile_regex
 from harness.lab.simulated.shell_streams import check_size
 from harness.lab.simulated.tool import Failure, content, each_input, entry_of, put, tool
 
@@ -88,17 +88,14 @@ def _is_word(line: bytes, start: int, end: int) -> bool:
 
 def _grep(context: Context, options: Options, *, fixed: bool, extended: bool) -> Program:
     names = list(options.rest)
-    patterns = list(options.values("e"))
+    patterns = [line for pattern in options.values("e") for line in pattern.split("\n")]
     for name in options.values("f"):
-        patterns += (
-            (yield from content(context, name)).decode("utf-8", "surrogateescape").splitlines()
-        )
-    if not patterns:
-        if "f" not in options:
-            if not names:
-                raise Failure(_GREP_USAGE, 2)
-            patterns = [names.pop(0)]
-    patterns = [line for pattern in patterns for line in pattern.split("\n")]
+        data = yield from content(context, name)
+        patterns += data.decode("utf-8", "surrogateescape").splitlines()
+    if not patterns and "f" not in options:
+        if not names:
+            raise Failure(_GREP_USAGE, 2)
+        patterns = names.pop(0).split("\n")
     chosen = _Lines(
         patterns,
         options,
@@ -107,17 +104,7 @@ def _grep(context: Context, options: Options, *, fixed: bool, extended: bool) ->
     )
     if "r" in options or "R" in options:
         raise NotModelled("grep -r")
-    found: list[tuple[str, bytes]] = []
-    status = 0
-    for name in names or ["-"]:
-        try:
-            if name != "-" and entry_of(context, name).kind == "dir":
-                raise FileError("EISDIR", name)
-            found.append((name, (yield from content(context, name))))
-        except FileError as error:
-            status = 2
-            if "s" not in options:
-                context.complain(f"grep: {error.path}: {error.reason}")
+    found, status = yield from _grep_input(context, options, names)
     any_selected = False
     titles = ("H" in options or len(names) > 1) and "h" not in options
     most = int(options.value("m")) if options.value("m").isdigit() else None
@@ -137,6 +124,23 @@ def _grep(context: Context, options: Options, *, fixed: bool, extended: bool) ->
     if status:
         return 2
     return int(any_selected == ("L" in options))
+
+
+def _grep_input(
+    context: Context, options: Options, names: list[str]
+) -> Generator[float | Signal, None, tuple[list[tuple[str, bytes]], int]]:
+    found: list[tuple[str, bytes]] = []
+    status = 0
+    for name in names or ["-"]:
+        try:
+            if name != "-" and entry_of(context, name).kind == "dir":
+                raise FileError("EISDIR", name)
+            found.append((name, (yield from content(context, name))))
+        except FileError as error:
+            status = 2
+            if "s" not in options:
+                context.complain(f"grep: {error.path}: {error.reason}")
+    return found, status
 
 
 def _print_selected(
@@ -230,7 +234,7 @@ class _SedScript:
         self._extended = extended
 
     def edits(self) -> list[_Edit]:
-        found = []
+        found: list[_Edit] = []
         while True:
             self._skip(" \t\n;")
             if self._at >= len(self._text):
@@ -378,14 +382,14 @@ def _substitute(line: bytes, edit: _Edit) -> tuple[bytes, bool]:
     return bytes(out) + line[at:], changed
 
 
-def _filled(replacement: bytes, match: object) -> bytes:
+def _filled(replacement: bytes, match: Match) -> bytes:
     def one(found: re.Match[bytes]) -> bytes:
         token = found[0]
         if token == b"&":
-            return match.group(0) or b""  # type: ignore[attr-defined, no-any-return]
+            return match.group(0) or b""
         if token[1:].isdigit():
             try:
-                return match.group(int(token[1:])) or b""  # type: ignore[attr-defined, no-any-return]
+                return match.group(int(token[1:])) or b""
             except IndexError:
                 raise NotModelled("sed with a group that is not there") from None
         return b"\n" if token[1:] == b"n" else token[1:]
@@ -428,7 +432,7 @@ class _Sed:
                 stop = True
                 break
             else:
-                line, changed = _substitute(line, edit)  # noqa: PLW2901 - it is edited
+                line, changed = _substitute(line, edit)
                 if changed and edit.printing:
                     out += line + b"\n"
         if not self._quiet:

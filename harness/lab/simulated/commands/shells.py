@@ -1,4 +1,4 @@
-"""Programs that run other programs: sh, env, nohup, timeout, xargs, time; and what they wait with."""
+"""Programs that run others: sh, env, nohup, timeout, xargs, time. And sh's builtins as programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from harness.lab.simulated.shell import (
     as_shell_context,
     execute,
 )
-from harness.lab.simulated.shell_expand import ShellError
 from harness.lab.simulated.shell_printf import echo, printf
 from harness.lab.simulated.shell_streams import open_reader
 from harness.lab.simulated.shell_test import TestFault, evaluate
@@ -30,37 +29,15 @@ def sh(context: Context, arguments: list[str]) -> Program:
     """sh(1) as a program: `-c text`, a script, or commands from standard input."""
     context = context if isinstance(context, ShellContext) else as_shell_context(context)
     shell = Shell.of(context, "sh")
-    words = list(arguments)
-    text: str | None = None
-    from_stdin = False
-    while words and words[0][:1] in {"-", "+"} and len(words[0]) > 1:
-        word = words.pop(0)
-        if word == "--":
-            break
-        if word in {"-o", "+o"} and words:
-            raise NotModelled(f"sh {word} {words[0]}")
-        for letter in word[1:]:
-            if letter == "c":
-                if not words:
-                    context.complain("sh: Bad -c option")
-                    return 2
-                text = ""
-            elif letter in _SHELL_OPTIONS:
-                shell.options = shell.options | {letter}
-            elif letter == "s":
-                from_stdin = True
-            elif letter != "l":
-                raise NotModelled(f"sh -{letter}")
-    if text is not None:
+    words, from_text, from_stdin = _shell_options(shell, arguments)
+    if from_text:
         if not words:
             context.complain("sh: Bad -c option")
             return 2
         text = words.pop(0)
-        if words:
-            shell.name = words.pop(0)
+        shell.name = words.pop(0) if words else shell.name
     elif words and not from_stdin:
-        shell.name = words.pop(0)
-        shell.command_name = shell.name
+        shell.name = shell.command_name = words.pop(0)
         try:
             reader = open_reader(context.guest, context.path(shell.name))
         except FileError as error:
@@ -72,6 +49,28 @@ def sh(context: Context, arguments: list[str]) -> Program:
         text = (context.stdin or b"").decode("utf-8", "surrogateescape")
     shell.arguments = words
     return (yield from shell.run_text(text))
+
+
+def _shell_options(shell: Shell, arguments: list[str]) -> tuple[list[str], bool, bool]:
+    """What is left of the arguments, and whether there was -c or -s."""
+    words = list(arguments)
+    from_text = from_stdin = False
+    while words and words[0][:1] in {"-", "+"} and len(words[0]) > 1:
+        word = words.pop(0)
+        if word == "--":
+            break
+        if word in {"-o", "+o"} and words:
+            raise NotModelled(f"sh {word} {words[0]}")
+        for letter in word[1:]:
+            if letter == "c":
+                from_text = True
+            elif letter in _SHELL_OPTIONS:
+                shell.options = shell.options | {letter}
+            elif letter == "s":
+                from_stdin = True
+            elif letter != "l":
+                raise NotModelled(f"sh -{letter}")
+    return words, from_text, from_stdin
 
 
 # --- builtins of the shell that are programs too ------------------------------------------------
@@ -115,6 +114,10 @@ def printf_program(context: Context, arguments: list[str]) -> int:
 @command("test")
 def test(context: Context, arguments: list[str]) -> int:
     """test(1)."""
+    return _tested(context, arguments)
+
+
+def _tested(context: Context, arguments: list[str]) -> int:
     try:
         return int(not evaluate(context.guest, context.directory, arguments))
     except TestFault as fault:
@@ -128,7 +131,7 @@ def bracket(context: Context, arguments: list[str]) -> int:
     if arguments[-1:] != ["]"]:
         context.complain("[: missing ]")
         return 2
-    return test(context, arguments[:-1])
+    return _tested(context, arguments[:-1])
 
 
 @command("pwd")
@@ -141,7 +144,9 @@ def pwd(context: Context, arguments: list[str]) -> int:
 @command("kill")
 def kill(context: Context, arguments: list[str]) -> Program:
     """kill(1)."""
-    status = kill_command(context.guest, 0, set(), arguments, context.print, context.complain)
+    status = kill_command(
+        context.guest, 0, set(), arguments, out=context.print, err=context.complain
+    )
     yield 0.0
     return status
 

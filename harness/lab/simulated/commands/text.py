@@ -94,7 +94,8 @@ def _head(context: Context, options: Options) -> Program:
 
 def lines_of_keeping(data: bytes, count: int) -> list[bytes]:
     """The first lines with their newlines."""
-    found, at = [], 0
+    found: list[bytes] = []
+    at = 0
     while len(found) < count and at < len(data):
         newline = data.find(b"\n", at)
         end = len(data) if newline < 0 else newline + 1
