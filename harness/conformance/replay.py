@@ -158,11 +158,20 @@ def _explained(path: Path, differences: Iterable[Difference]) -> Iterator[Differ
                 for entry in known
                 if (entry["recording"], entry["node"], entry["command"])
                 == (path.name, difference.node, difference.command)
-                and entry["line"] in difference.recorded + difference.model
+                and _is_same_but_for(entry["lines"], difference)
             ),
             None,
         )
         yield replace(difference, why=why)
+
+
+def _is_same_but_for(parts: Sequence[str], difference: Difference) -> bool:
+    """Whether recording and model agree once every line with one of `parts` in it is taken out."""
+    recorded, model = (
+        "\n".join(line for line in text.split("\n") if not any(part in line for part in parts))
+        for text in (difference.recorded, difference.model)
+    )
+    return _is_same(tuple(difference.command.split()), recorded, model)
 
 
 def fold(steps: Iterable[Step]) -> list[Question]:
@@ -291,7 +300,7 @@ class _Runner:
         given: list[str | None] = []
         while True:
             given.append(self._run(step, stdin, length + _PATIENCE))
-            if _is_same(step, recorded[-1], given[-1]):
+            if _is_same(step.argv, recorded[-1], given[-1]):
                 break
             # Somebody waited, or the node was down: then the harness asked again, too.
             waited = len(question.steps) > 1 or given[-1] is None
@@ -320,7 +329,7 @@ class _Runner:
             if last is None:
                 return  # a node that is down says nothing
             self.compared += 1
-            if not _is_same(step, last, given[-1]):
+            if not _is_same(step.argv, last, given[-1]):
                 command = " ".join(step.argv)
                 said = given[-1] if given[-1] is not None else "nothing"
                 self.differences.append(Difference(step.node, command, last, said))
@@ -335,9 +344,9 @@ def _answer(
     )
 
 
-def _is_same(step: Step, recorded: str | None, given: str | None) -> bool:
+def _is_same(argv: tuple[str, ...], recorded: str | None, given: str | None) -> bool:
     """Whether an answer is the recorded one; a log that is read later may have more at its end."""
-    if step.argv == hastd_log.COMMAND and recorded is not None and given is not None:
+    if argv == hastd_log.COMMAND and recorded is not None and given is not None:
         return given.split("\n--- stderr")[0].startswith(recorded.split("\n--- stderr")[0])
     return given == recorded
 

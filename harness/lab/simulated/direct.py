@@ -61,7 +61,8 @@ class DirectConnection:
             process.feed(stdin)
             process.start(shell.run_line(process, process.command))
             started, start = clock.utc(), clock.monotonic()
-            clock.wait(lambda: process.status is not None or not self.alive, within)
+            # A node that goes down kills its processes; one that is frozen runs into the deadline.
+            clock.wait(lambda: process.status is not None, within)
             if not self.alive:
                 raise self._lost()
             if process.status is None:

@@ -21,26 +21,21 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 class Event:
     """Something that will happen to a guest (or, without one, to the cable) at a virtual time."""
 
-    __slots__ = ("action", "arguments", "at", "boot", "cancelled", "guest", "order")
+    __slots__ = ("action", "arguments", "at", "boot", "cancelled", "guest")
 
     def __init__(
         self,
         at: float,
-        order: tuple[str, int],
         guest: Guest | None,
         action: Callable[..., None],
         arguments: tuple[Any, ...],
     ) -> None:
         self.at = at
-        self.order = order
         self.guest = guest
         self.boot = 0 if guest is None else guest.boot
         self.action = action
         self.arguments = arguments
         self.cancelled = False
-
-    def __lt__(self, other: Event) -> bool:
-        return (self.at, self.order) < (other.at, other.order)
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,8 @@ class World:
         self.link = Link(self)
         self.gaps: list[Gap] = []
         """What programs were asked and the model did not know."""
-        self._queue: list[Event] = []
+        self._queue: list[tuple[float, str, int, Event]] = []
+        """A heap by time, guest and order of making, so that ties are the same in each run."""
         self._made = 0
 
     def schedule(
@@ -79,9 +75,9 @@ class World:
         lambda and no generator.
         """
         self._made += 1
-        order = ("" if guest is None else guest.name, self._made)
-        event = Event(self.now + max(0.0, delay), order, guest, action, arguments)
-        heapq.heappush(self._queue, event)
+        event = Event(self.now + max(0.0, delay), guest, action, arguments)
+        name = "" if guest is None else guest.name
+        heapq.heappush(self._queue, (event.at, name, self._made, event))
         return event
 
     def cancel(self, event: Event | None) -> None:
@@ -91,15 +87,16 @@ class World:
 
     def next_at(self) -> float | None:
         """When the next event is due, or None when nothing is."""
-        while self._queue and self._is_void(self._queue[0]):
-            heapq.heappop(self._queue)
-        return self._queue[0].at if self._queue else None
+        queue = self._queue
+        while queue and self._is_void(queue[0][3]):
+            heapq.heappop(queue)
+        return queue[0][0] if queue else None
 
     def step(self) -> None:
         """Go to the next event and let it happen."""
         if self.next_at() is None:
             return
-        event = heapq.heappop(self._queue)
+        event = heapq.heappop(self._queue)[3]
         self.now = max(self.now, event.at)
         event.action(*event.arguments)
 

@@ -90,7 +90,7 @@ def make(screen: Screen, seed: int = 1) -> Guest:
 
 def start(guest: Guest) -> None:
     guest.power_on()
-    guest.world.pass_time(30)
+    guest.world.pass_time(50)
     assert guest.sshd_up
 
 
@@ -144,7 +144,7 @@ def test_boot_starts_what_rc_conf_enables(screen: Screen) -> None:
     while not guest.sshd_up:
         guest.world.step()
     assert time.process_time() - began < 0.01
-    assert 16 < guest.world.now < 24
+    assert 28 < guest.world.now < 42
     assert "simulated" in screen.text.splitlines()[0]
     assert "---<<BOOT>>---" in screen.text
     assert "Starting hastd." not in screen.text
@@ -223,7 +223,7 @@ def test_power_button_and_panic(screen: Screen) -> None:
     guest.world.pass_time(60)
     assert guest.power is Power.OFF
     guest.power_on()
-    guest.world.pass_time(30)
+    guest.world.pass_time(50)
     screen.text = ""
     boot = guest.boot
     run(guest, "sysctl debug.kdb.panic=1")
