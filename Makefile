@@ -26,7 +26,7 @@ $(VENV)/.done: requirements.lock pyproject.toml
 	touch $@
 
 demo: setup  ## the whole story on two simulated nodes, in seconds: a model, no evidence
-	$(SKUNK) demo $(ARGS)
+	@$(SKUNK) demo $(ARGS)
 
 check: setup  ## lint, types and the tests that need no virtual machine
 	$(VENV)/bin/ruff check .

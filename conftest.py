@@ -6,7 +6,7 @@ import contextlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import TextIO, cast, get_args
 
 import pytest
 
@@ -16,6 +16,7 @@ from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.errors import HarnessError
 from harness.evidence import new_run_folder
 from harness.lab.choose import LabName, open_lab
+from harness.marked import MarkedStream
 from harness.pair import Pair
 from harness.session import Session
 from harness.settings import Settings
@@ -37,9 +38,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--results", type=Path, help="folder for evidence (a new one in results/)")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known that says which claim of the field notes a scenario tests."""
+    """Make the claim marker known; on the simulated lab let every line of output say so."""
     config.addinivalue_line("markers", "claim(number): the claim of the field notes under test")
+    if config.getoption("verbose") > 0:
+        config.pluginmanager.register(Story(config))
+    if config.getoption("--lab") == "simulated":
+        writer = config.get_terminal_writer()
+        marked = MarkedStream(writer._file, "simulated")
+        writer._file = cast(TextIO, marked)
+        writer.fullwidth -= marked.width
+
+
+class Story:
+    """After each scenario's verdict, what it claims: so that a run reads as a story."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write the docstring of a scenario that has ended."""
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        properties = dict(report.user_properties)
+        if report.when != "call" or terminal is None or "claim" not in properties:
+            return
+        terminal.ensure_newline()
+        paragraphs = str(properties["docstring"]).split("\n\n")
+        for line in (line for paragraph in paragraphs for line in paragraph.splitlines()):
+            terminal.write_line(f"    claim {properties['claim']}: {line}")
 
 
 def _claim(item: pytest.Item) -> int:
@@ -125,19 +153,6 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
     yield
     session.evidence.close(folder, session.pair.nodes)
     session.used()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_report_teststatus(
-    report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
-) -> Iterator[None]:
-    """Let each verdict say that it is no evidence where the lab is a model."""
-    status = yield
-    session = config.stash.get(SESSION, None)
-    if session is not None and session.lab.mark and status and isinstance(status[2], str):
-        category, letter, word = status
-        return category, letter, f"{word} ({session.lab.mark})" if word else word
-    return status
 
 
 @pytest.hookimpl(wrapper=True)

@@ -151,9 +151,10 @@ def _run_tests(folder: Path, *arguments: str) -> None:
             *arguments,
         ]
     )
-    typer.echo(f"evidence: {folder}")
+    mark = "[simulated] " if "simulated" in arguments else ""
+    typer.echo(f"{mark}evidence: {folder}")
     if (folder / "junit.xml").exists() and (folder / "run.json").exists():
-        typer.echo(f"report:   {write_report(folder)}")
+        typer.echo(f"{mark}report:   {write_report(folder)}")
     raise typer.Exit(int(status))
 
 

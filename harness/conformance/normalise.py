@@ -42,14 +42,17 @@ _RULES: tuple[tuple[str, str], ...] = (
 _DIGEST = re.compile(r"[0-9a-f]{64} \./")
 """A line of `find ... -exec sha256 -r`. The order of the files in a directory is its own affair."""
 
+_LONGEST_GROUP = 4
+"""Lines: what a secondary logs of each attempt in a split-brain, every 10 s."""
+
 _COMPILED = tuple((re.compile(pattern, re.MULTILINE), by) for pattern, by in _RULES)
 
 
 def normalise(text: str, digests: Mapping[str, str] | None = None) -> str:
     """What is comparable of a command's output. `digests` translates the model's to the recorded.
 
-    A line, or a pair of lines, that repeats what is before it is left out: how often hastd tried to
-    connect within a time is no property of what it says.
+    A group of lines that repeats what is before it is left out: how often hastd tried to connect
+    within a time is no property of what it says.
     """
     for own, recorded in (digests or {}).items():
         text = text.replace(own, recorded)
@@ -58,10 +61,10 @@ def normalise(text: str, digests: Mapping[str, str] | None = None) -> str:
     lines: list[str] = []
     for line in text.splitlines():
         lines.append(line)
-        if lines[-1:] == lines[-2:-1]:
-            lines.pop()
-        elif len(lines) >= 4 and lines[-2:] == lines[-4:-2]:
-            del lines[-2:]
+        for length in range(1, _LONGEST_GROUP + 1):
+            if lines[-length:] == lines[-2 * length : -length]:
+                del lines[-length:]
+                break
     if lines and all(_DIGEST.match(line) for line in lines):
         lines.sort()
     return "\n".join(lines)

@@ -139,11 +139,14 @@ class _Run:
 
         def bring(node: Node) -> None:
             node.disconnect()
+            node.mark_console()  # a line may well have made the kernel panic
             node.machine.power_on()
             try:
                 node.wait_for_ssh()
-            except HarnessError:  # it hangs, or its sshd was stopped: press the button
-                node.machine.reset()
+            except HarnessError:  # it hangs, went off, or its sshd was stopped
+                node.machine.power_cut()
+                node.mark_console()
+                node.machine.power_on()
                 node.wait_for_ssh()
 
         with self._watch.watching(on=False):

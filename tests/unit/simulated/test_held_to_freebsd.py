@@ -1,0 +1,59 @@
+"""The model against recordings of real FreeBSD, many chances, and whatever a client may send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import paths
+from harness.conformance.replay import replay_recording
+from harness.lab.simulated import commands, soak
+from harness.lab.simulated.commands import Context
+from harness.lab.simulated.fuzz_run import fuzz
+from harness.settings import Settings
+
+RECORDINGS = sorted((paths.PROJECT / "tests" / "recordings").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
+def test_it_answers_as_freebsd_did(settings: Settings, recording: Path) -> None:
+    result = replay_recording(recording, settings)
+    assert result.compared > 500
+    assert not result.unexplained, "\n\n".join(map(str, result.unexplained))
+
+
+def test_a_changed_answer_would_be_seen(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hastctl(context: Context, arguments: list[str]) -> int:
+        context.print("mirror: fine")
+        return 0
+
+    commands.load_all()
+    monkeypatch.setitem(commands.COMMANDS, "hastctl", hastctl)
+    result = replay_recording(RECORDINGS[0], settings)
+    assert len(result.unexplained) > result.compared / 10
+
+
+def test_set_up_and_failover_with_other_chances(settings: Settings) -> None:
+    failures, _ = soak.soak(settings, range(1, 11))
+    assert failures == []
+
+
+def test_random_command_lines_leave_the_host_alone(settings: Settings) -> None:
+    result = fuzz(settings, lines=400, seed=7, say=lambda _: None)
+    assert result.ok, (*result.faults, *result.touched)
+
+
+def test_a_touch_of_the_host_would_be_seen(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def touching(context: Context, arguments: list[str]) -> int:
+        (tmp_path / "host").write_text("touched")
+        return 0
+
+    commands.load_all()
+    for name in list(commands.COMMANDS):
+        monkeypatch.setitem(commands.COMMANDS, name, touching)
+    assert fuzz(settings, lines=50, seed=7, say=lambda _: None).touched
