@@ -104,6 +104,16 @@ class Pair:
         """The events of one kind in hastd's log on this node, oldest first."""
         return [line.event for line in self.hastd_log(node) if isinstance(line.event, kind)]
 
+    def replica(self, node: Node, offset: int) -> str:
+        """The SHA-256 of 64 KiB at `offset` of the data, as they are on this node's own disk.
+
+        HAST's data begin `localoff` bytes into the provider (hastctl dump).
+        """
+        start = self.metadata(node).localoff + offset
+        provider = self.info(node).localpath
+        script = 'dd if="$1" bs=512 skip="$2" count=128 2>/dev/null | sha256'
+        return node.sh(script, provider, str(start // 512)).stdout.strip()
+
     # --- what an operator does ------------------------------------------------------------------
 
     def create_resource(self, *nodes: Node) -> None:
@@ -177,6 +187,17 @@ class Pair:
             lambda: self.info(primary),
             self.longest_resync,
             accept=lambda info: info.in_sync,
+        )
+
+    def write_device(self, primary: Node, offset: int) -> None:
+        """Write 64 KiB of chance to the device itself, at `offset` bytes, and wait for its end.
+
+        Whatever is there is overwritten: the pool has to be exported, and may be damaged.
+        """
+        primary.run(
+            *("dd", "if=/dev/random", f"of={self.device}", "bs=64k", "count=1"),
+            f"seek={offset >> 16}",
+            within=self.settings.hast.timeout + CONNECT_SECONDS,
         )
 
     def create_pool(self, node: Node, *options: str) -> None:

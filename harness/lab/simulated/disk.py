@@ -6,6 +6,7 @@ import enum
 import hashlib
 import random
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ BLOCK = 4096
 
 _CHUNK = 256
 """Blocks that are kept together, 1 MiB: what hastd's synchronisation moves at once."""
+
+CACHE = 4096
+"""Blocks that a disk's write cache has room for, 16 MiB: a common size."""
 
 
 class Content:
@@ -119,16 +123,20 @@ class Disk:
         self.serial = serial
         self.reserved: object = None
         self._blocks = BlockMap()
-        self._unflushed: list[tuple[int, int, dict[int, Content]]] = []
-        """What the range held before each write since the last flush, oldest first."""
+        self._unflushed: deque[tuple[int, int, dict[int, Content]]] = deque()
+        """What the range held before each write that is in the cache, oldest first."""
+        self._cached = 0
 
     def read(self, first: int, count: int) -> dict[int, Content]:
         """The blocks from number `first` on, as written last."""
         return self._blocks.read(first, count)
 
     def write(self, first: int, count: int, blocks: Blocks) -> None:
-        """Write a range into the cache."""
+        """Write a range into the cache, which pushes older writes out of it."""
         self._unflushed.append((first, count, self._blocks.read(first, count)))
+        self._cached += count
+        while self._cached > CACHE and len(self._unflushed) > 1:
+            self._cached -= self._unflushed.popleft()[1]
         self._blocks.write(first, count, blocks)
         if first == 0:
             self.reserved = None
@@ -136,13 +144,14 @@ class Disk:
     def flush(self) -> None:
         """Make everything written so far durable."""
         self._unflushed.clear()
+        self._cached = 0
 
     def lose_power(self, rng: random.Random) -> None:
         """Undo a part of the writes that were never flushed: which ones, nobody can tell."""
         for first, count, before in reversed(self._unflushed):
             if rng.random() < 0.5:
                 self._blocks.write(first, count, before)
-        self._unflushed.clear()
+        self.flush()
 
     def __iter__(self) -> Iterator[tuple[int, Content]]:
         """Every block that is not zeros, in order."""
@@ -161,7 +170,7 @@ class Op(enum.Enum):
     FLUSH = "flush"
 
 
-@dataclass
+@dataclass(eq=False)
 class Bio:
     """One request to a device. `done` is called with it when it has ended.
 

@@ -44,7 +44,7 @@ class GateDevice(BlockDevice):
         self._guest = guest
         self._local = local
         self._waiting: list[Bio] = []
-        self._taken: dict[int, Bio] = {}
+        self._taken: dict[Bio, None] = {}
         self._tastes_left = TASTES
         guest.devices[name] = self
         self._taste(None)
@@ -67,17 +67,18 @@ class GateDevice(BlockDevice):
         if not self._waiting:
             return None
         bio = self._waiting.pop(0)
-        self._taken[id(bio)] = bio
+        self._taken[bio] = None
         return bio
 
     def done(self, bio: Bio, error: str | None) -> None:
         """The worker has an answer. Nobody waits for it if the device is gone."""
-        if self._taken.pop(id(bio), None) is not None:
+        if bio in self._taken:
+            del self._taken[bio]
             bio.end(error)
 
     def take_over(self) -> None:
         """A new worker begins with what the old one left."""
-        self._waiting = [*self._taken.values(), *self._waiting]
+        self._waiting = [*self._taken, *self._waiting]
         self._taken = {}
 
     def destroy(self) -> None:
@@ -86,7 +87,7 @@ class GateDevice(BlockDevice):
         self.worker = None
         if self._guest.devices.get(self.name) is self:
             del self._guest.devices[self.name]
-        left = [*self._taken.values(), *self._waiting]
+        left = [*self._taken, *self._waiting]
         self._taken, self._waiting = {}, []
         for bio in left:
             self._guest.world.schedule(self._guest, 0.0, bio.end, "ENXIO")

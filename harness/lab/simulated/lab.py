@@ -187,7 +187,7 @@ class SimulatedLab(Lab):
             raise LabError(f"there is no snapshot {tag!r} of this pair; there are: {known}")
         with self.clock.condition:
             world = copy.deepcopy(self._saved[tag])
-            world.gaps.extend(gap for gap in self.world.gaps if gap not in world.gaps)
+            world.gaps.update(self.world.gaps)
             self.world = world
             self.clock.replace_world(world)
             for name, server in self._servers.items():

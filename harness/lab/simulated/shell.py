@@ -505,12 +505,14 @@ class Shell:
         """Run a text to its end as this shell's whole program."""
         if len(text) > LONGEST_LINE:
             raise NotModelled(f"a command line of more than {LONGEST_LINE} characters")
+        return (yield from self._to_the_end(self.run_script(parse(text))))
+
+    def _to_the_end(self, program: Program) -> Program:
+        """Run what is all that this shell has to do, however it ends."""
         self.enter()
         try:
-            yield from self.run_script(parse(text))
-        except ShellExit as end:
-            self.status = end.status
-        except Return as end:
+            yield from program
+        except (ShellExit, Return) as end:
             self.status = end.status & 0xFF
         except Leave:
             self.status = 0
@@ -633,20 +635,7 @@ class Shell:
 
     def as_subshell(self, node: Node) -> Program:
         """Run a command to its end in this shell, which is a copy made for it."""
-        self.enter()
-        try:
-            yield from self.run(node)
-        except (ShellExit, Return) as end:
-            self.status = end.status & 0xFF
-        except Leave:
-            self.status = 0
-        except ShellError as error:
-            self.report(error)
-        yield from self._exit_trap()
-        yield from self.flush()
-        self.depth -= 1
-        self.status &= 0xFF
-        return self.status
+        return (yield from self._to_the_end(self.run(node)))
 
     def substitute(self, script: Script) -> Program:
         """Run `$(...)` and leave what it printed in `substituted`."""

@@ -38,6 +38,9 @@ class Event:
         self.cancelled = False
 
 
+_MOST_GAPS = 1000
+
+
 @dataclass(frozen=True)
 class Gap:
     """A command line that met something the model does not know, and what that was."""
@@ -59,8 +62,8 @@ class World:
         self.rng = random.Random(f"{seed}/world")  # noqa: S311 - chance, not secrets
         self.guests: dict[str, Guest] = {}
         self.link = Link(self)
-        self.gaps: list[Gap] = []
-        """What programs were asked and the model did not know."""
+        self.gaps: dict[Gap, None] = {}
+        """What programs were asked and the model did not know, in order, each once."""
         self._queue: list[tuple[float, str, int, Event]] = []
         """A heap by time, guest and order of making, so that ties are the same in each run."""
         self._made = 0
@@ -108,10 +111,9 @@ class World:
             guest.rng.seed(f"{seed}/{name}")
 
     def note_gap(self, node: str, command: str, what: str) -> None:
-        """Note something that the model does not know, once."""
-        gap = Gap(node, command, what)
-        if gap not in self.gaps:
-            self.gaps.append(gap)
+        """Note something that the model does not know, once; the first thousand of them."""
+        if len(self.gaps) < _MOST_GAPS:
+            self.gaps[Gap(node, command, what)] = None
 
     def plug(self, name: str, *, plugged: bool) -> None:
         """Put the cable into a guest's private NIC, or pull it out; its kernel notices."""
