@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -61,7 +60,7 @@ def demo(
     _run_tests(
         new_run_folder("simulated"),
         str(paths.PROJECT / "tests" / "scenarios"),
-        *("--lab", "simulated", "--pair", f"demo-{os.getpid()}", "--settings", str(settings)),
+        *("--lab", "simulated", "--pair", "demo", "--settings", str(settings)),
         *("--seed", str(seed)),
     )
 

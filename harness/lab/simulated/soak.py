@@ -9,10 +9,8 @@ from __future__ import annotations
 import concurrent.futures
 import importlib.util
 import os
-import shutil
 import tempfile
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,17 +41,20 @@ def soak(settings: Settings, seeds: Iterable[int]) -> tuple[list[Failure], float
     begins from that snapshot.
     """
     start = time.monotonic()
-    with concurrent.futures.ProcessPoolExecutor(
-        os.cpu_count(), initializer=_open_pair, initargs=(settings,)
-    ) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="skunk-soak-") as folder,
+        concurrent.futures.ProcessPoolExecutor(
+            os.cpu_count(), initializer=_open_pair, initargs=(settings, Path(folder))
+        ) as pool,
+    ):
         results = pool.map(run_once, seeds, chunksize=10)
         failures = [result for result in results if result is not None]
     return failures, time.monotonic() - start
 
 
-def _open_pair(settings: Settings) -> None:
-    """Boot and provision the pair of this process, which is stopped with it."""
-    folder = Path(tempfile.mkdtemp(prefix="skunk-soak-"))
+def _open_pair(settings: Settings, folder: Path) -> None:
+    """Boot and provision the pair of this process, whose files go into the run's own folder."""
+    folder /= str(os.getpid())
     lab = SimulatedLab(settings, "soak", state_dir=folder, over_ssh=False)
     session = Session(
         settings,
@@ -63,7 +64,6 @@ def _open_pair(settings: Settings) -> None:
         connect=DirectConnect(lab),
     )
     session.__enter__()
-    weakref.finalize(session, shutil.rmtree, folder, ignore_errors=True)
     _pairs.append((lab, session))
 
 
