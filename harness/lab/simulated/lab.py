@@ -262,7 +262,8 @@ class _Log:
         self._path = path
 
     def write(self, text: str) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
+        # A guest may write any bytes to its console, as a host name that is not UTF-8.
+        with self._path.open("a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
 
 

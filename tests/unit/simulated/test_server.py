@@ -165,3 +165,11 @@ def test_nothing_is_left(settings: object, tmp_path: Path, lab: SimulatedLab, no
     assert not [entry for entry in os.scandir(tmp_path / "pairs") if entry.is_dir()]
     listening = {each.laddr.port for each in psutil.Process().net_connections("inet")}
     assert not listening.intersection(ports)
+
+
+def test_any_bytes_may_go_to_the_console(nodes: Nodes) -> None:
+    skunk1, _ = nodes
+    skunk1.sh("hostname \"$(printf '\\251node')\"; logger -p kern.crit hello")
+    skunk1.run("shutdown", "-r", "now")
+    skunk1.wait_for_ssh()
+    assert "\ufffdnode" in skunk1.console_text()
