@@ -12,11 +12,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from harness import clock
 from harness.errors import ClaimFailed, HarnessError
 from harness.node import Node
 from harness.parallel import in_background
 from harness.wait import wait_until
 from harness.workload.files import sha256_of_files
+
+PACE = 0.1
+"""Seconds between an acknowledgement and the next write: a steady load, not a flood."""
 
 _WRITE = 'cat > "$1" && fsync "$1"'
 _PATIENCE = 90.0
@@ -103,3 +107,4 @@ class Ledger:
                 self.ended_by = error
                 return
             self.acknowledged[name] = digest
+            clock.current().sleep(PACE)
