@@ -34,6 +34,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"(Synchronization started\. )\d+(?:\.\d)?[KMG]?B", r"\1N"),
     (r"(interrupted after )\d+s\. \d+(?:\.\d)?[KMG]?B", r"\1N"),
     (r"(WRITE|DELETE|READ|FLUSH)\(\d+, \d+\)", r"\1(N)"),
+    # How fast dd(1) was.
+    (r"( bytes transferred in )[\d.]+ secs \(\d+ bytes/sec\)", r"\1N"),
     # How full the system's own file system is.
     (r'"(total|used|available)-blocks":\d+', r'"\1-blocks":N'),
     (r'"used-percent":\d+', '"used-percent":N'),

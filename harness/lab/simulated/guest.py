@@ -37,6 +37,16 @@ class Console:
         return self
 
 
+class SshdSwitch:
+    """Who is told when sshd(8) begins or ceases to answer. Outside of the world, too."""
+
+    def __init__(self, turn: Callable[[bool], None]) -> None:
+        self.turn = turn
+
+    def __deepcopy__(self, memo: object) -> SshdSwitch:
+        return self
+
+
 class Daemon(ABC):
     """A long-lived process of the base system, as ps(1) and kill(1) know it.
 
@@ -83,8 +93,8 @@ class Guest:
         """Counts power-ons and resets. What was to happen to an earlier boot never does."""
         self.power = Power.OFF
         self.sshd_up = False
-        """Whether it answers over SSH. Whoever changes it calls `on_sshd`."""
-        self.on_sshd: Console | None = None
+        """Whether it answers over SSH; changed by `set_sshd`."""
+        self.on_sshd: SshdSwitch | None = None
         self.disks = {
             "vtbd0": Disk("vtbd0", 4329123840, None),
             "vtbd1": Disk("vtbd1", data_disk_bytes, data_disk_serial),
@@ -203,7 +213,7 @@ class Guest:
         if self.sshd_up != up:
             self.sshd_up = up
             if self.on_sshd is not None:
-                self.on_sshd.write("up" if up else "down")
+                self.on_sshd.turn(up)
 
     def device_names(self) -> set[str]:
         """Everything in /dev, without the /dev/."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
 from harness.lab.simulated import commands
 from harness.lab.simulated.clock import VirtualClock
-from harness.lab.simulated.guest import Console, Guest
+from harness.lab.simulated.guest import Console, Guest, SshdSwitch
 from harness.lab.simulated.server import Sshd
 from harness.lab.simulated.world import World
 from harness.settings import Settings
@@ -239,9 +240,9 @@ class SimulatedLab(Lab):
                 disk_rate=chosen.disk_mb * 1e6,
                 console=Console(_Log(folder / "console.log").write),
             )
-            guest.on_sshd = Console(_Switch(self, name).set)
+            guest.on_sshd = SshdSwitch(partial(self._turn_sshd, name))
 
-    def set_sshd(self, name: str, *, up: bool) -> None:
+    def _turn_sshd(self, name: str, up: bool) -> None:
         """Open or close a node's SSH server, as its sshd(8) begins or ends."""
         server = self._servers.get(name)
         if server is not None:
@@ -265,14 +266,3 @@ class _Log:
         # A guest may write any bytes to its console, as a host name that is not UTF-8.
         with self._path.open("a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
-
-
-class _Switch:
-    """What turns a node's SSH server on and off."""
-
-    def __init__(self, lab: SimulatedLab, name: str) -> None:
-        self._lab = lab
-        self._name = name
-
-    def set(self, state: str) -> None:
-        self._lab.set_sshd(self._name, up=state == "up")
