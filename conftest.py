@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TextIO, cast, get_args
 
 import pytest
 
-from harness import paths, wait
+from harness import paths, spent, wait
 from harness import settings as settings_file
+from harness.audit import Left, audit, raise_unannounced
 from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.errors import HarnessError
 from harness.evidence import new_run_folder
@@ -19,10 +21,12 @@ from harness.lab.choose import LabName, open_lab
 from harness.marked import MarkedStream
 from harness.pair import Pair
 from harness.session import Session
-from harness.settings import Settings
+from harness.settings import HastSettings, Settings
+from harness.spent import Activity
 from harness.ssh import Connect, Connection
 
 SESSION = pytest.StashKey[Session]()
+SPENT = pytest.StashKey[dict[str, spent.Spent]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Make the claim marker known; on the simulated lab let every line of output say so."""
-    config.addinivalue_line("markers", "claim(number): the claim of the field notes under test")
+    for marker in (
+        "claim(number): the claim of the field notes under test",
+        "hast(**settings): another hast.conf than lab.yaml's",
+        "leaves(*what): what the scenario leaves behind on purpose (harness.audit.Left)",
+    ):
+        config.addinivalue_line("markers", marker)
     if config.getoption("verbose") > 0:
         config.pluginmanager.register(Story(config))
     if config.getoption("--lab") == "simulated":
@@ -135,24 +144,42 @@ def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sess
 
 
 @pytest.fixture
-def provisioned_pair(session: Session, evidence: None) -> Pair:
-    """Both nodes up and provisioned; HAST not yet created."""
-    return session.provisioned()
+def hast(request: pytest.FixtureRequest, settings: Settings) -> HastSettings:
+    """What hast.conf has: lab.yaml's, with the changes of the scenario's `hast` marker."""
+    changes: dict[str, object] = {}
+    for marker in reversed(list(request.node.iter_markers("hast"))):  # the test's own comes last
+        changes |= marker.kwargs
+    return settings.hast.but(**changes)
 
 
 @pytest.fixture
-def pair(session: Session, evidence: None) -> Pair:
+def provisioned_pair(session: Session, hast: HastSettings, evidence: None) -> Pair:
+    """Both nodes up and provisioned; HAST not yet created."""
+    return session.provisioned(hast)
+
+
+@pytest.fixture
+def pair(session: Session, hast: HastSettings, evidence: None) -> Pair:
     """The cluster as claim 1 leaves it: the pool on skunk1, skunk2 secondary and in sync."""
-    return session.set_up()
+    return session.set_up(hast)
 
 
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]:
-    """A folder for this test, with the transcript while it runs and the nodes' logs at its end."""
+    """A folder for this test, with the transcript while it runs and the nodes' logs at its end.
+
+    At the end both nodes are audited, and what was left without a word fails the test.
+    """
     folder = session.evidence.open(request.node.nodeid)
     yield
-    session.evidence.close(folder, session.pair.nodes)
+    announced = {
+        Left(what) for marker in request.node.iter_markers("leaves") for what in marker.args
+    }
     session.used()
+    with spent.on(Activity.EVIDENCE):
+        findings = audit(session.pair)
+        session.evidence.close(folder, session.pair.nodes, findings)
+    raise_unannounced(findings, announced)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -165,3 +192,36 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         if session is not None:
             for node in session.pair:
                 node.raise_if_panicked()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Count where the time of each test goes, from its set-up on."""
+    spent.start()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, object, object]:
+    """Give the report of a test's end, and with it the JUnit file, where its time went."""
+    seconds = spent.read()
+    if call.when == "teardown" and seconds is not None and SESSION in item.config.stash:
+        item.user_properties += [
+            (f"seconds_{name}", f"{value:.3f}")
+            for name, value in dataclasses.asdict(seconds).items()
+        ]
+        item.config.stash.setdefault(SPENT, {})[item.nodeid] = seconds
+    return (yield)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """After the verdicts: where the time of each scenario went."""
+    spents = config.stash.get(SPENT, {})
+    if spents and config.getoption("--lab") != "simulated":  # its nodes have a time of their own
+        terminalreporter.section("where the time went, in seconds")
+        for line in spent.table(spents):
+            terminalreporter.write_line(line)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__, paths
+from harness.audit import Finding
 from harness.errors import HarnessError
 from harness.freebsd import hastd_log
 from harness.lab.base import LabDescription
@@ -83,11 +84,14 @@ class Evidence:
         self._transcript.open(folder)
         return folder
 
-    def close(self, folder: Path, nodes: Sequence[Node]) -> None:
+    def close(self, folder: Path, nodes: Sequence[Node], findings: Sequence[Finding] = ()) -> None:
         """Collect what both nodes still tell, with their consoles, and end the transcript.
 
-        A node that does not answer leaves a file that says so; collecting never fails a test.
+        `findings` are those of the audit. A node that does not answer leaves a file that says so;
+        collecting never fails a test.
         """
+        if findings:
+            (folder / "audit.txt").write_text("".join(f"{finding}\n" for finding in findings))
         on_each(nodes, lambda node: _collect(node, folder / node.name))
         self._transcript.close()
 

@@ -7,10 +7,12 @@ import dataclasses
 from collections.abc import Iterator
 
 from harness import clock as clocks
-from harness import console
-from harness.errors import HarnessError, NodePanicked, NodeUnreachable, WaitExpired
+from harness import console, spent
+from harness.errors import CommandTimedOut, HarnessError, NodePanicked, NodeUnreachable, WaitExpired
+from harness.faults.healing import fault
 from harness.lab.base import Machine, Power
 from harness.settings import Deadlines
+from harness.spent import Activity
 from harness.ssh import Connect, Connection, Remote, Result
 from harness.transcript import Entry, Transcript
 from harness.wait import Deadline, wait_until
@@ -35,13 +37,19 @@ class Node:
         self._connection: Remote | None = None
         self._pinned: str | None = None
         self._console_start = 0
+        self._panics_after = 0
+        self.faults: list[str] = []
+        """What is broken on it on purpose, right now."""
 
     def __repr__(self) -> str:
         return self.name
 
     def second_login(self) -> Node:
         """The same machine over a connection of its own, for a thread beside the scenario's."""
-        return Node(self.machine, self._deadlines, self._transcript, self._connect_to)
+        login = Node(self.machine, self._deadlines, self._transcript, self._connect_to)
+        login._pinned = self._pinned
+        login._panics_after = self._panics_after
+        return login
 
     # --- commands and files ---------------------------------------------------------------------
 
@@ -60,9 +68,7 @@ class Node:
         why.
         """
         try:
-            result = self._connect().run(
-                argv, within=within or self._deadlines.command, stdin=stdin
-            )
+            result = self.ask(*argv, within=within, stdin=stdin)
         except NodeUnreachable as error:
             self._transcript.note(self.name, f"{' '.join(argv)}: {error.what}")
             self.raise_if_panicked()
@@ -119,7 +125,7 @@ class Node:
             self._connect(patience).run(("true",), within=patience)
             return True
 
-        with self._timed("SSH answers"):
+        with spent.on(Activity.BOOT), self._timed("SSH answers"):
             try:
                 wait_until(f"{self.name} to answer over SSH", answers, within)
             except WaitExpired as expired:
@@ -141,7 +147,8 @@ class Node:
 
         Raises like `run`, but never `CommandFailed`.
         """
-        return self._connect().run(argv, within=within or self._deadlines.command, stdin=stdin)
+        with spent.on(Activity.FREEBSD):
+            return self._connect().run(argv, within=within or self._deadlines.command, stdin=stdin)
 
     def boot_time(self) -> str:
         """When the running kernel was booted (sysctl kern.boottime): it tells two boots apart.
@@ -156,7 +163,7 @@ class Node:
         Raises `WaitExpired` when it does not go down, or does not come back.
         """
         before = self.boot_time()
-        with self._timed("rebooted"):
+        with spent.on(Activity.BOOT), self._timed("rebooted"):
             self.run("shutdown", "-r", "now")
             wait_until(
                 f"{self.name} to go down for its reboot",
@@ -203,40 +210,95 @@ class Node:
         self.disconnect()
 
     @contextlib.contextmanager
+    def powered_off(self) -> Iterator[None]:
+        """Cut the power for the length of the block; afterwards it boots until SSH answers."""
+
+        def heal() -> None:
+            if self.machine.power() is Power.OFF:
+                self.power_on()
+            self.wait_for_ssh()
+
+        with fault(self, "without power", self.power_cut, heal):
+            yield
+
+    @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Freeze the machine while the block runs; it wakes up as if no time had passed."""
-        with self._timed("paused"):
-            self.machine.pause()
-        try:
-            yield
-        finally:
+
+        def begin() -> None:
+            with self._timed("paused"):
+                self.machine.pause()
+
+        def heal() -> None:
             with self._timed("resumed"):
                 self.machine.resume()
+
+        with fault(self, "paused", begin, heal):
+            yield
 
     @contextlib.contextmanager
     def link_unplugged(self) -> Iterator[None]:
         """Keep the cable out of the private NIC while the block runs."""
-        with self._timed("private link unplugged"):
-            self.machine.unplug_link()
-        try:
-            yield
-        finally:
+
+        def begin() -> None:
+            with self._timed("private link unplugged"):
+                self.machine.unplug_link()
+
+        def heal() -> None:
             with self._timed("private link plugged"):
                 self.machine.plug_link()
+
+        with fault(self, "private link unplugged", begin, heal):
+            yield
+
+    def panic(self) -> str:
+        """Let the kernel panic (sysctl debug.kdb.panic=1), and return what its console says.
+
+        Afterwards the kernel reboots by itself, or stands still where it is told to. Raises
+        `WaitExpired` when there is no panic on the console within 30 s.
+        """
+        before = self._panics_after
+        with self._timed("panic"):
+            # What is running dies with the kernel, so nobody waits for the command's end.
+            with contextlib.suppress(NodeUnreachable, CommandTimedOut):
+                self.ask("/bin/sh", "-c", "sysctl debug.kdb.panic=1 >/dev/null 2>&1 &", within=5)
+            text = wait_until(
+                f"{self.name} to panic",
+                lambda: console.find_panic(self.machine.console, before),
+                30,
+            )
+        assert text is not None
+        self.disconnect()
+        self._panics_after = console.size(self.machine.console)
+        return text
+
+    def reboot_without_shutdown(self) -> None:
+        """`reboot -nq`: the kernel starts over at once; nothing is stopped, nothing is written.
+
+        Returns when the machine has gone down.
+        """
+        before = self.boot_time()
+        with self._timed("reboot -nq"):
+            with contextlib.suppress(NodeUnreachable, CommandTimedOut):
+                self.run("reboot", "-nq", within=self._deadlines.alive)
+            wait_until(
+                f"{self.name} to go down", lambda: self._is_down(before), self._deadlines.shutdown
+            )
+        self.disconnect()
 
     # --- the console ----------------------------------------------------------------------------
 
     def mark_console(self) -> None:
         """Let `raise_if_panicked` and the evidence look only at what the console says from now."""
-        self._console_start = console.size(self.machine.console)
+        self._console_start = self._panics_after = console.size(self.machine.console)
 
     def console_text(self) -> str:
         """What the console said since `mark_console`."""
         return console.read(self.machine.console, self._console_start)
 
     def raise_if_panicked(self) -> None:
-        """Raise `NodePanicked` with the text if the kernel panicked since `mark_console`."""
-        text = console.find_panic(self.machine.console, self._console_start)
+        """Raise `NodePanicked` if the kernel panicked since `mark_console`, but by `panic`."""
+        text = console.find_panic(self.machine.console, self._panics_after)
         if text is not None:
             raise NodePanicked(f"the kernel panicked:\n{text}", node=self.name)
 
@@ -262,5 +324,6 @@ class Node:
     def _timed(self, what: str) -> Iterator[None]:
         clock = clocks.current()
         started, start = clock.utc(), clock.monotonic()
-        yield
+        with spent.on(Activity.FREEBSD):
+            yield
         self._transcript.add(Entry(started, self.name, "action", what, clock.monotonic() - start))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from harness import clock
+from harness.errors import ClaimFailed
 from harness.freebsd import df, hast, hastd_log, zpool
 from harness.freebsd.hast import Role, Status
 from harness.node import Node
@@ -114,6 +115,43 @@ class Pair:
         script = 'dd if="$1" bs=512 skip="$2" count=128 2>/dev/null | sha256'
         return node.sh(script, provider, str(start // 512)).stdout.strip()
 
+    def replica_digests(self, node: Node, chunk_mib: int) -> tuple[str, ...]:
+        """The SHA-256 of each `chunk_mib` MiB of the data on this node's own disk, in order.
+
+        All of HAST's data area is read, from `localoff` to its end, and nothing of its metadata,
+        which differ between the nodes. The disk is read past hastd: what is under way is not seen.
+        """
+        metadata = self.metadata(node)
+        chunks = -(-metadata.datasize // (chunk_mib << 20))
+        script = (
+            '{ dd bs="$2" count=1 of=/dev/null\n'
+            "  i=0\n"
+            '  while [ "$i" -lt "$3" ]; do dd bs=1m count="$4" | sha256; i=$((i + 1)); done\n'
+            '} < "$1" 2>/dev/null'
+        )
+        provider = self.info(node).localpath
+        said = node.sh(script, provider, str(metadata.localoff), str(chunks), str(chunk_mib))
+        return tuple(said.stdout.split())
+
+    def unequal_mib(self, chunk_mib: int = 16) -> list[int]:
+        """Where the two replicas differ: the offset in MiB of each chunk that does.
+
+        Only between two quiet disks does the answer mean anything.
+        """
+        skunk1, skunk2 = on_each(self.nodes, lambda node: self.replica_digests(node, chunk_mib))
+        return [
+            index * chunk_mib
+            for index, (ours, theirs) in enumerate(zip(skunk1, skunk2, strict=True))
+            if ours != theirs
+        ]
+
+    def check_replicas_equal(self) -> None:
+        """Raise `ClaimFailed` unless both disks have the same data, block for block."""
+        unequal = self.unequal_mib()
+        if unequal:
+            places = ", ".join(str(place) for place in unequal)
+            raise ClaimFailed(f"the two replicas differ in the 16 MiB from {places} MiB on")
+
     # --- what an operator does ------------------------------------------------------------------
 
     def create_resource(self, *nodes: Node) -> None:
@@ -122,7 +160,16 @@ class Pair:
         Whatever the disk held is unreachable afterwards, and a node re-created alone gets
         everything from the other in a full resync.
         """
-        on_each(nodes or self.nodes, lambda node: node.run("hastctl", "create", self.resource))
+        hast = self.settings.hast
+        options: list[str] = []
+        for letter, value, unit in (
+            ("-e", hast.extent_kib, "k"),
+            ("-k", hast.keep_dirty, ""),
+            ("-m", hast.media_mib, "M"),
+        ):
+            options += [] if value is None else [letter, f"{value}{unit}"]
+        command = ("hastctl", "create", *options, self.resource)
+        on_each(nodes or self.nodes, lambda node: node.run(*command))
 
     def start_hastd(self, *nodes: Node) -> None:
         """Start hastd (on both nodes by default) and wait until it answers hastctl."""
@@ -251,6 +298,11 @@ class Pair:
         self.disconnect_role(node)
         self.create_resource(node)
         self.demote(node)
+
+    def recover_from_split_brain(self, loser: Node) -> None:
+        """End a split-brain: what the loser has is thrown away, and it gets the other's data."""
+        self.discard(loser)
+        self.wait_until_in_sync(self.peer(loser))
 
     # --- the harness's own needs ----------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from harness import clock
+from harness import clock, spent
+from harness.spent import Activity
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -21,6 +22,7 @@ def on_each(items: Collection[Item], work: Callable[[Item], T]) -> list[T]:
     All of them end before the first error is raised.
     """
     with (
+        spent.on(Activity.FREEBSD),
         clock.current().workers(len(items)) as workers,
         ThreadPoolExecutor(len(items)) as pool,
     ):
@@ -58,6 +60,6 @@ def in_background(work: Callable[[threading.Event], None]) -> Iterator[threading
             yield ending
         finally:
             ending.set()
-            with clock.current().parked():
+            with spent.on(Activity.FREEBSD), clock.current().parked():
                 concurrent.futures.wait([done])
         done.result()

@@ -20,6 +20,12 @@ from harness.node import Node
 from harness.parallel import on_each
 from harness.settings import SMALLEST_DATA_DISK_MIB, Settings
 
+LOCAL_FILE = "/var/hast-mirror"
+"""The local provider of `local: file`."""
+
+LOCAL_SIZE = "160m"
+"""Of a partition or a file as local provider: what ZFS needs at least, and some room."""
+
 _EX_CONFIG = 78
 """hastctl's exit status for a configuration that it does not accept (sysexits(3))."""
 
@@ -39,12 +45,33 @@ def provision(nodes: Sequence[Node], settings: Settings) -> None:
     `LabError` when a disk or NIC is missing or too small and `SettingsError` when hastd refuses the
     hast.conf that follows from the settings.
     """
-    found = dict(on_each(nodes, lambda node: (node.name, _find(node, settings))))
-    hast_conf = render_hast_conf(
-        settings, {name: findings.disk for name, findings in found.items()}
-    )
-    on_each(nodes, lambda node: _check_hast_conf(node, hast_conf))
-    on_each(nodes, lambda node: _change(node, settings, found[node.name], hast_conf))
+    found, hast_conf = _checked(nodes, settings)
+
+    def change(node: Node) -> None:
+        _make_local_provider(node, settings, found[node.name].disk)
+        _change(node, settings, found[node.name], hast_conf)
+
+    on_each(nodes, change)
+
+
+def configure(nodes: Sequence[Node], settings: Settings) -> None:
+    """Give provisioned nodes, where hastd does not run, another hast.conf and its local providers.
+
+    Raises like `provision`.
+    """
+    found, hast_conf = _checked(nodes, settings)
+
+    def change(node: Node) -> None:
+        _make_local_provider(node, settings, found[node.name].disk)
+        node.put("/etc/hast.conf", hast_conf.encode())
+        node.run("fsync", "/etc/hast.conf")
+
+    on_each(nodes, change)
+
+
+def local_provider(settings: Settings, disk: str) -> str:
+    """What `local` in hast.conf names on a node with this data disk (a path in /dev)."""
+    return {"disk": disk, "partition": f"{disk}p1", "file": LOCAL_FILE}[settings.hast.local]
 
 
 def render_hast_conf(settings: Settings, disks: dict[str, str]) -> str:
@@ -58,9 +85,7 @@ def render_hast_conf(settings: Settings, disks: dict[str, str]) -> str:
     )
     addresses = {name: str(settings.nodes[name].private_address) for name in names}
     return environment.get_template("hast.conf.j2").render(
-        resource=settings.hast.resource,
-        replication=settings.hast.replication,
-        timeout=settings.hast.timeout,
+        hast=settings.hast.model_dump(),
         nodes=[
             {
                 "name": name,
@@ -71,6 +96,15 @@ def render_hast_conf(settings: Settings, disks: dict[str, str]) -> str:
             for name, peer in zip(names, reversed(names), strict=True)
         ],
     )
+
+
+def _checked(nodes: Sequence[Node], settings: Settings) -> tuple[dict[str, Findings], str]:
+    """Look at everything that can be wrong: what each node has, by name, and the hast.conf."""
+    found = dict(on_each(nodes, lambda node: (node.name, _find(node, settings))))
+    disks = {name: local_provider(settings, findings.disk) for name, findings in found.items()}
+    hast_conf = render_hast_conf(settings, disks)
+    on_each(nodes, lambda node: _check_hast_conf(node, hast_conf))
+    return found, hast_conf
 
 
 def _find(node: Node, settings: Settings) -> Findings:
@@ -107,6 +141,20 @@ def _check_hast_conf(node: Node, hast_conf: str) -> None:
             f"{said.stderr}--- hast.conf ---\n{hast_conf}",
             advice="correct the section `hast` of lab.yaml, or provision/hast.conf.j2",
         )
+
+
+def _make_local_provider(node: Node, settings: Settings, disk: str) -> None:
+    match settings.hast.local:
+        case "partition":
+            script = (
+                'gpart show "$1" >/dev/null 2>&1 && exit\n'
+                'gpart create -s gpt "$1" && gpart add -t freebsd -a 1m -s "$2" "$1"'
+            )
+            node.sh(script, disk, LOCAL_SIZE)
+        case "file":
+            node.run("truncate", "-s", LOCAL_SIZE, LOCAL_FILE)
+        case "disk":
+            pass
 
 
 def _change(node: Node, settings: Settings, found: Findings, hast_conf: str) -> None:

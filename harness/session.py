@@ -7,20 +7,22 @@ and brought back for each later one: restoring takes a second or two, booting ha
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness import clock
+from harness import clock, spent
 from harness.errors import HarnessError
 from harness.evidence import Evidence
 from harness.lab.base import Lab
 from harness.node import Node
 from harness.pair import Pair
 from harness.parallel import on_each
-from harness.provision import provision
-from harness.settings import Settings
+from harness.provision import configure, provision
+from harness.settings import HastSettings, Settings
+from harness.spent import Activity
 from harness.ssh import Connect, Connection
 from harness.transcript import Transcript
 
@@ -58,6 +60,7 @@ class Session:
         self._connect = connect
         self._transcript = Transcript(lab.mark)
         self.evidence = Evidence(results, self._transcript)
+        self._nodes: tuple[Node, Node] | None = None
         self._pair: Pair | None = None
         self._clock_before = clock.current()
         self._snapshots: set[str] = set()
@@ -72,28 +75,9 @@ class Session:
         self._clock_before = clock.current()
         clock.use(self.lab.clock)
         try:
-            self._say(f"booting skunk1 and skunk2: {self.lab.describe()}")
-            skunk1, skunk2 = nodes = [
-                Node(
-                    self.lab.machines[name],
-                    self.settings.deadlines,
-                    self._transcript,
-                    self._connect,
-                )
-                for name in ("skunk1", "skunk2")
-            ]
-            self._pair = Pair(skunk1, skunk2, self.settings)
-            self._pair.wait_for_ssh()
-            self.boot_seconds = self.lab.clock.monotonic() - start
-            self._say(f"both answer over SSH after {self.boot_seconds:.1f} s")
-            self.release = skunk1.run("uname", "-rm").stdout.strip()
+            with spent.on(Activity.BOOT):
+                self._boot(start)
             self.evidence.describe(self.lab.describe(), self.release)
-            start = self.lab.clock.monotonic()
-            provision(nodes, self.settings)
-            self._save(PROVISIONED)
-            self._say(
-                f"provisioned in {self.lab.clock.monotonic() - start:.1f} s: FreeBSD {self.release}"
-            )
         except BaseException:
             with contextlib.suppress(HarnessError):
                 self._keep_consoles(lab_folder)
@@ -125,19 +109,29 @@ class Session:
         assert self._pair is not None, "the session has not been entered"
         return self._pair
 
-    def provisioned(self) -> Pair:
-        """The pair with both nodes up and provisioned, and HAST not yet created."""
+    def provisioned(self, hast: HastSettings | None = None) -> Pair:
+        """The pair with both nodes up and provisioned, and HAST not yet created.
+
+        `hast` is another hast.conf than that of the settings.
+        """
         self._bring(PROVISIONED)
+        self._take_hast(hast)
+        if self.pair.settings.hast != self.settings.hast:
+            configure(self.pair.nodes, self.pair.settings)
         return self.pair
 
-    def set_up(self) -> Pair:
-        """The pair as claim 1 leaves it: the pool on skunk1, skunk2 in sync."""
-        if SET_UP in self._snapshots:
-            self._bring(SET_UP)
+    def set_up(self, hast: HastSettings | None = None) -> Pair:
+        """The pair as claim 1 leaves it: the pool on skunk1, skunk2 in sync.
+
+        `hast` is another hast.conf than that of the settings.
+        """
+        tag = self._tag_of(hast)
+        if tag in self._snapshots and self._bring(tag):
+            self._take_hast(hast)
         else:
-            self._bring(PROVISIONED)
-            self.pair.set_up()
-            self._save(SET_UP)
+            self.provisioned(hast).set_up()
+            self._save(tag)
+            self._mark_consoles()
         return self.pair
 
     def used(self) -> None:
@@ -153,16 +147,77 @@ class Session:
         self.restore_seconds = self.lab.clock.monotonic() - start
         self.pair.set_clocks()
 
-    def _bring(self, tag: str) -> None:
-        if self._state != tag:
-            start = self.lab.clock.monotonic()
-            self.restore(tag)
-            self._transcript.note(
-                "pair", f"restored to {tag!r}", self.lab.clock.monotonic() - start
-            )
-            self._state = tag
+    def _boot(self, start: float) -> None:
+        """Wait for both machines, which were powered on at `start`, and provision them."""
+        self._say(f"booting skunk1 and skunk2: {self.lab.describe()}")
+        skunk1, skunk2 = (
+            Node(self.lab.machines[name], self.settings.deadlines, self._transcript, self._connect)
+            for name in ("skunk1", "skunk2")
+        )
+        self._nodes = skunk1, skunk2
+        self._pair = Pair(skunk1, skunk2, self.settings)
+        self._pair.wait_for_ssh()
+        self.boot_seconds = self.lab.clock.monotonic() - start
+        self._say(f"both answer over SSH after {self.boot_seconds:.1f} s")
+        self.release = skunk1.run("uname", "-rm").stdout.strip()
+        start = self.lab.clock.monotonic()
+        provision(self._pair.nodes, self.settings)
+        self._save(PROVISIONED)
+        self._say(
+            f"provisioned in {self.lab.clock.monotonic() - start:.1f} s: FreeBSD {self.release}"
+        )
+
+    def _replace(self, why: HarnessError) -> None:
+        """Cut the power of a pair that cannot be brought back, and boot another one."""
+        self._say(f"the pair cannot be brought back, and is replaced: {why}")
+        self._transcript.note("pair", f"replaced: {why.what}")
+        on_each(self.pair.nodes, Node.disconnect)
+        self._snapshots.clear()
+        self.lab.stop()
+        start = self.lab.clock.monotonic()
+        self.lab.start()
+        self._boot(start)
+
+    def _take_hast(self, hast: HastSettings | None) -> None:
+        settings = self.settings if hast is None else self.settings.with_hast(hast)
+        assert self._nodes is not None
+        self._pair = Pair(*self._nodes, settings)
+
+    def _tag_of(self, hast: HastSettings | None) -> str:
+        """The name of the set-up state with this hast.conf: what differs from the settings.
+
+        Only with characters that every hypervisor takes in the name of a snapshot.
+        """
+        if hast is None:
+            return SET_UP
+        usual = self.settings.hast.model_dump()
+        different = [
+            re.sub(r"[^A-Za-z0-9_-]", "-", f"{key}-{value}")
+            for key, value in hast.model_dump().items()
+            if value != usual[key]
+        ]
+        return ".".join([SET_UP, *different])
+
+    def _bring(self, tag: str) -> bool:
+        """Bring a known state back; False when the pair had to be replaced and has it no more."""
+        with spent.on(Activity.BOOT):
+            if self._state != tag:
+                start = self.lab.clock.monotonic()
+                try:
+                    self.restore(tag)
+                except HarnessError as error:
+                    self._replace(error)
+                self._transcript.note(
+                    "pair", f"restored to {tag!r}", self.lab.clock.monotonic() - start
+                )
+                self._state = tag if tag in self._snapshots else PROVISIONED
+            self._mark_consoles()
+        return self._state == tag
+
+    def _mark_consoles(self) -> None:
         for node in self.pair:
             node.mark_console()
+            node.faults.clear()
 
     def _save(self, tag: str) -> None:
         # No SSH session goes into the snapshot: its peer would be long gone after a restore.

@@ -77,11 +77,36 @@ class BoxSettings(_Section):
 
 
 class HastSettings(_Section):
-    """The one HAST resource, as in hast.conf(5). `timeout` is in seconds."""
+    """The one HAST resource: hast.conf(5) and, from `extent_kib` on, the options of `create`.
+
+    `timeout` is in seconds. `exec` is a program on the node. None leaves a choice to FreeBSD.
+    `local` is what the provider is: the whole data disk, a partition of it, or a file on the root
+    disk.
+    """
 
     resource: str = Field(default="mirror", pattern=r"^[A-Za-z0-9_-]{1,60}$")
     replication: Literal["memsync", "fullsync", "async"] = "memsync"
     timeout: Annotated[int, Field(ge=1)] = 20
+    checksum: Literal["none", "crc32", "sha256"] | None = None
+    compression: Literal["none", "hole", "lzf"] | None = None
+    metaflush: bool | None = None
+    exec: str | None = Field(default=None, pattern=r"^/[^\s\"]+$")
+    local: Literal["disk", "partition", "file"] = "disk"
+    extent_kib: Annotated[int, Field(ge=1)] | None = None
+    keep_dirty: Annotated[int, Field(ge=1)] | None = None
+    media_mib: Annotated[int, Field(ge=1)] | None = None
+    """Use only so much of the provider, as `hastctl create -m` has it for unequal ones."""
+
+    def but(self, **changes: object) -> HastSettings:
+        """The same with these changes. Raises `SettingsError` for what hast.conf cannot have."""
+        try:
+            return HastSettings.model_validate(self.model_dump() | changes)
+        except pydantic.ValidationError as error:
+            raise SettingsError(
+                "these settings of HAST are wrong:\n"
+                + "\n".join(f"  {_explain(problem)}" for problem in error.errors()),
+                advice="correct them where they are given",
+            ) from None
 
 
 class SimulatedSettings(_Section):
@@ -142,6 +167,10 @@ class Settings(_Section):
         """The same with another chance for the simulated lab."""
         simulated = self.simulated.model_copy(update={"seed": seed})
         return self.model_copy(update={"simulated": simulated})
+
+    def with_hast(self, hast: HastSettings) -> Settings:
+        """The same with another hast.conf."""
+        return self.model_copy(update={"hast": hast})
 
     def private_mac(self, node: str) -> str:
         """The Ethernet address of `node`'s private NIC, by which the guest finds the NIC."""

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import tenacity
 
-from harness import clock
+from harness import clock, spent
 from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
+from harness.spent import Activity
 
 T = TypeVar("T")
 
@@ -79,7 +80,8 @@ def settle(what: str, probe: Callable[[], T], seconds: float, *, every: float = 
         if not value:
             kept = deadline.within - deadline.remaining
             raise ClaimFailed(f"{what} did not last: after {kept:.1f} s it was {value}")
-        clock.current().sleep(min(every, deadline.remaining))
+        with spent.on(Activity.FREEBSD):
+            clock.current().sleep(min(every, deadline.remaining))
 
 
 def wait_until(
@@ -121,6 +123,7 @@ def wait_until(
         | tenacity.retry_if_not_result(accept),
     )
     try:
-        return retrying(observe)
+        with spent.on(Activity.FREEBSD):
+            return retrying(observe)
     except tenacity.RetryError:
         raise WaitExpired(what, deadline.within, last) from None

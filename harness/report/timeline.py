@@ -233,7 +233,7 @@ class _Story:
     def _restored(self, at: float, text: str) -> None:
         if not text.startswith("restored to "):
             return
-        set_up = text == f"restored to {SET_UP!r}"
+        set_up = text.startswith(f"restored to '{SET_UP}")
         self._unplugged.clear()
         self.replication.change(at, UNKNOWN)
         for node, role in zip(sorted(self.tracks), ("primary", "secondary"), strict=False):
