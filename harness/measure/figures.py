@@ -1,0 +1,94 @@
+"""Every figure of a benchmark in one flat table: for CSV, for the history, for comparisons."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from harness.measure.result import Bench, Failover, Resync, WriteCost
+
+CSV_FILE = "figures.csv"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value, in the `unit` s or B/s. `set_name` is A or B in a comparison, else empty."""
+
+    what: str
+    conditions: str
+    unit: str
+    value: float
+    set_name: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What repeats of the same figure have in common."""
+        return self.what, self.conditions, self.unit
+
+
+def figures(bench: Bench) -> Iterator[Figure]:
+    """All of them, in the order in which they were taken within each kind."""
+    for resync in bench.resyncs:
+        yield from _of_resync(resync)
+    for failover in bench.failovers:
+        yield from _of_failover(failover)
+    for cost in bench.writes:
+        yield from _of_writes(cost)
+
+
+def grouped(
+    values: Sequence[Figure], set_name: str = ""
+) -> dict[tuple[str, str, str], list[float]]:
+    """The repeats of each figure of one set, by what they have in common."""
+    groups: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for figure in values:
+        if figure.set_name == set_name:
+            groups[figure.key].append(figure.value)
+    return dict(groups)
+
+
+def write_csv(bench: Bench, folder: Path) -> Path:
+    """Write figures.csv into a folder: a head line, then one line a figure."""
+    path = folder / CSV_FILE
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Figure)])
+        writer.writerows(astuple(figure) for figure in figures(bench))
+    return path
+
+
+def _of_resync(resync: Resync) -> Iterator[Figure]:
+    if not resync.complete:
+        return  # no figure of a resync that did not complete, ever
+    label = resync.conditions.label
+    assert resync.seconds_s is not None
+    yield Figure("resync", label, "s", resync.seconds_s, resync.set_name)
+    if resync.rate_bytes_per_s is not None:
+        yield Figure("resync rate", label, "B/s", resync.rate_bytes_per_s, resync.set_name)
+
+
+def _of_failover(failover: Failover) -> Iterator[Figure]:
+    label = failover.label
+    yield Figure("failover", label, "s", failover.seconds_s, failover.set_name)
+    before = 0.0
+    for event in failover.events:
+        yield Figure(f"failover: {event.what}", label, "s", event.at_s - before, failover.set_name)
+        before = event.at_s
+
+
+def _of_writes(cost: WriteCost) -> Iterator[Figure]:
+    label = f"{cost.setting}, {cost.write_bytes} bytes"
+    for percent in (50, 95, 99):
+        yield Figure(
+            f"write latency, {percent}th percentile",
+            label,
+            "s",
+            float(np.percentile(cost.latencies_s, percent)),
+            cost.set_name,
+        )
+    yield Figure("write throughput", label, "B/s", cost.bytes_per_s, cost.set_name)

@@ -1,0 +1,189 @@
+"""What a benchmark measures: `bench.yaml`, checked, and the rows that follow from it."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness import paths
+from harness.errors import SettingsError
+from harness.measure.result import (
+    DiskSetting,
+    LinkSetting,
+    Pattern,
+    ResyncConditions,
+)
+from harness.settings import HastSettings, Settings
+
+FILE = paths.PROJECT / "bench.yaml"
+
+Mib = Annotated[int, Field(ge=1)]
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ResyncPlan(_Section):
+    """Which resyncs. An empty list leaves a factor out."""
+
+    base_mib: Mib = 128
+    sizes_mib: list[Mib] = []
+    incremental_mib: list[Mib] = []
+    patterns: list[Pattern] = list(Pattern)
+    contents: list[Literal["zeros"]] = []
+    replication: list[Literal["memsync", "fullsync", "async"]] = []
+    checksum: list[Literal["none", "crc32", "sha256"]] = []
+    compression: list[Literal["none", "hole", "lzf"]] = []
+    link_delay_ms: list[Annotated[float, Field(gt=0)]] = []
+    link_rate_mbit: list[Annotated[float, Field(gt=0)]] = []
+    link_loss: list[Annotated[float, Field(gt=0, lt=0.5)]] = []
+    disk_delay_ms: list[Annotated[float, Field(gt=0)]] = []
+    load: list[Literal["writes"]] = []
+    unsampled: bool = False
+
+
+class FailoverPlan(_Section):
+    """Which failovers."""
+
+    timeouts_s: list[Annotated[int, Field(ge=1)]] = [20]
+    kinds: list[Literal["planned", "power cut"]] = ["planned", "power cut"]
+
+
+class WritesPlan(_Section):
+    """Which writes."""
+
+    settings: list[Literal["no HAST", "no peer", "memsync", "fullsync", "async"]]
+    write_bytes: Annotated[int, Field(ge=512, multiple_of=512)] = 16384
+    count: Annotated[int, Field(ge=10)] = 200
+
+
+class Plan(_Section):
+    """All of it. `sampling_s` None: the harness chooses by what a sample costs."""
+
+    repeats: Annotated[int, Field(ge=1)] = 3
+    warm_up: Annotated[int, Field(ge=0)] = 1
+    resync: ResyncPlan | None = None
+    failover: FailoverPlan | None = None
+    writes: WritesPlan | None = None
+    sampling_s: Annotated[float, Field(gt=0)] | None = None
+    sizes_to_tell: list[str] = []
+
+    @pydantic.field_validator("sizes_to_tell")
+    @classmethod
+    def _are_sizes(cls, sizes: list[str]) -> list[str]:
+        for size in sizes:
+            parse_size(size)
+        return sizes
+
+
+def load(path: Path = FILE) -> Plan:
+    """Read a plan. Raises `SettingsError` naming the file, the key and what is wrong with it."""
+    try:
+        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SettingsError(
+            f"the plan {path} cannot be read: {error.strerror}",
+            advice="name an existing one, or restore bench.yaml from the repository",
+        ) from None
+    except yaml.YAMLError as error:
+        raise SettingsError(
+            f"the plan {path} is not YAML: {error}", advice="mend the line it names"
+        ) from None
+    except pydantic.ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise SettingsError(
+            f"the plan {path} is wrong:\n" + "\n".join(lines),
+            advice="correct the keys above; bench.yaml in the repository shows them all",
+        ) from None
+
+
+def parse_size(text: str) -> int:
+    """Bytes in `40 GB`, `512 MB` or `1 TiB`. Raises ValueError."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(i?)B?", text.strip())
+    if found is None or (found[3] and not found[2]):
+        raise ValueError(f"{text!r} is no size; one is `40 GB` or `512 MiB`")
+    if found[3]:
+        return int(float(found[1]) * 1024.0 ** ("KMGT".index(found[2]) + 1))
+    return round(float(found[1]) * _UNITS[found[2]])
+
+
+def resync_rows(plan: ResyncPlan, settings: Settings, sampling: float) -> list[ResyncConditions]:
+    """The different conditions of a plan, the plainest first; none twice.
+
+    `sampling` is in seconds. Raises `SettingsError` when the data disks are too small for one.
+    """
+    largest = max([plan.base_mib, *plan.sizes_mib])
+    if largest > settings.machine.data_disk_mib:
+        raise SettingsError(
+            f"a resync of {largest} MiB does not fit on data disks of "
+            f"{settings.machine.data_disk_mib} MiB",
+            advice="set machine.data_disk_mib in lab.yaml, or measure less in bench.yaml",
+        )
+    rows: dict[str, ResyncConditions] = {}
+    for row in _rows(plan, settings.hast, sampling):
+        rows.setdefault(row.model_dump_json(), row)
+    return list(rows.values())
+
+
+def _rows(plan: ResyncPlan, hast: HastSettings, sampling: float) -> Iterator[ResyncConditions]:
+    def full(mib: int, **other: object) -> ResyncConditions:
+        return ResyncConditions.model_validate(
+            {
+                "size_bytes": mib << 20,
+                "data_bytes": mib << 20,
+                "hast": hast.but(media_mib=mib),
+                "sampling_s": sampling,
+            }
+            | other
+        )
+
+    base = plan.base_mib
+    yield full(base)
+    if plan.unsampled:
+        yield full(base, sampling_s=None)
+    yield from (full(mib) for mib in plan.sizes_mib)
+    for mib in plan.incremental_mib:
+        for pattern in plan.patterns:
+            yield full(base, kind="incremental", size_bytes=mib << 20, pattern=pattern)
+    yield from (full(base, content=content) for content in plan.contents)
+    for name in ("replication", "checksum", "compression"):
+        for value in getattr(plan, name):
+            yield full(base, hast=hast.but(media_mib=base, **{name: value}))
+    yield from (full(base, link=LinkSetting(delay_ms=ms)) for ms in plan.link_delay_ms)
+    yield from (full(base, link=LinkSetting(rate_mbit=rate)) for rate in plan.link_rate_mbit)
+    yield from (full(base, link=LinkSetting(loss=loss)) for loss in plan.link_loss)
+    yield from (full(base, disk=DiskSetting(delay_ms=ms)) for ms in plan.disk_delay_ms)
+    yield from (full(base, load=load) for load in plan.load)
+
+
+def shuffled(rows: list[ResyncConditions], repeats: int, chance: int) -> list[ResyncConditions]:
+    """Every row `repeats` times, each round in another order.
+
+    Rows of the same hast.conf stay together within a round, because changing it sets the pair up
+    anew.
+    """
+    dice = random.Random(chance)  # noqa: S311 - no secret
+    chosen: list[ResyncConditions] = []
+    for _ in range(repeats):
+        groups: dict[HastSettings, list[ResyncConditions]] = {}
+        for row in rows:
+            groups.setdefault(row.hast, []).append(row)
+        order = list(groups.values())
+        dice.shuffle(order)
+        for group in order:
+            dice.shuffle(group)
+            chosen += group
+    return chosen

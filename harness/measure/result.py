@@ -1,0 +1,303 @@
+"""The results of a benchmark: what was measured, under which conditions, and where.
+
+One file of JSON for a run; its schema (`schema`, docs/bench-schema.json) is made from these
+classes. Units are part of each name: `_s` seconds, `_bytes`, `_bytes_per_s`, `_ms` milliseconds,
+`_mbit` megabits (1e6) a second, `_mb` megabytes (1e6) a second.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import SettingsError
+from harness.settings import HastSettings
+
+VERSION = 1
+"""Of the schema: it grows when a file of an older one can no longer be read."""
+
+FILE = "bench.json"
+
+NOTICED = "noticed by hastd"
+"""The event of a failover whose operator waited for it."""
+
+Positive = Annotated[float, Field(ge=0)]
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Where(_Result):
+    """What the figures come from. `simulated` figures say nothing about FreeBSD."""
+
+    lab: str
+    simulated: bool
+    hypervisor: str
+    acceleration: str
+    image: str
+    release: str
+    host_cpu: str
+    host_cores: int
+    host_memory_bytes: int
+    harness: str
+    started: datetime
+
+
+class Noise(_Result):
+    """What else the host did meanwhile: not the harness's, and not the two machines'.
+
+    Shares of all its processors, 0 to 1. `other` is other processes, `stolen` what its own
+    hypervisor took from it.
+    """
+
+    other: float
+    stolen: float
+
+
+class LinkSetting(_Result):
+    """How the private link is shaped, and what was then measured on it. None: not shaped."""
+
+    delay_ms: Positive | None = None
+    rate_mbit: Positive | None = None
+    loss: Positive | None = None
+    round_trip_s: Positive | None = None
+    """Measured with ping(8), the median."""
+    rate_bytes_per_s: Positive | None = None
+    """Measured with one TCP connection."""
+
+
+class DiskSetting(_Result):
+    """How the secondary's data disk is shaped, and the rate of 1 MiB writes measured on it."""
+
+    delay_ms: Positive | None = None
+    rate_mb: Positive | None = None
+    write_bytes_per_s: Positive | None = None
+
+
+class Pattern(enum.StrEnum):
+    """Which extents are dirty: one after the other, or spread over the disk by chance."""
+
+    SEQUENTIAL = "sequential"
+    RANDOM = "random"
+
+
+class ResyncConditions(_Result):
+    """One row of a plan. `size_bytes` is what has to be sent, `data_bytes` HAST's whole data area.
+
+    `full`: the secondary was created anew. `incremental`: it was away while `size_bytes` in whole
+    extents became dirty. `content` of the blocks is random, or zeros, which hole compression does
+    not send.
+    """
+
+    kind: Literal["full", "incremental"] = "full"
+    size_bytes: int
+    data_bytes: int
+    pattern: Pattern = Pattern.SEQUENTIAL
+    content: Literal["random", "zeros"] = "random"
+    hast: HastSettings
+    link: LinkSetting = LinkSetting()
+    disk: DiskSetting = DiskSetting()
+    load: Literal["none", "writes"] = "none"
+    sampling_s: Positive | None = 1.0
+    """Seconds between two samples; None: no samples are taken."""
+
+    @property
+    def label(self) -> str:
+        """The conditions in a few words: what differs from the plainest."""
+        words = [self.kind, f"{self.size_bytes / (1 << 20):.0f} MiB"]
+        if self.kind == "incremental":
+            words.append(self.pattern)
+        if self.content != "random":
+            words.append(self.content)
+        plain = HastSettings()
+        for name in ("replication", "checksum", "compression"):
+            value = getattr(self.hast, name)
+            if value != getattr(plain, name):
+                words.append(f"{name} {value}")
+        for value, unit in (
+            (self.link.delay_ms, "ms link delay"),
+            (self.link.rate_mbit, "Mbit/s"),
+            (self.link.loss and self.link.loss * 100, "% loss"),
+            (self.disk.delay_ms, "ms disk delay"),
+            (self.disk.rate_mb, "MB/s disk"),
+        ):
+            if value is not None:
+                words.append(f"{value:g} {unit}")
+        if self.load != "none":
+            words.append(f"load: {self.load}")
+        if self.sampling_s is None:
+            words.append("not sampled")
+        return ", ".join(words)
+
+
+class Outcome(enum.StrEnum):
+    """How a resync ended. Only a complete one has figures."""
+
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    STALLED = "stalled"
+    NEVER_STARTED = "never started"
+
+
+class Sample(_Result):
+    """One look at both nodes, `at_s` seconds after the resync began."""
+
+    at_s: float
+    dirty_bytes: int
+    status: str
+
+
+class NodeUse(_Result):
+    """What a node did during a resync. `cpu` is the busy share of its processors, 0 to 1."""
+
+    cpu: float
+    disk_read_bytes: int
+    disk_written_bytes: int
+    link_received_bytes: int
+    link_sent_bytes: int
+
+
+class HastdSays(_Result):
+    """hastd's own words on it: bytes and rate with three digits, seconds in whole ones.
+
+    `seconds_s` is the time between its two log lines, which syslogd stamps in microseconds.
+    """
+
+    about_bytes: int
+    about_bytes_per_s: int
+    seconds_s: float
+
+
+class Resync(_Result):
+    """One resync. `bytes`, `seconds_s` and rates are None unless it is complete.
+
+    `seconds_s` is from the first to the last moment at which the primary had dirty extents to send,
+    by the harness's own samples; the first and the last sample may each be one interval late.
+    """
+
+    conditions: ResyncConditions
+    outcome: Outcome
+    why: str = ""
+    """For one that is not complete: what was seen last."""
+    bytes: int | None = None
+    seconds_s: Positive | None = None
+    rate_bytes_per_s: Positive | None = None
+    percentile_rates_bytes_per_s: dict[str, float] = {}
+    """Of the rates between two samples: `10`, `50` and `90`."""
+    samples: tuple[Sample, ...] = ()
+    primary: NodeUse | None = None
+    secondary: NodeUse | None = None
+    hastd: HastdSays | None = None
+    noise: Noise
+    taken: datetime
+    set_name: str = ""
+    """A or B in a comparison."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has figures."""
+        return self.outcome is Outcome.COMPLETE
+
+
+class Event(_Result):
+    """A moment of a failover: seconds after the fault, or after a planned one's first command."""
+
+    what: str
+    at_s: Positive
+
+
+class Failover(_Result):
+    """One failover, from the fault to the first acknowledged write on the other node."""
+
+    kind: Literal["planned", "power cut"]
+    timeout_s: int
+    events: tuple[Event, ...]
+    noise: Noise
+    taken: datetime
+    set_name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What kind of failover, in a few words."""
+        words = [self.kind, f"timeout {self.timeout_s} s"]
+        if any(event.what == NOTICED for event in self.events):
+            words.append("promoted once hastd noticed")
+        return ", ".join(words)
+
+    @property
+    def seconds_s(self) -> float:
+        """The time without service."""
+        return self.events[-1].at_s
+
+
+class WriteCost(_Result):
+    """Synced writes of one size to a device, one after the other. `latencies_s` has each one."""
+
+    setting: Literal["no HAST", "no peer", "memsync", "fullsync", "async"]
+    write_bytes: int
+    latencies_s: tuple[float, ...]
+    seconds_s: Positive
+    noise: Noise
+    taken: datetime
+    set_name: str = ""
+
+    @property
+    def bytes_per_s(self) -> float:
+        """The throughput."""
+        return self.write_bytes * len(self.latencies_s) / self.seconds_s
+
+
+class Bench(_Result):
+    """All of a run."""
+
+    version: Literal[1] = 1
+    where: Where
+    resyncs: tuple[Resync, ...] = ()
+    failovers: tuple[Failover, ...] = ()
+    writes: tuple[WriteCost, ...] = ()
+
+    def save(self, folder: Path) -> Path:
+        """Write bench.json into a folder, whole or not at all."""
+        path = folder / FILE
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+        return path
+
+
+def load(path: Path) -> Bench:
+    """Read a bench.json, or the one in a folder.
+
+    Raises `SettingsError` when there is none, or it is not of this schema.
+    """
+    file = path / FILE if path.is_dir() else path
+    try:
+        return Bench.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise SettingsError(
+            f"{file} cannot be read: {error.strerror}", advice="name the folder of a benchmark"
+        ) from None
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise SettingsError(
+            f"{file} is no benchmark of schema {VERSION}: {place}: {first['msg']}",
+            advice="name the folder of a benchmark; docs/bench-schema.json has the schema",
+        ) from None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of bench.json."""
+    return Bench.model_json_schema()
+
+
+def schema_text() -> str:
+    """The same as it stands in docs/bench-schema.json."""
+    return json.dumps(schema(), indent=1, sort_keys=True) + "\n"

@@ -1,0 +1,137 @@
+"""Figures from repeats: a median with its interval, and whether two sets of them differ.
+
+Resync and failover times are positive and skewed to the right, so sets are compared by their ratio
+(the difference of logarithms) and by permutation, which supposes no distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
+_RESAMPLES = 9999
+_CHANCE = 20111122
+"""Seed of the resampling: the same figures give the same interval each time."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Repeats of one figure, in the figure's unit. The interval is for the median.
+
+    `low` and `high` are None with fewer than three repeats, which say nothing about their spread.
+    """
+
+    values: tuple[float, ...]
+    median: float
+    low: float | None
+    high: float | None
+
+    @property
+    def n(self) -> int:
+        """How many repeats."""
+        return len(self.values)
+
+    def percentile(self, percent: float) -> float:
+        """The value that `percent` of the repeats do not exceed."""
+        return float(np.percentile(self.values, percent))
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """The median with a bootstrap interval. Raises ValueError without any value."""
+    if not values:
+        raise ValueError("there is nothing to summarise")
+    data = np.asarray(values, dtype=float)
+    low = high = None
+    if len(values) >= 3:
+        if np.ptp(data) == 0:
+            low = high = float(data[0])
+        else:
+            interval = stats.bootstrap(
+                (data,),
+                np.median,
+                confidence_level=CONFIDENCE,
+                n_resamples=_RESAMPLES,
+                method="percentile",  # BCa is undefined for some small sets of medians
+                rng=np.random.default_rng(_CHANCE),
+            ).confidence_interval
+            low, high = float(interval.low), float(interval.high)
+    return Summary(tuple(values), float(np.median(data)), low, high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How set B differs from set A in a figure where more is slower (seconds).
+
+    `percent` is how much longer B takes, negative when it is faster. `smallest_p` is the p that the
+    clearest difference would give with so few repeats.
+    """
+
+    percent: float
+    p: float
+    smallest_p: float
+    n: tuple[int, int]
+    paired: bool
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is a difference that chance does not explain."""
+        return self.p < ALPHA
+
+    def __str__(self) -> str:
+        n = f"n = {self.n[0]}" if self.paired else f"n = {self.n[0]} and {self.n[1]}"
+        if self.smallest_p >= ALPHA:
+            clearest = f"even the clearest difference would have p = {self.smallest_p:.2g}"
+            return f"too few repeats to tell ({n}: {clearest})"
+        if not self.seen:
+            return f"no difference seen (p = {self.p:.2g}, {n})"
+        word = "slower" if self.percent > 0 else "faster"
+        return f"{word} by {abs(self.percent):.1f} % (p = {self.p:.2g}, {n})"
+
+
+def compare(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> Comparison:
+    """Compare seconds of two sets, `paired` when they were taken in turns (one of A, one of B).
+
+    A two-sided permutation test of the mean logarithm, exact for few repeats. Raises ValueError for
+    an empty set, a value that is not positive, and pairs of unequal number.
+    """
+    if not a or not b or min(*a, *b) <= 0:
+        raise ValueError("both sets need values, and all of them have to be positive")
+    if paired and len(a) != len(b):
+        raise ValueError(f"{len(a)} values cannot be paired with {len(b)}")
+    logs = np.log(np.asarray(a, dtype=float)), np.log(np.asarray(b, dtype=float))
+    percent = float(np.expm1(logs[1].mean() - logs[0].mean()) * 100)
+    permutations = 2 ** len(a) if paired else math.comb(len(a) + len(b), len(a))
+    return Comparison(
+        percent,
+        _p_value(logs, paired=paired),
+        min(1.0, 2 / permutations),
+        (len(a), len(b)),
+        paired,
+    )
+
+
+def _p_value(logs: tuple[NDArray[np.float64], NDArray[np.float64]], *, paired: bool) -> float:
+    if min(map(len, logs)) < 2:
+        return 1.0
+
+    def difference(
+        x: NDArray[np.float64], y: NDArray[np.float64], axis: int
+    ) -> NDArray[np.float64]:
+        return np.asarray(np.mean(y, axis=axis) - np.mean(x, axis=axis))
+
+    result = stats.permutation_test(
+        logs,
+        difference,
+        permutation_type="samples" if paired else "independent",
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        rng=np.random.default_rng(_CHANCE),
+    )
+    return float(result.pvalue)

@@ -1,0 +1,80 @@
+"""Figures from repeats, and the model of a resync."""
+
+import random
+
+import pytest
+
+from harness.measure.fit import CHUNK, FitError, Point, fit
+from harness.measure.statistics import compare, summarise
+
+
+def test_a_median_with_its_interval() -> None:
+    summary = summarise([10.0, 11.0, 12.0, 13.0, 50.0])
+    assert summary.median == 12.0
+    assert summary.low is not None
+    assert summary.high is not None
+    assert summary.low <= 12.0 <= summary.high
+    assert summary.percentile(100) == 50.0
+
+
+def test_two_repeats_have_no_interval_and_none_are_refused() -> None:
+    assert (summarise([1.0, 2.0]).low, summarise([1.0, 2.0]).high) == (None, None)
+    assert summarise([2.0, 2.0, 2.0]).high == 2.0
+    with pytest.raises(ValueError, match="nothing"):
+        summarise([])
+
+
+def test_a_difference_is_seen_with_its_size_and_only_if_there_is_one() -> None:
+    chance = random.Random(1)
+    a = [chance.gauss(10, 0.2) for _ in range(8)]
+    slower = [value * 1.1 for value in a]
+    assert str(compare(a, slower, paired=True)) == "slower by 10.0 % (p = 0.0078, n = 8)"
+    assert compare(slower, a).percent == pytest.approx(-9.1, abs=0.1)
+    same = [chance.gauss(10, 0.2) for _ in range(8)]
+    assert str(compare(a, same)).startswith("no difference seen (p = 0.")
+
+
+def test_too_few_repeats_say_so() -> None:
+    said = str(compare([1.0, 1.1, 1.2], [9.0, 9.1, 9.2]))
+    assert said.startswith("too few repeats to tell (n = 3 and 3")
+    assert str(compare([1.0], [2.0])).startswith("too few")
+
+
+def measured(
+    size_mib: int, *, round_trip: float = 0.001, noise: float = 1.0, link: float | None = None
+) -> Point:
+    """A resync with 0.5 s to start, 20 ms a chunk and one round trip."""
+    size = size_mib * CHUNK
+    seconds = 0.5 + size_mib * (0.020 + round_trip) + (0 if link is None else size / link)
+    return Point(size, seconds * noise, round_trip, link)
+
+
+def test_the_model_finds_what_a_resync_costs_and_predicts_others() -> None:
+    chance = random.Random(2)
+    points = [
+        measured(mib, round_trip=trip, noise=chance.gauss(1, 0.01))
+        for mib in (16, 32, 64)
+        for trip in (0.001, 0.005, 0.02)
+    ]
+    model = fit(points)
+    assert model.start == pytest.approx(0.5, rel=0.2)
+    assert model.work == pytest.approx(0.020, rel=0.1)
+    assert model.trips == pytest.approx(1, rel=0.1)
+    true = measured(256, round_trip=0.01, link=12.5e6).seconds
+    estimate = model.predict(256 * CHUNK, 0.01, 12.5e6)
+    assert estimate.seconds == pytest.approx(true, rel=0.03)
+    assert estimate.low < true < estimate.high
+
+
+def test_without_another_delay_the_round_trip_is_part_of_the_work() -> None:
+    model = fit([measured(mib) for mib in (16, 32, 64)])
+    assert model.trips is None
+    assert model.work == pytest.approx(0.021)
+    assert model.rate == pytest.approx(CHUNK / 0.021)
+
+
+def test_points_that_determine_nothing_are_refused() -> None:
+    with pytest.raises(FitError, match="two sizes"):
+        fit([measured(16), measured(16), measured(16)])
+    with pytest.raises(FitError, match="too few"):
+        fit([measured(16), measured(32)])
