@@ -49,6 +49,9 @@ record: setup  ## record a tour through real FreeBSD for `make conformance` (LAB
 soak: setup  ## set-up and failover on the simulated lab with 2000 seeds
 	$(SKUNK) soak $(ARGS)
 
+mutations: setup  ## break the simulated world in every known way: does each scenario notice?
+	$(SKUNK) mutations $(ARGS)
+
 fuzz: setup  ## 100,000 random command lines for a simulated node's SSH server
 	$(SKUNK) fuzz $(ARGS)
 
@@ -68,4 +71,4 @@ lock: setup  ## pin every dependency anew
 clean:  ## remove what was made here, but not results/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help setup demo check plumbing test conformance record soak fuzz bench image box lock clean
+.PHONY: help setup demo check plumbing test conformance record soak mutations fuzz bench image box lock clean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import inspect
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import TextIO, cast, get_args
 
 import pytest
 
-from harness import paths, spent, wait
+from harness import mutations, paths, spent, wait
 from harness import settings as settings_file
 from harness.audit import Left, audit, raise_unannounced
 from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
-from harness.errors import HarnessError
+from harness.errors import HarnessError, KnownBugMet
 from harness.evidence import new_run_folder
 from harness.lab.choose import LabName, open_lab
 from harness.marked import MarkedStream
@@ -26,6 +27,7 @@ from harness.spent import Activity
 from harness.ssh import Connect, Connection
 
 SESSION = pytest.StashKey[Session]()
+MUTATION = pytest.StashKey[mutations.Mutation]()
 SPENT = pytest.StashKey[dict[str, spent.Spent]]()
 
 
@@ -39,6 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--time-scale", type=float, help="stretch every deadline by this factor")
     group.addoption("--record", type=Path, help="record every command and its answer to this file")
     group.addoption("--seed", type=int, help="the chance of the simulated lab")
+    group.addoption(
+        "--mutate", metavar="NAME", help="break the world on purpose (docs/mutations.md)"
+    )
+    group.addoption("--no-wire", action="store_true", help="no SSH to simulated nodes: faster")
     group.addoption("--results", type=Path, help="folder for evidence (a new one in results/)")
 
 
@@ -53,11 +59,34 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if config.getoption("verbose") > 0:
         config.pluginmanager.register(Story(config))
+    if config.getoption("--no-wire") and config.getoption("--lab") != "simulated":
+        raise pytest.UsageError("--no-wire is for the simulated lab: real machines need SSH")
     if config.getoption("--lab") == "simulated":
         writer = config.get_terminal_writer()
         marked = MarkedStream(writer._file, "simulated")
         writer._file = cast(TextIO, marked)
         writer.fullwidth -= marked.width
+    if (name := config.getoption("--mutate")) is not None:
+        _mutate(config, name)
+
+
+def _mutate(config: pytest.Config, name: str) -> None:
+    """Break the world as the option asks for, until the run ends."""
+    try:
+        mutation = mutations.find(name)
+        mutation.check(config.getoption("--lab"))
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+    patch = pytest.MonkeyPatch()
+    mutation.apply(patch)
+    config.add_cleanup(patch.undo)
+    config.stash[MUTATION] = mutation
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say in the first lines that the world is broken on purpose, if it is."""
+    mutation = config.stash.get(MUTATION, None)
+    return f"BROKEN ON PURPOSE: {mutation.name}: {mutation.breaks}" if mutation else None
 
 
 class Story:
@@ -129,11 +158,17 @@ def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sess
         results = config.getoption("--results") or new_run_folder(lab.name)
         with contextlib.ExitStack() as stack:
             connect: Connect = Connection
+            if config.getoption("--no-wire"):
+                from harness.lab.simulated.direct import open_direct  # noqa: PLC0415 - rarely
+
+                lab, connect = open_direct(settings, config.getoption("--pair"))
             recorder: Recorder | None = None
             if (path := config.getoption("--record")) is not None:
                 recorder = stack.enter_context(Recorder(path))
                 lab, connect = RecordedLab(lab, recorder), RecordedConnect(recorder)
             running = Session(settings, lab, say=say, results=results, connect=connect)
+            if (mutation := config.stash.get(MUTATION, None)) is not None:
+                running.evidence.broken_on_purpose = mutation.name
             stack.enter_context(running)
             config.stash[SESSION] = running
             if recorder is not None:
@@ -161,7 +196,8 @@ def provisioned_pair(session: Session, hast: HastSettings, evidence: None) -> Pa
 @pytest.fixture
 def pair(session: Session, hast: HastSettings, evidence: None) -> Pair:
     """The cluster as claim 1 leaves it: the pool on skunk1, skunk2 secondary and in sync."""
-    return session.set_up(hast)
+    with _known_bug_expected(session):
+        return session.set_up(hast)
 
 
 @pytest.fixture
@@ -171,24 +207,48 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
     At the end both nodes are audited, and what was left without a word fails the test.
     """
     folder = session.evidence.open(request.node.nodeid)
+    _expect_known_bugs(request, session)
     yield
     announced = {
         Left(what) for marker in request.node.iter_markers("leaves") for what in marker.args
     }
+    had_pair = session.handed_out
     session.used()
     with spent.on(Activity.EVIDENCE):
-        findings = audit(session.pair)
+        findings = audit(session.pair) if had_pair else []
         session.evidence.close(folder, session.pair.nodes, findings)
     raise_unannounced(findings, announced)
+
+
+def _expect_known_bugs(request: pytest.FixtureRequest, session: Session) -> None:
+    """Make a scenario that a known bug of this release breaks a strict expected failure."""
+    for bug in session.watch.expected():
+        if bug.breaks_test(request.node.nodeid, needs_pair="pair" in request.fixturenames):
+            reason = f"{bug.name} (if this passed, it seems to be fixed on {session.release})"
+            request.node.add_marker(
+                pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)
+            )
+
+
+@contextlib.contextmanager
+def _known_bug_expected(session: Session | None) -> Iterator[None]:
+    """Let what meets a known bug of this release be an expected failure, wherever it is met."""
+    try:
+        yield
+    except KnownBugMet as met:
+        if session is not None and session.watch.expects(met.number):
+            pytest.xfail(met.what.partition("; last seen: ")[0])
+        raise
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail the test that was running when a kernel panicked, with the panic's text."""
+    session = item.config.stash.get(SESSION, None)
     try:
-        return (yield)
+        with _known_bug_expected(session):
+            return (yield)
     finally:
-        session = item.config.stash.get(SESSION, None)
         if session is not None:
             for node in session.pair:
                 node.raise_if_panicked()
@@ -219,7 +279,11 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """After the verdicts: where the time of each scenario went."""
+    """After the verdicts: known bugs to look at, and where the time of each scenario went."""
+    session = config.stash.get(SESSION, None)
+    if session is not None:
+        for line in session.watch.overdue(datetime.datetime.now(datetime.UTC).date()):
+            terminalreporter.write_line(line)
     spents = config.stash.get(SPENT, {})
     if spents and config.getoption("--lab") != "simulated":  # its nodes have a time of their own
         terminalreporter.section("where the time went, in seconds")

@@ -141,6 +141,39 @@ def conformance(
     raise typer.Exit(int(different > 0))
 
 
+@app.command("mutations")
+def run_mutations(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Mutations; all of them by default.")
+    ] = None,
+    only: Annotated[str, typer.Option("-k", help="Only these scenarios, as for pytest.")] = "",
+    jobs: Annotated[int | None, typer.Option(help="Runs side by side (one a core).")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Put the table into this document, too.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Leave the evidence of every run in this folder.")
+    ] = None,
+) -> None:
+    """Break the simulated world in every known way; 1 when no scenario notices one of them."""
+    from harness import mutations  # noqa: PLC0415 - only where it is wanted
+    from harness.mutations import run, show  # noqa: PLC0415
+
+    matrix = run.run_all(
+        [mutations.find(name) for name in names or mutations.ALL],
+        ["-k", only] if only else [],
+        jobs=jobs,
+        complete=not names and not only,
+        keep=keep,
+        say=lambda text: typer.echo(f"[simulated] {text}"),
+    )
+    for line in show.lines(matrix):
+        typer.echo(f"[simulated] {line}")
+    if markdown is not None:
+        show.write_markdown(matrix, markdown)
+    raise typer.Exit(int(not matrix.ok))
+
+
 def _run_tests(folder: Path, *arguments: str) -> None:
     """Run pytest with its evidence in `folder`, write the report, and exit with its status."""
     status = pytest.main(

@@ -103,3 +103,15 @@ class WaitExpired(ClaimFailed):
         self.within = within
         self.last = last
         super().__init__(f"waited {within:.1f} s for {awaited}; last seen: {last}")
+
+
+class ReplicasDiffer(ClaimFailed):
+    """The data on the two disks are not the same, though both nodes say that they are in sync."""
+
+
+class KnownBugMet(ClaimFailed):
+    """FreeBSD shows the symptoms of a bug of known-bugs.yaml. `number` is FreeBSD's."""
+
+    def __init__(self, what: str, number: int, *, node: str | None = None) -> None:
+        self.number = number
+        super().__init__(what, node=node)

@@ -55,6 +55,8 @@ class Evidence:
         """Write into `folder`, which is made when it is not there."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.broken_on_purpose: str | None = None
+        """The mutation that the run has: its results are none about FreeBSD."""
         self._transcript = transcript
         self._started = datetime.now(UTC)
 
@@ -69,6 +71,7 @@ class Evidence:
                     "image": lab.image,
                     "release": release,
                     **({} if lab.seed is None else {"seed": lab.seed}),
+                    **({"mutation": self.broken_on_purpose} if self.broken_on_purpose else {}),
                     "started": self._started.isoformat(),
                     "harness": __version__,
                 },

@@ -17,6 +17,9 @@ from harness.ssh import Connect, Connection, Remote, Result
 from harness.transcript import Entry, Transcript
 from harness.wait import Deadline, wait_until
 
+REBOOTING = "Rebooting..."
+"""The last thing that a kernel says before it starts over (sys/kern/kern_shutdown.c)."""
+
 
 class Node:
     """A FreeBSD machine as a scenario sees it. Everything done to it goes into the transcript."""
@@ -275,14 +278,18 @@ class Node:
     def reboot_without_shutdown(self) -> None:
         """`reboot -nq`: the kernel starts over at once; nothing is stopped, nothing is written.
 
-        Returns when the machine has gone down.
+        Returns when the kernel has said on the console that it does. Raises `WaitExpired` when it
+        does not within 30 s.
         """
-        before = self.boot_time()
+        before = console.size(self.machine.console)
         with self._timed("reboot -nq"):
+            # The connection dies without a word, so nobody waits for the command's end.
             with contextlib.suppress(NodeUnreachable, CommandTimedOut):
-                self.run("reboot", "-nq", within=self._deadlines.alive)
+                self.ask("/bin/sh", "-c", "reboot -nq >/dev/null 2>&1 &", within=5)
             wait_until(
-                f"{self.name} to go down", lambda: self._is_down(before), self._deadlines.shutdown
+                f"{self.name} to reboot",
+                lambda: REBOOTING in console.read(self.machine.console, before),
+                30,
             )
         self.disconnect()
 

@@ -13,6 +13,7 @@ import platformdirs
 PROJECT = Path(__file__).resolve().parent.parent
 PROVISION = PROJECT / "provision"
 SETTINGS = PROJECT / "lab.yaml"
+KNOWN_BUGS = PROJECT / "known-bugs.yaml"
 
 
 def cache_dir() -> Path:

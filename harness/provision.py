@@ -74,6 +74,11 @@ def local_provider(settings: Settings, disk: str) -> str:
     return {"disk": disk, "partition": f"{disk}p1", "file": LOCAL_FILE}[settings.hast.local]
 
 
+def _second_partition(provider: str) -> str:
+    """Where the second resource is, when the first one is on a partition."""
+    return provider.removesuffix("p1") + "p2"
+
+
 def render_hast_conf(settings: Settings, disks: dict[str, str]) -> str:
     """Return hast.conf, the same for both nodes; `disks` has each node's local provider."""
     names = sorted(settings.nodes)
@@ -92,6 +97,7 @@ def render_hast_conf(settings: Settings, disks: dict[str, str]) -> str:
                 "address": addresses[name],
                 "peer_address": addresses[peer],
                 "disk": disks[name],
+                "second_disk": _second_partition(disks[name]),
             }
             for name, peer in zip(names, reversed(names), strict=True)
         ],
@@ -148,7 +154,8 @@ def _make_local_provider(node: Node, settings: Settings, disk: str) -> None:
         case "partition":
             script = (
                 'gpart show "$1" >/dev/null 2>&1 && exit\n'
-                'gpart create -s gpt "$1" && gpart add -t freebsd -a 1m -s "$2" "$1"'
+                'gpart create -s gpt "$1" && gpart add -t freebsd-zfs -a 1m -s "$2" "$1" &&\n'
+                'gpart add -t freebsd-zfs -a 1m -s "$2" "$1"'
             )
             node.sh(script, disk, LOCAL_SIZE)
         case "file":

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness import clock, spent
-from harness.errors import HarnessError
+from harness import clock, spent, wait
+from harness.errors import HarnessError, KnownBugMet
 from harness.evidence import Evidence
+from harness.known_bugs import Watch
 from harness.lab.base import Lab
 from harness.node import Node
 from harness.pair import Pair
@@ -24,7 +25,8 @@ from harness.provision import configure, provision
 from harness.settings import HastSettings, Settings
 from harness.spent import Activity
 from harness.ssh import Connect, Connection
-from harness.transcript import Transcript
+from harness.transcript import Entry, Transcript
+from harness.wait import Waited
 
 PROVISIONED = "provisioned"
 """Both nodes up and provisioned; HAST not yet created."""
@@ -53,6 +55,7 @@ class Session:
         self.settings = settings
         self.lab = lab
         self.release = "unknown"
+        self.watch = Watch()
         self.boot_seconds = 0.0
         self.restore_seconds = 0.0
         mark = f"[{lab.mark}] " if lab.mark else ""
@@ -65,6 +68,8 @@ class Session:
         self._clock_before = clock.current()
         self._snapshots: set[str] = set()
         self._state: str | None = None
+        self.handed_out = False
+        """Whether a scenario has the pair, or had it and `used` has not been called."""
 
     def __enter__(self) -> Self:
         """Start the lab and provision both nodes."""
@@ -74,6 +79,7 @@ class Session:
         self.lab.__enter__()
         self._clock_before = clock.current()
         clock.use(self.lab.clock)
+        wait.observe(self._waited)
         try:
             with spent.on(Activity.BOOT):
                 self._boot(start)
@@ -82,7 +88,7 @@ class Session:
             with contextlib.suppress(HarnessError):
                 self._keep_consoles(lab_folder)
             self.lab.stop()
-            clock.use(self._clock_before)
+            self._leave()
             raise
         finally:
             self._transcript.close()
@@ -101,7 +107,7 @@ class Session:
             self.lab.leave_notes(self.evidence.folder)
             self.lab.__exit__(kind, error, traceback)
         finally:
-            clock.use(self._clock_before)
+            self._leave()
 
     @property
     def pair(self) -> Pair:
@@ -114,6 +120,7 @@ class Session:
 
         `hast` is another hast.conf than that of the settings.
         """
+        self.handed_out = True
         self._bring(PROVISIONED)
         self._take_hast(hast)
         if self.pair.settings.hast != self.settings.hast:
@@ -123,11 +130,16 @@ class Session:
     def set_up(self, hast: HastSettings | None = None) -> Pair:
         """The pair as claim 1 leaves it: the pool on skunk1, skunk2 in sync.
 
-        `hast` is another hast.conf than that of the settings.
+        `hast` is another hast.conf than that of the settings. Raises `KnownBugMet` where FreeBSD
+        has a bug that lets no pair be set up, and at once when it has been met before.
         """
         tag = self._tag_of(hast)
         if tag in self._snapshots and self._bring(tag):
+            self.handed_out = True
             self._take_hast(hast)
+        elif self.watch.met is not None and self.watch.met.breaks.set_up:
+            met = self.watch.met
+            raise KnownBugMet(f"{met.name}: met before in this run", met.number)
         else:
             self.provisioned(hast).set_up()
             self._save(tag)
@@ -137,6 +149,7 @@ class Session:
     def used(self) -> None:
         """Note that a scenario has had the pair, so the next one needs it brought back."""
         self._state = None
+        self.handed_out = False
 
     def restore(self, tag: str) -> None:
         """Bring the pair back to a saved state, with SSH up and the host's time on both clocks."""
@@ -155,11 +168,12 @@ class Session:
             for name in ("skunk1", "skunk2")
         )
         self._nodes = skunk1, skunk2
-        self._pair = Pair(skunk1, skunk2, self.settings)
+        self._pair = Pair(skunk1, skunk2, self.settings, self.watch)
         self._pair.wait_for_ssh()
         self.boot_seconds = self.lab.clock.monotonic() - start
         self._say(f"both answer over SSH after {self.boot_seconds:.1f} s")
         self.release = skunk1.run("uname", "-rm").stdout.strip()
+        self.watch.release = self.release
         start = self.lab.clock.monotonic()
         provision(self._pair.nodes, self.settings)
         self._save(PROVISIONED)
@@ -181,7 +195,7 @@ class Session:
     def _take_hast(self, hast: HastSettings | None) -> None:
         settings = self.settings if hast is None else self.settings.with_hast(hast)
         assert self._nodes is not None
-        self._pair = Pair(*self._nodes, settings)
+        self._pair = Pair(*self._nodes, settings, self.watch)
 
     def _tag_of(self, hast: HastSettings | None) -> str:
         """The name of the set-up state with this hast.conf: what differs from the settings.
@@ -213,6 +227,14 @@ class Session:
                 self._state = tag if tag in self._snapshots else PROVISIONED
             self._mark_consoles()
         return self._state == tag
+
+    def _leave(self) -> None:
+        wait.observe(None)
+        clock.use(self._clock_before)
+
+    def _waited(self, waited: Waited) -> None:
+        text = waited.what if waited.came else f"{waited.what}, in vain"
+        self._transcript.add(Entry(waited.since, "pair", "wait", text, waited.seconds))
 
     def _mark_consoles(self) -> None:
         for node in self.pair:

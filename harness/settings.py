@@ -96,6 +96,16 @@ class HastSettings(_Section):
     keep_dirty: Annotated[int, Field(ge=1)] | None = None
     media_mib: Annotated[int, Field(ge=1)] | None = None
     """Use only so much of the provider, as `hastctl create -m` has it for unequal ones."""
+    second: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,60}$")
+    """Another resource of this name, on a second partition of the data disk."""
+
+    @pydantic.model_validator(mode="after")
+    def _room_for_two(self) -> HastSettings:
+        if self.second is not None and self.local != "partition":
+            raise ValueError("a second resource needs partitions: set local to partition")
+        if self.second == self.resource:
+            raise ValueError(f"both resources have the name {self.second}")
+        return self
 
     def but(self, **changes: object) -> HastSettings:
         """The same with these changes. Raises `SettingsError` for what hast.conf cannot have."""

@@ -13,7 +13,7 @@ import enum
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -35,6 +35,16 @@ class Spent:
     evidence: float
     processor: float
     """Of the harness's own process, on all its threads."""
+
+    @classmethod
+    def together(cls, several: Collection[Spent]) -> Spent:
+        """The sum of several."""
+        return cls(
+            *(
+                sum((getattr(one, field.name) for one in several), start=0.0)
+                for field in dataclasses.fields(cls)
+            )
+        )
 
     @property
     def harness(self) -> float:
@@ -105,13 +115,7 @@ def on(activity: Activity) -> contextlib.AbstractContextManager[None]:
 
 def table(spents: Mapping[str, Spent]) -> Iterator[str]:
     """One line for each scenario, by its name, and one for all of them."""
-    every = list(spents.values())
-    total = Spent(
-        *(
-            sum((getattr(one, field.name) for one in every), start=0.0)
-            for field in dataclasses.fields(Spent)
-        )
-    )
+    total = Spent.together(spents.values())
     yield "  total   boot  FreeBSD  evidence  harness"
     for name, one in [*spents.items(), ("all of them", total)]:
         yield (

@@ -17,7 +17,11 @@ from harness import clock
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the story. `at` is UTC, `duration` in seconds; `status` only for commands."""
+    """One line of the story. `at` is UTC, `duration` in seconds; `status` only for commands.
+
+    `kind` is command, action, repeats or wait: a wait's `text` is what was awaited, and it is
+    written at its end, after what was done meanwhile.
+    """
 
     at: datetime
     node: str
@@ -38,7 +42,7 @@ class Entry:
     def render(self) -> str:
         """The entry as a person reads it."""
         clock = self.at.strftime("%H:%M:%S.%f")[:-3]
-        prompt = "#" if self.kind == "command" else "*"
+        prompt = {"command": "#", "wait": "* waited for"}.get(self.kind, "*")
         head = f"{clock} {self.node:<7} {prompt} {self.text}"
         if self.kind == "command":
             head += f"    [status {self.status}, {self.duration:.3f} s]"

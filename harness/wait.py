@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import tenacity
@@ -19,6 +20,26 @@ from harness.spent import Activity
 T = TypeVar("T")
 
 _scale = 1.0
+_observer: Callable[[Waited], None] | None = None
+
+
+@dataclass(frozen=True)
+class Waited:
+    """A wait that has ended: for what, since when (UTC), for how long, and whether it came."""
+
+    what: str
+    since: datetime
+    seconds: float
+    came: bool
+
+
+def observe(observer: Callable[[Waited], None] | None) -> None:
+    """Tell `observer` of every wait that looked more than once, at its end; None: nobody.
+
+    It may be called by several threads at a time.
+    """
+    global _observer  # noqa: PLW0603 - one run at a time
+    _observer = observer
 
 
 def set_time_scale(factor: float) -> None:
@@ -74,14 +95,21 @@ def settle(what: str, probe: Callable[[], T], seconds: float, *, every: float = 
 
     Raises `ClaimFailed` with the value seen as soon as it does not.
     """
+    since = clock.current().utc()
     deadline = Deadline.after(seconds)
-    while not deadline.expired:
-        value = probe()
-        if not value:
-            kept = deadline.within - deadline.remaining
-            raise ClaimFailed(f"{what} did not last: after {kept:.1f} s it was {value}")
-        with spent.on(Activity.FREEBSD):
-            clock.current().sleep(min(every, deadline.remaining))
+    lasted = False
+    try:
+        while not deadline.expired:
+            value = probe()
+            if not value:
+                raise ClaimFailed(
+                    f"{what} did not last: after {deadline.passed:.1f} s it was {value}"
+                )
+            with spent.on(Activity.FREEBSD):
+                clock.current().sleep(min(every, deadline.remaining))
+        lasted = True
+    finally:
+        _tell(Waited(f"{what} to last", since, deadline.passed, lasted))
 
 
 def wait_until(
@@ -102,11 +130,14 @@ def wait_until(
     way back. Raises `WaitExpired` with `what` and the last value (or error) seen once `within`
     seconds, stretched by the time scale, have passed; every other error of `probe` passes through.
     """
+    since = clock.current().utc()
     deadline = Deadline.after(within)
     last: object = "nothing yet"
+    looks = 0
 
-    def observe() -> T:
-        nonlocal last
+    def look() -> T:
+        nonlocal last, looks
+        looks += 1
         try:
             value = probe()
         except NodeUnreachable as unreachable:
@@ -122,8 +153,19 @@ def wait_until(
         retry=tenacity.retry_if_exception_type(NodeUnreachable)
         | tenacity.retry_if_not_result(accept),
     )
+    came = False
     try:
         with spent.on(Activity.FREEBSD):
-            return retrying(observe)
+            value = retrying(look)
+        came = True
     except tenacity.RetryError:
         raise WaitExpired(what, deadline.within, last) from None
+    finally:
+        if looks > 1:
+            _tell(Waited(what, since, deadline.passed, came))
+    return value
+
+
+def _tell(waited: Waited) -> None:
+    if _observer is not None:
+        _observer(waited)

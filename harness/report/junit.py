@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,6 +14,7 @@ from harness.errors import HarnessError
 from harness.evidence import folder_name
 from harness.report.claims import BY_FILE, TITLES
 from harness.report.run import Case, Failure, Verdict
+from harness.spent import Spent
 
 
 def read(path: Path) -> tuple[float, tuple[Case, ...]]:
@@ -50,6 +52,7 @@ def _merged(cases: Iterable[Case]) -> tuple[Case, ...]:
                 verdict=Verdict.worst((earlier.verdict, case.verdict)),
                 reason=earlier.reason or case.reason,
                 failures=earlier.failures + case.failures,
+                spent=case.spent or earlier.spent,
             )
         found[case.folder] = case
     return tuple(found.values())
@@ -84,7 +87,18 @@ def _case(element: ElementTree.Element) -> Case:
         ),
         reason=reason,
         failures=failures,
+        spent=_spent(dict(properties)),
     )
+
+
+def _spent(properties: Mapping[str | None, str]) -> Spent | None:
+    """What conftest.py has put there for each field of `Spent`, in seconds."""
+    try:
+        return Spent(
+            *(float(properties[f"seconds_{field.name}"]) for field in dataclasses.fields(Spent))
+        )
+    except KeyError:
+        return None
 
 
 def _claims(values: Iterable[str], file: str) -> tuple[int, ...]:
@@ -96,8 +110,9 @@ def _claims(values: Iterable[str], file: str) -> tuple[int, ...]:
 
 def _failure(element: ElementTree.Element) -> Failure:
     message = element.get("message", "")
-    if around := re.fullmatch(r'failed on \w+ with "(.*)"', message, re.DOTALL):
-        message = around[1]
+    phase = "call"
+    if around := re.match(r'failed on (\w+) with "(.*)', message, re.DOTALL):
+        phase, message = around[1], around[2].removesuffix('"')  # a long one is cut off
     error = re.match(r"(?:\w+\.)*([A-Z]\w+)(?:: |$)", message)
     traceback = (element.text or "").strip("\n")
     step, place = _scenario_line(traceback)
@@ -111,6 +126,7 @@ def _failure(element: ElementTree.Element) -> Failure:
         awaited=wait[2] if wait else None,
         within=float(wait[1]) if wait else None,
         last=wait[3] if wait else None,
+        phase=phase,
     )
 
 

@@ -67,6 +67,7 @@ def render(run: Run) -> str:
         "href": quote,
         "title": _title,
         "bugs": _link_bugs,
+        "share": lambda part: f"{part:.1%}",
         "verdict_class": lambda verdict: verdict.replace(" ", "-"),
         "wide": lambda timeline: draw(timeline, WIDE),
         "narrow": lambda timeline: draw(timeline, NARROW),
@@ -105,6 +106,7 @@ def _lead(run: Run) -> tuple[str, ...]:
         about.acceleration,
         f"{'a model of ' if run.simulated else ''}FreeBSD {about.release}",
         *([f"seed {about.seed}"] if about.seed is not None else []),
+        *([f"BROKEN ON PURPOSE: {about.mutation}"] if about.mutation is not None else []),
         _date(run),
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import builtins
 import enum
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from harness import errors
 from harness.report.timeline import Timeline
+from harness.spent import Spent
 from harness.transcript import Entry
 
 _ABOUT_FREEBSD = (AssertionError, errors.NodePanicked)
@@ -42,8 +44,8 @@ class Failure:
     """Why a scenario did not hold. `error` is the class of the exception, `message` all it says.
 
     `step` is the scenario's own line that failed and `place` its file and line, None where the
-    failure was outside the scenario. `awaited`, `within` (seconds) and `last`, the last value seen,
-    are those of a wait that expired.
+    failure was outside the scenario. `phase` is setup, call or teardown. `awaited`, `within`
+    (seconds) and `last`, the last value seen, are those of a wait that expired.
     """
 
     error: str
@@ -54,6 +56,7 @@ class Failure:
     awaited: str | None = None
     within: float | None = None
     last: str | None = None
+    phase: str = "call"
 
     @property
     def headline(self) -> str:
@@ -72,6 +75,7 @@ class Case:
     """One test in junit.xml. `seconds` is the host's time, with set-up and clean-up.
 
     `folder` is the name of its evidence. `reason` says why it was skipped or is expected to fail.
+    `spent` is where the host's time went; runs of earlier versions do not say.
     """
 
     name: str
@@ -83,6 +87,13 @@ class Case:
     docstring: str = ""
     reason: str = ""
     failures: tuple[Failure, ...] = ()
+    spent: Spent | None = None
+
+    @property
+    def bug(self) -> int | None:
+        """The number of the known FreeBSD bug that it met, if the reason has one."""
+        met = self.verdict is Verdict.KNOWN_BUG and re.search(r"\bbug (\d{4,7})\b", self.reason)
+        return int(met[1]) if met else None
 
 
 @dataclass(frozen=True)
@@ -138,7 +149,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class Description:
-    """run.json: where the results come from. `seed` only for the simulated lab."""
+    """run.json: where the results come from. `seed` only for the simulated lab.
+
+    `mutation` is what was broken on purpose: then the run is evidence about nothing but that.
+    """
 
     lab: str
     hypervisor: str
@@ -148,6 +162,7 @@ class Description:
     started: datetime
     harness: str
     seed: int | str | None = None
+    mutation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +181,13 @@ class Run:
     def simulated(self) -> bool:
         """Whether its nodes were a model, so that it is no evidence about FreeBSD."""
         return self.description.lab == "simulated"
+
+    @property
+    def spent(self) -> Spent | None:
+        """Where the host's time went in all scenarios together, if each of them says."""
+        each = [scenario.case.spent for scenario in self.scenarios]
+        told = [one for one in each if one is not None]
+        return Spent.together(told) if told and len(told) == len(each) else None
 
     @property
     def unclaimed(self) -> tuple[Scenario, ...]:

@@ -143,7 +143,8 @@ def _started(entry: Entry, later: Sequence[Entry]) -> float:
     Nothing else runs meanwhile, so a command that starts before its end gives it away.
     """
     at = entry.at.timestamp()
-    if entry.node == "pair" and later and later[0].at.timestamp() < at + entry.duration:
+    of_pair = (entry.node, entry.kind) == ("pair", "action")
+    if of_pair and later and later[0].at.timestamp() < at + entry.duration:
         return at - entry.duration
     return at
 
@@ -399,24 +400,34 @@ def _kind(entry: Entry) -> str | None:
 
 
 def _waits(timed: Sequence[_Timed]) -> tuple[Span, ...]:
-    """What was waited for: what the transcript calls a wait, else boots and repeated looks."""
-    waits = [
-        Span(item.start, item.end, item.entry.kind, item.entry.text)
-        for item in timed
-        if item.entry.kind == "wait"
-    ]
-    if not waits:
+    """What was waited for: what the transcript calls a wait, else boots and repeated looks.
+
+    A restore that waits for its nodes is no wait of the scenario. Transcripts of earlier versions
+    have no waits.
+    """
+    told = [item for item in timed if item.entry.kind == "wait"]
+    waits = [Span(item.start, item.end, "wait", item.entry.text) for item in told]
+    if not told:
         waits = _boots(timed) + _repeated_looks(timed)
-    return tuple(sorted(waits, key=lambda span: span.start))
+    restores = _merge(_intervals(timed, _HARNESS))
+    return tuple(
+        sorted(
+            (
+                span
+                for span in waits
+                if span.state == "look"
+                or not any(start <= span.start < end for start, end in restores)
+            ),
+            key=lambda span: span.start,
+        )
+    )
 
 
 def _boots(timed: Sequence[_Timed]) -> list[Span]:
-    restores = _merge(_intervals(timed, _HARNESS))
     return [
         Span(item.start, item.end, "boot", f"{item.entry.node}: {item.entry.text}")
         for item in timed
         if item.entry.text == "SSH answers"
-        and not any(start <= item.start < end for start, end in restores)
     ]
 
 

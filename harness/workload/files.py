@@ -55,6 +55,11 @@ class Files:
         """The SHA-256 that the node computes for every file in the folder, by name."""
         return sha256_of_files(node, self.folder)
 
+    def missing(self, node: Node) -> list[str]:
+        """The names of those that are not there as they were written, in order."""
+        found = self.read_back(node)
+        return sorted(name for name, digest in self.sha256.items() if found.get(name) != digest)
+
     def check(self, node: Node) -> None:
         """Raise `ClaimFailed` unless the folder has exactly these files, each with its content."""
         found = self.read_back(node)

@@ -7,7 +7,7 @@ from harness.freebsd.zpool import Health
 from harness.pair import Pair
 from harness.workload.files import Files
 
-pytestmark = pytest.mark.claim(3)
+pytestmark = [pytest.mark.claim(3), pytest.mark.hast(timeout=5, media_mib=192)]
 
 
 def test_planned_failover(pair: Pair) -> None:

@@ -7,7 +7,7 @@ from harness.pair import Pair
 from harness.wait import wait_until
 from harness.workload.files import Files
 
-pytestmark = pytest.mark.claim(7)
+pytestmark = [pytest.mark.claim(7), pytest.mark.hast(timeout=5, media_mib=192)]
 
 ONE_PERCENT = 0.01
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from harness import settings
-from harness.errors import ClaimFailed
+from harness.errors import ClaimFailed, SettingsError
 from harness.node import Node
 from harness.provision import render_hast_conf
 from harness.workload.files import Files
@@ -34,6 +34,24 @@ def test_hast_conf_is_one_file_for_both_nodes() -> None:
         "\ton skunk2 {\n\t\tlocal /dev/ada1\n\t\tremote 192.168.0.1\n\t}\n"
         "}\n"
     )
+
+
+def test_a_second_resource_is_on_the_second_partition() -> None:
+    loaded = settings.load()
+    hast = loaded.hast.but(local="partition", second="spare")
+    text = render_hast_conf(
+        loaded.with_hast(hast), {"skunk1": "/dev/vtbd1p1", "skunk2": "/dev/ada1p1"}
+    )
+    assert text.endswith(
+        "\n"
+        "resource spare {\n"
+        "\ton skunk1 {\n\t\tlocal /dev/vtbd1p2\n\t\tremote 192.168.0.2\n\t}\n"
+        "\ton skunk2 {\n\t\tlocal /dev/ada1p2\n\t\tremote 192.168.0.1\n\t}\n"
+        "}\n"
+    )
+    for wrong in ({"second": "spare"}, {"local": "partition", "second": "mirror"}):
+        with pytest.raises(SettingsError):
+            loaded.hast.but(**wrong)
 
 
 class _Folder:

@@ -23,6 +23,7 @@ from harness.report.junit import read as read_junit
 from harness.report.render import summary
 from harness.report.run import Verdict
 from harness.report.timeline import Span, Split, Timeline, timeline
+from harness.spent import Spent
 from harness.transcript import Entry
 
 RECORDED = paths.PROJECT / "docs" / "evidence" / "2026-11-22-qemu-13.2"
@@ -145,6 +146,13 @@ def test_a_claim_and_a_docstring_come_from_the_properties(results: Path) -> None
             Verdict.BROKE,
         ),
         (
+            failure(
+                "failed on setup with &quot;harness.errors.LabError: x...&#10;[truncated; full",
+                tag="error",
+            ),
+            Verdict.BROKE,
+        ),
+        (
             failure("failed on setup with &quot;harness.errors.WaitExpired: x&quot;", tag="error"),
             Verdict.FAILED,
         ),
@@ -206,6 +214,34 @@ def test_known_bugs_and_skips_say_why(results: Path) -> None:
     assert "1 scenario met a known bug, 1 skipped." in page.text
     assert "https://bugs.freebsd.org/bugzilla/show_bug.cgi?id=292322" in page.values("href")
     assert "Skipped: needs FreeBSD 14" in page.text
+
+
+def test_the_bug_that_was_met_and_where_the_time_went(results: Path) -> None:
+    spent = {"total": "10", "boot": "2", "freebsd": "7", "evidence": "0.9", "processor": "0.1"}
+    seconds = {f"seconds_{name}": value for name, value in spent.items()}
+    reason = "FreeBSD bug 292322: degraded"
+    junit(
+        results,
+        case("test_a", f'<skipped type="pytest.xfail" message="{reason}"/>', **seconds),
+        case("test_b", **seconds),
+    )
+    run = read_run(results)
+    assert [scenario.case.bug for scenario in run.scenarios] == [292322, None]
+    assert run.spent == Spent(20, 4, 14, 1.8, 0.2)
+    text = Page(write_report(results)).text
+    assert text.count("known bug 292322") == 3
+    assert "14.0 s waiting for FreeBSD" in text
+    assert "0.4 s the harness itself (2.0%)" in text
+    simulated(results, [])
+    assert "the harness itself" not in Page(write_report(results)).text
+
+
+def test_a_world_that_was_broken_on_purpose_says_so_first(results: Path) -> None:
+    path = results / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mutation": "pool-imports-empty"}))
+    page = Page(write_report(results))
+    assert "BROKEN ON PURPOSE: pool-imports-empty" in page.text
+    assert page.text.strip().startswith("Broken on purpose: ")
 
 
 def test_a_model_says_so_at_every_section_and_shows_its_gaps(results: Path) -> None:
@@ -302,6 +338,26 @@ def test_a_power_cut_on_the_axis() -> None:
 
 def test_where_the_time_went() -> None:
     assert power_cut().split == Split(restore=2 + 19, waiting=5, rest=60 - 2 - 19 - 5)
+
+
+def test_waits_are_those_that_the_transcript_tells() -> None:
+    """Then nothing is guessed; what a restore waits for is part of the restore."""
+    story = timeline(
+        [
+            entry(0.5, "pair", "skunk1 to answer over SSH", 1, "wait"),
+            entry(2, "pair", "restored to 'set-up'", 2),
+            listed(3, "skunk1", "primary", "complete", 0),
+            listed(5, "skunk1", "primary", "degraded", 0),
+            entry(3, "pair", "skunk1 to say degraded", 2.5, "wait"),
+            entry(5, "skunk2", "date", 0.1, "command"),  # of another thread
+            entry(6, "skunk1", "touch /failover/x", 4, "command"),
+        ]
+    )
+    assert [(wait.start, wait.end, wait.label) for wait in story.waits] == [
+        (3, 5.5, "skunk1 to say degraded")
+    ]
+    assert story.split == Split(restore=2, waiting=2.5, rest=10 - 2 - 2.5)
+    assert len(story.tracks) == 2
 
 
 def test_a_reboot_on_the_axis() -> None:

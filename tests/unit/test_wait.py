@@ -7,7 +7,7 @@ import pytest
 
 from harness import wait
 from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
-from harness.wait import Deadline, settle, wait_until
+from harness.wait import Deadline, Waited, settle, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +94,23 @@ def test_settle_ends_at_the_first_change() -> None:
     values = iter([True, True, False])
     with pytest.raises(ClaimFailed, match=r"the silence did not last: after .* it was False"):
         settle("the silence", lambda: next(values), 30, every=0.01)
+
+
+def test_a_wait_that_was_one_is_told() -> None:
+    told: list[Waited] = []
+    wait.observe(told.append)
+    try:
+        values = iter([1, 2, 3])
+        wait_until("three", lambda: next(values), 30, accept=lambda value: value == 3, every=0.05)
+        wait_until("what is there already", lambda: True, 30)
+        with pytest.raises(WaitExpired):
+            wait_until("never", lambda: False, 0.1, every=0.05)
+        settle("the silence", lambda: True, 0.1, every=0.05)
+    finally:
+        wait.observe(None)
+    assert [(each.what, each.came) for each in told] == [
+        ("three", True),
+        ("never", False),
+        ("the silence to last", True),
+    ]
+    assert all(0.08 < each.seconds < 20 for each in told)

@@ -20,6 +20,9 @@ from harness.wait import wait_until
 
 MANAGEMENT_MAC_PREFIX = "52:54:00:a0:00"
 
+_LAST_WORDS = 5.0
+"""Seconds between the end of QEMU's control socket and that of its process, on a busy host."""
+
 _PRIVATE_NIC = "private"
 _VMSTATE_DISK = "os"
 _SAVED_DISKS = ["os", "data"]
@@ -161,7 +164,13 @@ class QemuMachine(Machine):
         try:
             status = self._monitor.execute("query-status")["status"]
         except LabError:
-            if self._process.poll() is not None:
+            # QEMU closes its control socket a moment before its process ends, as it does when
+            # FreeBSD has switched the machine off. One that hangs has not closed it.
+            try:
+                self._process.wait(_LAST_WORDS)
+            except subprocess.TimeoutExpired:
+                pass
+            else:
                 return Power.OFF
             raise
         return Power.RUNNING if status == "running" else Power.PAUSED

@@ -14,6 +14,7 @@ from harness.lab.simulated import shell
 from harness.lab.simulated.guest import Guest
 from harness.lab.simulated.lab import SimulatedLab
 from harness.lab.simulated.process import Process
+from harness.settings import Settings
 from harness.ssh import Result, remote_command
 
 
@@ -99,3 +100,9 @@ class DirectConnect:
     ) -> DirectConnection:
         """Log in to a node of the lab."""
         return DirectConnection(self._lab, node, alive)
+
+
+def open_direct(settings: Settings, pair: str) -> tuple[SimulatedLab, DirectConnect]:
+    """The simulated lab without SSH servers, and what logs in to its nodes."""
+    lab = SimulatedLab(settings, pair, over_ssh=False)
+    return lab, DirectConnect(lab)

@@ -126,13 +126,19 @@ class Disk:
         self._unflushed: deque[tuple[int, int, dict[int, Content]]] = deque()
         """What the range held before each write that is in the cache, oldest first."""
         self._cached = 0
+        self.reads = self.writes = self.bytes_read = self.bytes_written = 0
+        """Since the machine was made (devstat(9))."""
 
     def read(self, first: int, count: int) -> dict[int, Content]:
         """The blocks from number `first` on, as written last."""
+        self.reads += 1
+        self.bytes_read += count * BLOCK
         return self._blocks.read(first, count)
 
     def write(self, first: int, count: int, blocks: Blocks) -> None:
         """Write a range into the cache, which pushes older writes out of it."""
+        self.writes += 1
+        self.bytes_written += count * BLOCK
         self._unflushed.append((first, count, self._blocks.read(first, count)))
         self._cached += count
         while self._cached > CACHE and len(self._unflushed) > 1:
@@ -185,6 +191,8 @@ class Bio:
     blocks: Blocks = field(default_factory=dict)
     done: Callable[[Bio], None] | None = None
     error: str | None = None
+    ahead: bool = False
+    """Whether FreeBSD reads this later, when it needs it: it takes no time and is not counted."""
 
     @property
     def first(self) -> int:
@@ -233,6 +241,8 @@ class LocalDisk(BlockDevice):
         """Queue a request behind those before it."""
         world = self._guest.world
         took = self.latency + (bio.length / self.rate if bio.op in {Op.READ, Op.WRITE} else 0.0)
+        if bio.ahead:
+            took = 0.0
         self._free_at = max(self._free_at, world.now) + took
         world.schedule(self._guest, self._free_at - world.now, self._serve, bio)
 

@@ -100,6 +100,12 @@ class Guest:
             "vtbd1": Disk("vtbd1", data_disk_bytes, data_disk_serial),
             "vtbd2": Disk("vtbd2", 73728, "seed"),
         }
+        self.partitions: dict[str, Disk] = {}
+        """Those of the data disk, by name. What is in one is not seen through the whole disk."""
+        self.large_files: dict[str, Disk] = {}
+        """Files of zeros that truncate(1) has made, by path, where hastd can keep a resource."""
+        self.taps: list[Callable[[bytes], None]] = []
+        """Who reads along what hastd sends and receives (tcpdump)."""
         self.root = RootFileSystem(self)
         self.tree = Tree(self)
         self.processes: dict[int, Process] = {}
@@ -145,7 +151,7 @@ class Guest:
         """Take the power away between two instructions."""
         self._die()
         self.power = Power.OFF
-        for disk in self.disks.values():
+        for disk in (*self.disks.values(), *self.partitions.values()):
             disk.lose_power(self.rng)
 
     def reset(self) -> None:
@@ -227,6 +233,15 @@ class Guest:
         """Send a line to syslogd(8)."""
         self.system.log(program, pid, level, text)
 
+    def local(self, disk: Disk) -> LocalDisk:
+        """A disk, or what is like one, as a device of this boot."""
+        return LocalDisk(self, disk, *self._disk_speed)
+
+    def add_partition(self, name: str, size: int) -> None:
+        """Make a partition of so many bytes; its device is there at once."""
+        self.partitions[name] = disk = Disk(name, size, None)
+        self.devices[name] = self.local(disk)
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _die(self) -> None:
@@ -240,6 +255,7 @@ class Guest:
         self._aside = []
         self.hastd = None
         self.devices = {}
+        self.taps = []
         self.listeners = {}
         self.private_address = None
         self.private_nic_up = False
@@ -251,7 +267,6 @@ class Guest:
         self.boot += 1
         self.make_parts()
         self.tree.mounts = {"/": self.root}
-        self.devices = {
-            name: LocalDisk(self, disk, *self._disk_speed) for name, disk in self.disks.items()
-        }
+        disks = {**self.disks, **self.partitions}
+        self.devices = {name: self.local(disk) for name, disk in disks.items()}
         self.system.boot()

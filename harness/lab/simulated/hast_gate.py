@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Op
 from harness.lab.simulated.hast_metadata import DATA, whole
+from harness.lab.simulated.partition import hide, show, table_of
 
 TASTES = 24
 """Reads by which the kernel's GEOM classes look at a new device, one after another (13.2).
@@ -87,19 +88,26 @@ class GateDevice(BlockDevice):
         self.worker = None
         if self._guest.devices.get(self.name) is self:
             del self._guest.devices[self.name]
+            hide(self._guest, self)
         left = [*self._taken, *self._waiting]
         self._taken, self._waiting = {}, []
         for bio in left:
             self._guest.world.schedule(self._guest, 0.0, bio.end, "ENXIO")
 
     def _taste(self, before: Bio | None) -> None:
+        if before is not None and self._tastes_left == TASTES - 1 and before.error is None:
+            show(self._guest, self, table_of(before))
         if self._tastes_left and (before is None or before.error is None):
             self._tastes_left -= 1
             self.submit(Bio(Op.READ, 0, BLOCK, done=self._taste))
 
     def _read_directly(self, bio: Bio) -> None:
         read = _DirectRead(
-            Op.READ, bio.offset + DATA * BLOCK, whole(bio.length), done=self._was_read
+            Op.READ,
+            bio.offset + DATA * BLOCK,
+            whole(bio.length),
+            done=self._was_read,
+            ahead=bio.ahead,
         )
         read.original = bio
         self._local.submit(read)

@@ -83,6 +83,8 @@ def open_component(guest: Guest, path: str) -> BlockDevice:
     device = guest.devices.get(path.removeprefix("/dev/")) if path.startswith("/dev/") else None
     if device is not None:
         return device
+    if path in guest.large_files:
+        return guest.local(guest.large_files[path])
     entry = guest.tree.entry(path)
     if entry is None:
         raise MetadataError(f"Unable to open {path}: {STRERROR['ENOENT']}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 
 from harness.lab.simulated.disk import Blocks, Op
@@ -73,6 +74,32 @@ class Reply:
     blocks: Blocks = field(default_factory=dict)
 
 
+def is_compressed(blocks: Blocks, compression: str) -> bool:
+    """Whether the data are sent compressed: hole takes zeros alone, lzf what repeats as well.
+
+    Whether data repeat is seen by zlib here.
+    """
+    if compression == "none" or not blocks:
+        return compression != "none"
+    if compression == "hole":
+        return False
+    if any(content.label.startswith("random ") for content in blocks.values()):
+        return False
+    data = b"".join(content.data for content in blocks.values())
+    return len(zlib.compress(data, 1)) < len(data) * 3 // 4
+
+
 def data_size(length: int, blocks: Blocks, compression: str) -> int:
     """Bytes that a message with these data has on the wire: zeros alone travel as a header."""
     return HEADER if not blocks and compression != "none" else HEADER + length
+
+
+def data_fields(blocks: Blocks, compression: str, checksum: str) -> bytes:
+    """What the message says of how its data are sent: fields of nv.c, each filled up with NUL."""
+    fields = b""
+    if is_compressed(blocks, compression):
+        how = compression if blocks else "hole"  # lzf, too, looks for zeros first
+        fields += b"\0compression".ljust(17, b"\0") + how.encode().ljust(8, b"\0")
+    if checksum != "none":
+        fields += b"\0checksum".ljust(17, b"\0") + checksum.encode().ljust(8, b"\0")
+    return fields

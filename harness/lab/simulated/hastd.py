@@ -39,6 +39,7 @@ from harness.lab.simulated.hastd_worker import (
 )
 from harness.lab.simulated.link import Listener, Socket
 from harness.lab.simulated.process import Process
+from harness.lab.simulated.shell_paths import entry_at
 from harness.lab.simulated.world import Event
 
 if TYPE_CHECKING:
@@ -390,10 +391,9 @@ class Hastd(Daemon):
     def _spawn_hook(self, words: list[str], prefix: str) -> None:
         """Each is a process of its own, so that a later one can be faster."""
         try:
-            entry = self.guest.tree.entry(words[0])
+            entry = entry_at(self.guest, words[0])
         except FileError:
             entry = None
-        process = None
         if entry is None or entry.kind != "file" or not entry.mode & 0o111:
             reason = STRERROR["ENOENT"] if entry is None else "Permission denied"
             pid = self.guest.next_pid()

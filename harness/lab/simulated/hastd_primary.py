@@ -2,7 +2,8 @@
 
 A write that is on its way when the connection breaks is acknowledged from the local disk alone
 and *not* noted as dirty: after the next connection the nodes are `in sync` and differ. That is
-what 13.2 does (seen on a running pair), so it is what this does.
+what 13.2 does (seen on a running pair), so it is what this does. A write that hastd has not begun
+to send is noted: `remote_send_thread` waits in send(2) once the socket's buffer is full.
 
 Deviation: messages arrive whole or not at all. On 13.2 a secondary that is cut off in the middle of
 a message takes what it has for all of it after 20 s, writes it, and, when the link is back, says
@@ -26,6 +27,7 @@ from harness.lab.simulated.hast_wire import (
     Keepalive,
     Reply,
     Request,
+    data_fields,
     data_size,
 )
 from harness.lab.simulated.hastd_secondary import describe
@@ -257,8 +259,28 @@ class Primary(Worker):
     def flush_map(self) -> None:
         """Store the map of dirty extents, and with metaflush flush the disk's cache."""
         hast_metadata.write_map(self.device, self.amap.on_disk)
-        if self.config.metaflush:
+        if self.config.metaflush and self._can_flush():
             self.device.submit(Bio(Op.FLUSH))
+
+    @property
+    def _on_a_file(self) -> bool:
+        return not self.config.localpath.startswith("/dev/")
+
+    def _can_flush(self) -> bool:
+        """A file has no cache of its own to flush (13.2)."""
+        if self._on_a_file:
+            self.log(
+                "error",
+                "Unable to flush disk cache on activemap update: Inappropriate ioctl for device.",
+            )
+        return not self._on_a_file
+
+    def _read_directly(self, gate: GateDevice) -> None:
+        """Have the kernel serve reads, which it cannot from a file (13.2)."""
+        if self._on_a_file:
+            self.log("warning", "Failed to enable direct reads: Invalid argument.")
+        else:
+            gate.direct_reads = True
 
     # --- the connection -------------------------------------------------------------------------
 
@@ -291,7 +313,7 @@ class Primary(Worker):
         counters.secondary_remote = answer.remotecnt
         counters.source = answer.source
         if answer.source == "primary" and self.gate is not None:
-            self.gate.direct_reads = True
+            self._read_directly(self.gate)
         if answer.virgin and counters.primary_local == 0:
             # The secondary is new, so only this node has the data.
             counters.primary_local += 1
@@ -336,15 +358,21 @@ class Primary(Worker):
         if self.outgoing is None or self.incoming is None:
             return
         self.incoming.close()
+        # hastd sends one request after the other: those behind a full buffer are in its own queue.
+        dropped = self.outgoing.drop_behind_buffer()
         self.outgoing.close()
         self.incoming = self.outgoing = None
         self.log("warning", f"Disconnected from {self.config.remoteaddr}.")
         self.sync.stop()
         self.event("disconnect")
         lost, self._receiving = list(self._receiving.values()), {}
-        for hio in lost:
+        on_their_way = len(lost) - sum(isinstance(each, Request) for each in dropped)
+        for number, hio in enumerate(lost):
             hio.errors[1] = "ENOTCONN"
-            self._remote_answered(hio)
+            if number < on_their_way:
+                self._remote_answered(hio)
+            else:
+                self._not_sent(hio)
 
     def on_message(self, message: object) -> None:
         """An answer of the secondary."""
@@ -421,7 +449,8 @@ class Primary(Worker):
             self._busy += 1
             self._sequence += 1
             hio = Hio(bio, self._sequence, self.replication)
-            self.statistics.count(bio.op.value)
+            if not bio.ahead:
+                self.statistics.count(bio.op.value)
             if bio.op is Op.READ:
                 hio.countdown = 1
                 if self.counters.source == "secondary":
@@ -450,7 +479,7 @@ class Primary(Worker):
         if self.amap.write_start(hio.bio.offset, hio.bio.length):
             self.statistics.activemap_updates += 1
             hast_metadata.write_map(self.device, self.amap.on_disk)
-            if self.config.metaflush:
+            if self.config.metaflush and self._can_flush():
                 self.device.submit(Bio(Op.FLUSH, done=self._map_flushed))
                 return
         self._admit()
@@ -493,8 +522,9 @@ class Primary(Worker):
         bio = hio.bio
         offset = 0 if bio.op is Op.FLUSH else bio.offset + DATA * BLOCK
         blocks = {at + DATA: each for at, each in bio.blocks.items()}
+        length = whole(bio.length)
         self.device.submit(
-            _LocalBio(bio.op, offset, whole(bio.length), blocks, self._was_local, hio=hio)
+            _LocalBio(bio.op, offset, length, blocks, self._was_local, ahead=bio.ahead, hio=hio)
         )
 
     def _was_local(self, bio: Bio) -> None:
@@ -549,6 +579,10 @@ class Primary(Worker):
         is_write = bio.op is Op.WRITE
         size = data_size(bio.length, bio.blocks, self.config.compression) if is_write else HEADER
         outgoing.send(_request(hio), size)
+        if is_write:
+            words = data_fields(bio.blocks, self.config.compression, self.config.checksum)
+            for tap in self.guest.taps:
+                tap(words)
         if not self._receive_timer:
             self._receive_timer = True
             self.later(self.config.timeout, self._check_receiving)
@@ -674,7 +708,7 @@ class Primary(Worker):
         """The synchronisation is complete: both sets of counters become equal."""
         counters = self.counters
         if counters.source == "secondary" and self.gate is not None:
-            self.gate.direct_reads = True
+            self._read_directly(self.gate)
         counters.source = None
         counters.primary_local = counters.secondary_remote
         counters.primary_remote = counters.secondary_local

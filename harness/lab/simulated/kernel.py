@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.firewall import Pf
 from harness.lab.simulated.process import NotModelled
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ _FIRST_LARGE = 0xFFFFFFFF82600000
 _PAGE = 0x1000
 _LARGE = 0x200000
 
-_SIZES = {"zfs": (0x3C0778, 10), "geom_gate": (0x4538, 2), "carp": (0x7840, 2)}
+_SIZES = {
+    "zfs": (0x3C0778, 10),
+    "geom_gate": (0x4538, 2),
+    "carp": (0x7840, 2),
+    "pf": (0x3FA78, 2),
+}
 """Bytes of a module's file and the references on the kernel that it adds.
 
 Sizes, and the sum for zfs with geom_gate, are from `kldstat` on 13.2; how those twelve references
@@ -28,7 +34,7 @@ are shared between the two was not seen.
 """
 
 _OTHER_MODULES = (
-    "dummynet ipfw pf pfsync pflog geom_nop geom_mirror geom_stripe geom_concat geom_eli geom_uzip "
+    "dummynet ipfw pfsync pflog geom_nop geom_mirror geom_stripe geom_concat geom_eli geom_uzip "
     "geom_virstor geom_journal nullfs tmpfs fdescfs linprocfs fusefs if_bridge if_epair if_tap "
     "if_tuntap if_lagg if_vlan cc_htcp h_ertt ipl ng_ether cpuctl coretemp virtio_random "
     "cryptodev filemon mdio udf ext2fs unionfs nfscl if_disc vmm"
@@ -65,6 +71,7 @@ class Kernel:
         }
         self.host_uuid = "00000000-0000-0000-0000-000000000000"
         self.host_id = 0
+        self.pf = Pf()
 
     # --- modules --------------------------------------------------------------------------------
 
@@ -204,8 +211,19 @@ WRITABLE = (
 )
 """What can be set and is shown as it was set. The model does nothing else by it."""
 
+_STATHZ = 127
+"""Ticks a second of the statistics clock (`sysctl kern.clockrate`)."""
+
+
+def _processor_time(guest: Guest) -> str:
+    """User, nice, system, interrupt and idle ticks: the model's processors have nothing to do."""
+    ticks = round(max(0.0, guest.wall_clock() - guest.system.kernel.booted_at) * _STATHZ)
+    return f"0 0 {ticks // 50} 0 {ticks - ticks // 50}"
+
+
 _COMPUTED: dict[str, Callable[[Guest], str]] = {
     "kern.boottime": _boot_time,
+    "kern.cp_time": _processor_time,
     "kern.hostid": lambda guest: str(guest.system.kernel.host_id),
     "kern.hostname": lambda guest: guest.system.hostname,
     "kern.hostuuid": lambda guest: guest.system.kernel.host_uuid,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 SYN_PAUSES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Seconds between the attempts to reach somebody who does not answer (sys/netinet/tcp_timer.c)."""
 
+SEND_SPACE = 32768
+"""Bytes that a socket takes before send(2) waits (net.inet.tcp.sendspace; it can grow)."""
+
 RETRANSMIT = 1.0
 """Seconds after which TCP tries again what got lost. (The real timer starts lower and doubles.)"""
 
@@ -20,8 +24,7 @@ class Link:
     """A cable with two ends. What meets a gap waits in the sender's TCP and is sent again.
 
     `delay` is one way in seconds, `rate` in bytes a second, `loss` the chance that a message has to
-    be sent again. `plugged` says for each guest by name whether the cable is in its NIC; `blocked`
-    holds (from, to) pairs of names whose packets a firewall drops.
+    be sent again. `plugged` says for each guest by name whether the cable is in its NIC.
     """
 
     def __init__(self, world: World) -> None:
@@ -30,11 +33,16 @@ class Link:
         self.rate = 125e6
         self.loss = 0.0
         self.plugged: dict[str, bool] = {}
-        self.blocked: set[tuple[str, str]] = set()
         self._busy_until: dict[str, float] = {}
+        self.sent: Counter[str] = Counter()
+        """Bytes that each guest has sent to the other, by its name."""
 
     def carries(self, source: Guest, target: Guest) -> bool:
-        """Whether a packet sent now arrives: both ends in, both NICs up, the target not frozen."""
+        """Whether a packet sent now arrives.
+
+        Both ends are in, both NICs up, the target is not frozen, and neither's pf drops it. A
+        packet that arrives counts as acknowledged, also where the acknowledgement would not arrive.
+        """
         return (
             self.plugged.get(source.name, True)
             and self.plugged.get(target.name, True)
@@ -42,7 +50,8 @@ class Link:
             and target.private_nic_up
             and target.running
             and not target.frozen
-            and (source.name, target.name) not in self.blocked
+            and source.system.network.passes("out")
+            and target.system.network.passes("in")
         )
 
     def transit(self, source: Guest, size: int) -> float:
@@ -50,6 +59,7 @@ class Link:
         start = max(self._world.now, self._busy_until.get(source.name, 0.0))
         end = start + size / self.rate
         self._busy_until[source.name] = end
+        self.sent[source.name] += size
         extra = 0.0
         while self.loss and self._world.rng.random() < self.loss:
             extra += RETRANSMIT / 5
@@ -75,6 +85,7 @@ class Socket:
     def __init__(self, guest: Guest, address: str, port: int) -> None:
         """`address` and `port` are this end's own."""
         self.guest = guest
+        self._boot = guest.boot
         self.address = address
         self.port = port
         self.peer: Socket | None = None
@@ -86,11 +97,18 @@ class Socket:
         self._queue: list[tuple[Any, int]] = []
         self._sending = False
         self._early: list[Any] = []
+        self._ended_early: tuple[str | None] | None = None
+        """How the other side ended it before anybody listened."""
 
     @property
     def description(self) -> str:
         """As hastd logs it: tcp://192.168.0.1:27473."""
         return f"tcp://{self.address}:{self.port}"
+
+    @property
+    def _forgotten(self) -> bool:
+        """Whether its kernel has died: the next one knows nothing of the connection."""
+        return self.guest.boot != self._boot
 
     def send(self, message: Any, size: int = 128) -> None:
         """Send a message of `size` bytes. On a closed socket nothing happens."""
@@ -105,12 +123,15 @@ class Socket:
     def listen_to(
         self, on_message: Callable[[Any], None], on_close: Callable[[str | None], None]
     ) -> None:
-        """Take messages from now on; those that came early arrive at once."""
+        """Take messages from now on; those that came early arrive at once, and so does the end."""
         self.on_message, self.on_close = on_message, on_close
         early, self._early = self._early, []
+        ended, self._ended_early = self._ended_early, None
         for message in early:
-            if self.open:
+            if self.open or ended == (None,):
                 on_message(message)
+        if ended is not None:
+            on_close(*ended)
 
     def close(self, error: str | None = None) -> None:
         """Close this end; the other end learns of it if the cable carries it.
@@ -124,10 +145,24 @@ class Socket:
         if self.peer is not None:
             self.guest.world.schedule(None, 0.0, self._tell_closed, error)
 
+    def drop_behind_buffer(self) -> list[Any]:
+        """Drop the messages that a program could not yet begin to send, and return them.
+
+        It waits with the one that does not fit into the kernel's buffer any more.
+        """
+        taken = number = 0
+        while number < len(self._queue) and taken <= SEND_SPACE:
+            taken += self._queue[number][1]
+            number += 1
+        dropped = [message for message, _ in self._queue[number:]]
+        del self._queue[number:]
+        self.unsent -= len(dropped)
+        return dropped
+
     def _transmit(self) -> None:
         """Send the head of the queue, or try again later when the cable does not carry it."""
         peer = self.peer
-        if peer is None or not self._queue or not self.guest.running:
+        if peer is None or not self._queue or not self.guest.running or self._forgotten:
             self._sending = False
             return
         world = self.guest.world
@@ -140,7 +175,7 @@ class Socket:
     def _arrive(self) -> None:
         peer = self.peer
         world = self.guest.world
-        if peer is None or not self._queue:
+        if peer is None or not self._queue or self._forgotten:
             self._sending = False
             return
         if not world.link.carries(self.guest, peer.guest):
@@ -148,7 +183,7 @@ class Socket:
             return
         message, _ = self._queue.pop(0)
         self.unsent -= 1
-        if peer.open:
+        if peer.open and not peer._forgotten:
             if peer.on_message is None:
                 peer._early.append(message)
             else:
@@ -171,7 +206,7 @@ class Socket:
     def _tell_closed(self, error: str | None) -> None:
         peer = self.peer
         world = self.guest.world
-        if peer is None or not peer.open:
+        if peer is None or not peer.open or peer._forgotten or self._forgotten:
             return
         if self._queue and self.guest.running:  # what was sent before the end arrives before it
             world.schedule(None, RETRANSMIT / 10, self._tell_closed, error)
@@ -181,10 +216,12 @@ class Socket:
             world.schedule(self.guest, RETRANSMIT, self._tell_closed, error)
 
     def _closed_by_peer(self, error: str | None) -> None:
-        if self.open:
+        if self.open and not self._forgotten:
             self.open = False
             if self.on_close is not None:
                 self.on_close(error)
+            else:
+                self._ended_early = (error,)
 
 
 def connect(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.lab.simulated.firewall import Direction
     from harness.lab.simulated.guest import Guest
 
 MANAGEMENT = "vtnet0"
@@ -49,6 +50,10 @@ class Network:
     def plugged(self, name: str) -> bool:
         """Whether there is a carrier."""
         return name != PRIVATE or self._guest.world.link.plugged.get(self._guest.name, True)
+
+    def passes(self, direction: Direction) -> bool:
+        """Whether pf lets packets of the private link pass."""
+        return self._guest.system.kernel.pf.passes(direction, PRIVATE)
 
     def set_up(self, name: str, *, up: bool) -> None:
         """Bring an interface up or down. The kernel notes the change of its link."""

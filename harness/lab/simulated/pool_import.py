@@ -174,7 +174,7 @@ class Loading:
             assert record.objects.content is not None
             self._objects[record.name] = dict(record.objects.content.value)  # type: ignore[call-overload]
         pointers = [each for found in self._objects.values() for each in found.values()]
-        Reading(self.candidate.device, pointers, self._inodes_read).start()
+        Reading(self.candidate.device, pointers, self._inodes_read, ahead=True).start()
 
     def _inodes_read(self, reading: Reading) -> None:
         self._repaired += len(reading.repaired)
@@ -186,7 +186,7 @@ class Loading:
             for each in found.values():
                 pointers += _inode(each).blocks
         if pointers:
-            Reading(self.candidate.device, pointers, self._data_read).start()
+            Reading(self.candidate.device, pointers, self._data_read, ahead=True).start()
         else:
             self._build(None)
 

@@ -56,7 +56,8 @@ def rows(guest: Guest, asking: int) -> list[Row]:
         # A worker of hastd knows its parent.
         parent = getattr(getattr(daemon, "hastd", None), "pid", parent)
         name = posixpath.basename(daemon.title.split()[0]).rstrip(":")
-        found.append(Row(pid, parent, " - ", "Ss", daemon.title, name, ancestor=pid == sshd))
+        state = "Ts" if getattr(daemon, "stopped", False) else "Ss"
+        found.append(Row(pid, parent, " - ", state, daemon.title, name, ancestor=pid == sshd))
     for pid, process in guest.processes.items():
         name = posixpath.basename((process.command.split() or ["sh"])[0])
         found.append(Row(pid, sshd, " - ", "Ss", process.command, name, ancestor=pid == asking))

@@ -87,9 +87,14 @@ class Reading:
     """
 
     def __init__(
-        self, device: BlockDevice, pointers: Iterable[Pointer], done: Callable[[Reading], None]
+        self,
+        device: BlockDevice,
+        pointers: Iterable[Pointer],
+        done: Callable[[Reading], None],
+        *,
+        ahead: bool = False,
     ) -> None:
-        """`done` is a bound method."""
+        """`done` is a bound method; `ahead` is for what FreeBSD reads only when it is used."""
         self.device = device
         self.found: dict[int, Content | None] = {}
         self.bad: dict[int, None] = {}
@@ -98,6 +103,7 @@ class Reading:
         self.wanted = {pointer.at: pointer for pointer in pointers}
         self._again: dict[int, Pointer] = {}
         self._done = done
+        self._ahead = ahead
 
     def start(self) -> Reading:
         """Submit the requests. There has to be at least one pointer."""
@@ -105,7 +111,10 @@ class Reading:
         return self
 
     def _submit(self, places: Iterable[int], done: Callable[[Requests], None]) -> None:
-        bios = [Bio(Op.READ, first * BLOCK, count * BLOCK) for first, count in runs(places)]
+        bios = [
+            Bio(Op.READ, first * BLOCK, count * BLOCK, ahead=self._ahead)
+            for first, count in runs(places)
+        ]
         Requests(bios, done).start(self.device)
 
     def _first(self, requests: Requests) -> None:

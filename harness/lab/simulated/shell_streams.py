@@ -140,6 +140,8 @@ def open_reader(guest: Guest, path: str) -> Reader:
             return DeviceReader(guest, device)
         if name.split("/")[0] in _UNMODELLED or name in guest.device_names():
             raise NotModelled(path)
+    if path in guest.large_files:
+        return DeviceReader(guest, guest.local(guest.large_files[path]))
     entry = guest.tree.entry(path)
     if entry is None:
         raise FileError(absence(guest, path), path)

@@ -55,6 +55,7 @@ class Ufs(FileSystem):
         self.read_only = read_only
         self.inodes: dict[str, UfsInode] = {}
         """By path, as they are on the device."""
+        self._was_clean = superblock.clean
         self.gone = False
         """Whether the kernel unmounted it because its device went away."""
         self._numbers: dict[str, int] = {}
@@ -62,7 +63,7 @@ class Ufs(FileSystem):
         self._cleared: dict[int, None] = {}
         self._next_number = superblock.highest + 1
         self._taken: set[int] = set()
-        self._next_block = first_data_block(superblock.mediasize)
+        self._next_block = first_data_block(superblock)
         self._sizes: dict[str, int] = {}
         self._flushes: list[_Flush] = []
         self._ticking = False
@@ -246,11 +247,14 @@ class Ufs(FileSystem):
     def _plan_directory(self, path: str, flush: _Flush) -> None:
         entry = self.entries[path]
         prefix = path.rstrip("/") + "/"
+        there = self.names(path)
         names = {
             name: self._numbers[prefix + name]
-            for name in self.names(path)
+            for name in there
             if prefix + name in self.inodes or prefix + name in flush.directories
         }
+        if len(names) < len(there):
+            self._dirty[path] = self.guest.world.now  # the others follow with their inodes
         inode = UfsInode(self._numbers[path], "dir", entry.mode, entry.mtime, size=512, names=names)
         self.inodes[path] = inode
         # A new directory has to be there before its name is.
@@ -266,7 +270,7 @@ class Ufs(FileSystem):
         while self._next_block in self._taken:
             self._next_block += 1
         if self._next_block >= self.superblock.mediasize // BLOCK:
-            self._next_block = first_data_block(self.superblock.mediasize)
+            self._next_block = first_data_block(self.superblock)
             self._taken = {at for inode in self.inodes.values() for at in inode.blocks}
             return self._allocate()
         self._taken.add(self._next_block)
@@ -283,8 +287,8 @@ class Ufs(FileSystem):
         return done
 
     def mark_clean(self) -> Signal:
-        """Say in the superblock that nothing is missing."""
-        return self._mark(clean=True)
+        """Say in the superblock that nothing is missing, unless it was mounted without a check."""
+        return self._mark(clean=self._was_clean)
 
     @property
     def writing(self) -> bool:
@@ -353,7 +357,8 @@ class Walk:
     """Reads a UFS from a device: superblock, all inodes, all data. `finished` is fired at the end.
 
     `superblock` is None where there is no UFS. `missing` are names whose inode is not there,
-    `unreferenced` inodes that no directory has.
+    `unreferenced` inodes that no directory has. FreeBSD reads no more than the superblock at once:
+    whoever has to read more reads it again.
     """
 
     def __init__(self, guest: Guest, device: BlockDevice) -> None:
@@ -371,7 +376,10 @@ class Walk:
         self._read([(SUPERBLOCK, 1)], self._superblock_read)
 
     def _read(self, ranges: list[tuple[int, int]], done: Callable[[Requests], None]) -> None:
-        bios = [Bio(Op.READ, first * BLOCK, count * BLOCK) for first, count in ranges]
+        bios = [
+            Bio(Op.READ, first * BLOCK, count * BLOCK, ahead=ranges[0][0] != SUPERBLOCK)
+            for first, count in ranges
+        ]
         Requests(bios, done).start(self._device)
 
     def _superblock_read(self, requests: Requests) -> None:

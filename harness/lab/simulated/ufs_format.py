@@ -19,6 +19,8 @@ ROOT = 2
 SNAP = 3
 JOURNAL = 4
 _FRAGS = 8
+DENSITY = 8192
+"""Bytes for each inode unless newfs(8) is told otherwise: two fragments."""
 _MIB = 1 << 20
 
 
@@ -54,11 +56,13 @@ class Superblock(_Kept):
     """No inode above this number was ever in use."""
     replayed: bool = False
     """Whether the journal was used up since the last mount."""
+    density: int = DENSITY
+    """Bytes for each inode (newfs -i)."""
 
     @property
     def geometry(self) -> Geometry:
         """How the device is divided."""
-        return Geometry(self.mediasize)
+        return Geometry(self.mediasize, self.density)
 
     @property
     def journal_bytes(self) -> int:
@@ -69,12 +73,12 @@ class Superblock(_Kept):
 class Geometry:
     """How newfs(8) divides a device into cylinder groups: that gives the sizes in df(1)."""
 
-    def __init__(self, mediasize: int) -> None:
+    def __init__(self, mediasize: int, density: int) -> None:
         self.sectors = mediasize // BLOCK * 8
         self.fragments = mediasize // BLOCK
         self.group_blocks = min(self.fragments // _FRAGS // 4 + 1, 20007)
         self.groups = -(-self.fragments // (self.group_blocks * _FRAGS))
-        self.group_inodes = -(-self.group_blocks * 4 // 128) * 128
+        self.group_inodes = -(-self.group_blocks * _FRAGS * BLOCK // density // 128) * 128
         self.data_fragments = self.fragments - self.groups * (16 + self.group_inodes // 16) - 25
 
     @property
@@ -92,9 +96,11 @@ def inode_place(number: int) -> int:
     return _INODES + number
 
 
-def first_data_block(mediasize: int) -> int:
-    """Where data begins."""
-    return _INODES + min(mediasize // BLOCK // 4, 1 << 18)
+def first_data_block(superblock: Superblock) -> int:
+    """Where data begins. An inode takes a block here, so twice as many leave little else."""
+    blocks = superblock.mediasize // BLOCK
+    room = blocks // 4 if superblock.density >= DENSITY else blocks - blocks // 8
+    return _INODES + min(room, 1 << 18)
 
 
 def file_fragments(size: int) -> int:

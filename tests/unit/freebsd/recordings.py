@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.freebsd import df, geom, hast, hastd_log, ifconfig, kld, zfs, zpool
+from harness.freebsd import df, fsck, geom, hast, hastd_log, ifconfig, kld, zfs, zpool
 
 RECORDED = Path(__file__).resolve().parent.parent / "recorded"
 
 PARSERS: dict[str, Callable[[str], object]] = {
     "df": df.parse,
+    "fsck_preen": fsck.parse,
     "geom_disk_list": geom.parse_disks,
     "hastctl_dump": hast.parse_dump,
     "hastctl_list": hast.parse_list,

@@ -9,9 +9,12 @@ import pytest
 
 from harness import clock as clocks
 from harness import settings as settings_file
+from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
 from harness.node import Node
+from harness.pair import Pair
 from harness.parallel import on_each
+from harness.session import Session
 from harness.settings import Settings
 from harness.transcript import Transcript
 
@@ -42,3 +45,25 @@ def nodes(lab: SimulatedLab, settings: Settings) -> Iterator[tuple[Node, Node]]:
     yield skunk1, skunk2
     for node in (skunk1, skunk2):
         node.disconnect()
+
+
+@pytest.fixture(scope="module")
+def session(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """A run, as the scenarios have it, without the wire."""
+    folder = tmp_path_factory.mktemp("session")
+    lab = SimulatedLab(settings, "session", state_dir=folder, over_ssh=False)
+    with Session(
+        settings,
+        lab,
+        say=lambda _: None,
+        results=folder / "results",
+        connect=DirectConnect(lab),
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def pair(session: Session) -> Iterator[Pair]:
+    """A pair as claim 1 leaves it, for a test that may break it."""
+    yield session.set_up()
+    session.used()

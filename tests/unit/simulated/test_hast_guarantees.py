@@ -110,6 +110,22 @@ def test_a_write_on_its_way_when_the_link_is_cut_is_never_sent_again() -> None:
     assert 25600 not in pair.data(pair.two)
 
 
+def test_a_write_behind_a_full_buffer_is_sent_again() -> None:
+    """Only what hastd has begun to send is lost (remote_send_thread of primary.c, 13.2)."""
+    pair = Pair()
+    pair.connect()
+    pair.world.link.plugged["skunk2"] = False
+    writes = [pair.write(pair.one, at, 16) for at in (25600, 51200)]
+    for write in writes:
+        pair.wait_for(write)
+    pair.world.link.plugged["skunk2"] = True
+    pair.world.pass_time(20.0)
+
+    assert "Synchronization complete. 2.0MB synchronized" in pair.log(pair.one)[-1]
+    assert 25600 not in pair.data(pair.two)
+    assert 51200 in pair.data(pair.two)
+
+
 def test_later_writes_are_sent_again() -> None:
     pair = Pair()
     pair.connect()

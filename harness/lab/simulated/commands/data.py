@@ -595,8 +595,10 @@ def jot(context: Context, options: Options) -> int:
     words = options.rest
     if not words and not options.letters():
         raise Failure(_JOT_USAGE)
-    if {"c", "p", "w"} & set(options.letters()) or len(words) > 4:
-        raise NotModelled("jot with -c, -p or -w")
+    if {"c", "p"} & set(options.letters()) or len(words) > 4:
+        raise NotModelled("jot with -c or -p")
+    if "%" in options.value("w"):
+        raise NotModelled("jot -w with a conversion")
     if words and not (words[0] == "-" or words[0].isdigit()):
         raise Failure(f"jot: bad reps value: {words[0]}")
     values = [decimal(word) for word in words]
@@ -619,6 +621,7 @@ def jot(context: Context, options: Options) -> int:
             by = (end - begin) / (count - 1)
         found = [f"{begin + n * by:.0f}" for n in range(count)]
     separator = options.value("s", "\n")
+    found = [options.value("w") + each for each in found]  # -w: appended to the word
     text = separator.join(found) + ("" if "n" in options else "\n")
     context.stdout += text.encode("utf-8", "surrogateescape")
     return 0

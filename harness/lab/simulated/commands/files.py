@@ -7,10 +7,11 @@ import re
 from dataclasses import replace
 
 from harness.lab.simulated.commands import Context, command
+from harness.lab.simulated.disk import Disk
 from harness.lab.simulated.files import Entry, FileError
 from harness.lab.simulated.options import Options
 from harness.lab.simulated.process import NotModelled, Program
-from harness.lab.simulated.shell_streams import check_size
+from harness.lab.simulated.shell_streams import MOST_BYTES, check_size
 from harness.lab.simulated.tool import (
     Failure,
     content,
@@ -710,6 +711,11 @@ def truncate(context: Context, options: Options) -> Program:
                 continue
             entry = Entry("file", mode=0o666 & ~mask_of(context))
         wanted = max(0, {"+": len(data) + size, "-": len(data) - size}.get(sign, size))
+        if wanted > MOST_BYTES and not data:
+            yield from put(context, name, entry)
+            path = context.path(name)
+            context.guest.large_files.setdefault(path, Disk(path, wanted, None))
+            continue
         check_size(wanted)
         changed = data[:wanted].ljust(wanted, b"\0")
         try:

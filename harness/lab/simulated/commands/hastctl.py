@@ -232,7 +232,21 @@ def _ask(context: Context, config: Config, subcommand: str, names: list[str]) ->
             )
             return EX_UNAVAILABLE
     yield context.guest.rng.uniform(0.002, 0.01)
+    if not reply.rows:
+        return _abort(context)
     return _print(context, subcommand, reply.rows)
+
+
+def _abort(context: Context) -> int:
+    """What becomes of it when hastd has no resource, and so an empty answer (13.2)."""
+    context.complain(
+        "[CRIT] Assertion failed: (hptr != ((void *)0)), function hast_proto_recv_hdr, "
+        "file /usr/src/sbin/hastd/hast_proto.c, line 158."
+    )
+    context.complain("Abort trap")
+    pid = context.process.pid
+    context.guest.say(f"pid {pid} (hastctl), jid 0, uid 0: exited on signal 6")
+    return 128 + 6
 
 
 def _lives(hastd: Hastd) -> bool:

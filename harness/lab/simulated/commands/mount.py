@@ -12,7 +12,7 @@ from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program, Signal
 from harness.lab.simulated.requests import Requests, write_bios
 from harness.lab.simulated.ufs import Ufs, Walk, fresh
-from harness.lab.simulated.ufs_format import Superblock
+from harness.lab.simulated.ufs_format import DENSITY, Superblock
 
 _UMOUNT_USAGE = (
     "usage: umount [-fNnv] special ... | node ... | fsid ...\n"
@@ -127,9 +127,11 @@ def _wrong_device(context: Context, device: BlockDevice | None, options: Options
 def _wrong_content(walk: Walk, where: str, *, read_only: bool) -> str | None:
     if walk.superblock is None:
         return "Input/output error" if walk.error else "Invalid fstype: Invalid argument"
-    if walk.superblock.clean or read_only:
+    superblock = walk.superblock
+    # With soft updates an unclean file system lacks no more than some free blocks.
+    if superblock.clean or read_only or (superblock.soft_updates and not superblock.journal):
         return None
-    more = " Forced mount will invalidate journal contents" if walk.superblock.journal else ""
+    more = " Forced mount will invalidate journal contents" if superblock.journal else ""
     return (
         f"R/W mount on {where} denied. Filesystem is not clean - run fsck.{more}: "
         "Operation not permitted"
@@ -207,7 +209,7 @@ def _not_mounted(context: Context, name: str, at: str) -> int:
 def newfs(context: Context, arguments: list[str]) -> int | Program:
     """Make a UFS on a device."""
     try:
-        options = Options(arguments, "UjN")
+        options = Options(arguments, "UjN", "i")
     except BadOption as bad:
         raise NotModelled(f"newfs -{bad.letter}") from None
     if len(options.rest) != 1:
@@ -227,7 +229,12 @@ def _newfs(context: Context, options: Options) -> Program:
         context.complain(f"newfs: /dev/{name}: failed to open disk for writing")
         return 1
     journal = "j" in options
-    superblock = Superblock(device.mediasize, "U" in options or journal, journal)
+    density = options.value("i", str(DENSITY))
+    if density not in {"4096", "8192"}:
+        raise NotModelled(f"newfs -i {density}")
+    superblock = Superblock(
+        device.mediasize, "U" in options or journal, journal, density=int(density)
+    )
     shape = superblock.geometry
     context.print(
         f"/dev/{name}: {shape.fragments / 256:.1f}MB ({shape.sectors} sectors) "

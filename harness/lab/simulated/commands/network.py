@@ -127,6 +127,10 @@ def _with_mask(address: ipaddress.IPv4Interface, mask: str) -> ipaddress.IPv4Int
 # --- ping ---------------------------------------------------------------------------------------
 
 
+_PAYLOAD = bytes(range(8, 56))
+"""What an echo request carries behind the time of its sending."""
+
+
 @command("ping")
 def ping(context: Context, arguments: list[str]) -> Program:
     """Send echo requests to one of the two nodes."""
@@ -148,6 +152,8 @@ def ping(context: Context, arguments: list[str]) -> Program:
     sent, passed = 0, 0.0
     while sent < count and passed < limit:
         took = _round_trip(context, address)
+        for tap in context.guest.taps:
+            tap(_PAYLOAD)
         if took is not None:
             times.append(took)
             if "q" not in options:

@@ -154,8 +154,10 @@ def _stop(context: Context, service: Service) -> Program:
         where = f" (check {service.pid_file})." if service.pid_file else ""
         context.complain(f"{service.name} not running?{where}")
         return 1
-    if service.name == "hastd":
+    if service.name == "hastd" and (
         yield from commands.run(context, "hastctl", ["role", "init", "all"])
+    ):
+        return 1  # what its script does first has failed, so rc.subr(8) stops nothing
     context.print(f"Stopping {service.name}.")
     guest.daemons[pid].signal(15)
     if pid in guest.daemons:

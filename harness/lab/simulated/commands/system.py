@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from harness.lab.simulated.commands import Context, command
+from harness.lab.simulated.files import FileError
 from harness.lab.simulated.kernel import KERNEL_BASE, KERNEL_SIZE, Module
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program
@@ -316,16 +317,38 @@ usage: pgrep [-LSfilnoqvx] [-d delim] [-F pidfile] [-G gid] [-M core] [-N system
 @command("pgrep")
 def pgrep(context: Context, arguments: list[str]) -> int:
     """Show the processes that a pattern finds, but none of its own ancestors."""
-    options = _find_options("pgrep", arguments, "aflnoqx", "P")
-    if not options.rest and "P" not in options:
+    options = _find_options("pgrep", arguments, "aflnoqx", "FP")
+    if not options.rest and "P" not in options and "F" not in options:
         context.complain(_PGREP_USAGE)
         return 2
-    found = _find(context, options)
+    if "F" in options:
+        pid = _pid_in(context, options.value("F"))
+        if pid is None:
+            return 3
+        found = [row for row in _find(context, options) if row.pid == pid]
+    else:
+        found = _find(context, options)
     if "q" not in options:
         for row in found:
             shown = row.title if "f" in options else row.name
             context.print(f"{row.pid} {shown}" if "l" in options else str(row.pid))
     return 0 if found else 1
+
+
+def _pid_in(context: Context, path: str) -> int | None:
+    """The process ID in a pid file, or None after a complaint (takepid of bin/pkill/pkill.c)."""
+    try:
+        words = context.guest.tree.read(context.path(path)).decode("ascii", "replace").split()
+    except FileError as error:
+        context.complain(f"pgrep: Cannot open pidfile `{path}': {error.reason}")
+        return None
+    if not words:
+        context.complain(f"pgrep: Pidfile `{path}' is empty")
+    elif not words[0].isdecimal():
+        context.complain(f"pgrep: Invalid pid in file `{path}'")
+    else:
+        return int(words[0])
+    return None
 
 
 @command("pkill")

@@ -1,0 +1,71 @@
+"""The harness's own faults have no effect, in any lab.
+
+A scenario that holds without its fault claims nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from harness.mutations.mutation import mutation, nothing, replace
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@contextlib.contextmanager
+def _no_fault(*_: Any, **__: Any) -> Iterator[None]:
+    yield
+
+
+@mutation(
+    "a power cut does not happen",
+    r"Role\.|to say |did not last|left something behind|boot|list index|assert \(",
+    of_model=False,
+)
+def power_is_not_cut(patch: pytest.MonkeyPatch) -> None:
+    """The machine runs on."""
+    replace(patch, "harness.node:Node.power_cut", nothing)
+    replace(patch, "harness.node:Node.power_on", nothing)
+
+
+@mutation(
+    "the cable of the private link stays in",
+    r"to say |[Ss]plit-?[Bb]rain|did not last|assert|did not end|not written by the test",
+    of_model=False,
+)
+def cable_stays_in(patch: pytest.MonkeyPatch) -> None:
+    """Nothing is cut off."""
+    replace(patch, "harness.node:Node.link_unplugged", _no_fault)
+
+
+@mutation(
+    "a machine that is to be paused runs on",
+    r"to say degraded|[Ss]plit-?[Bb]rain|did not last|assert|Role\.",
+    of_model=False,
+)
+def machine_is_not_paused(patch: pytest.MonkeyPatch) -> None:
+    """It notices everything."""
+    replace(patch, "harness.node:Node.paused", _no_fault)
+
+
+@mutation(
+    "a signal is not sent to its process",
+    r"to be gone|hastd|assert|to say|worker|to have lost its primary",
+    of_model=False,
+)
+def signal_is_not_sent(patch: pytest.MonkeyPatch) -> None:
+    """Nothing is killed, and nothing stopped."""
+    replace(patch, "harness.faults.process:send_signal", nothing)
+
+
+@mutation(
+    "the firewall lets everything through",
+    r"to say degraded|did not last|assert",
+    of_model=False,
+)
+def firewall_lets_through(patch: pytest.MonkeyPatch) -> None:
+    """The one-way partition is none."""
+    replace(patch, "harness.faults.link:deaf", _no_fault)

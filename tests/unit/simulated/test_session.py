@@ -1,0 +1,77 @@
+"""The run: known states of the pair, another hast.conf, and a pair that cannot be brought back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.errors import LabError
+from harness.freebsd.hast import ReplicationMode, Role
+from harness.session import SET_UP, Session
+
+
+def wipe(session: Session) -> None:
+    """What a scenario might leave behind."""
+    session.pair.skunk1.run("sysrc", "hastd_enable=NO")
+    session.used()
+
+
+def test_a_scenario_gets_the_pair_as_it_was(session: Session) -> None:
+    session.set_up()
+    wipe(session)
+    pair = session.set_up()
+    assert pair.skunk1.run("sysrc", "-n", "hastd_enable").stdout.strip() == "YES"
+    assert pair.role(pair.skunk1) is Role.PRIMARY
+
+
+def test_another_hast_conf_is_another_state(session: Session) -> None:
+    other = session.settings.hast.but(replication="async", timeout=5, media_mib=192)
+    pair = session.set_up(other)
+    assert pair.info(pair.skunk1).replication is ReplicationMode.ASYNC
+    assert pair.metadata(pair.skunk1).datasize < 192 << 20
+    session.used()
+    assert session.set_up().info(session.pair.skunk1).replication is ReplicationMode.MEMSYNC
+    session.used()
+    assert session.set_up(other).settings.hast.timeout == 5
+    assert f"{SET_UP}.replication-async.timeout-5.media_mib-192" in session._snapshots
+
+
+def test_a_pair_that_cannot_be_brought_back_is_replaced(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next scenario has a new pair, with no snapshot of the old one, and all is well again."""
+    session.set_up(session.settings.hast.but(timeout=7))
+    wipe(session)
+    restore = session.lab.restore
+    broken = ["once"]
+
+    def break_once(tag: str) -> None:
+        if broken:
+            broken.clear()
+            raise LabError(f"cannot restore {tag!r}: the hypervisor went away")
+        restore(tag)
+
+    monkeypatch.setattr(session.lab, "restore", break_once)
+    folder = session.evidence.open("replaced")
+    pair = session.set_up()
+    session.evidence.close(folder, pair.nodes)
+    assert not broken
+    assert pair.role(pair.skunk1) is Role.PRIMARY
+    assert pair.skunk1.run("sysrc", "-n", "hastd_enable").stdout.strip() == "YES"
+    assert session._snapshots == {"provisioned", SET_UP}
+    assert "the hypervisor went away" in (folder / "transcript.txt").read_text()
+
+
+def test_waits_are_in_the_transcript(session: Session) -> None:
+    pair = session.set_up()
+    folder = session.evidence.open("waits")
+    with pair.skunk2.powered_off():
+        pair.skunk1.run("touch", f"{pair.mountpoint}/x")
+        pair.wait_until_degraded(pair.skunk1)
+    session.evidence.close(folder, pair.nodes)
+    session.used()
+    entries = [json.loads(line) for line in (folder / "transcript.jsonl").open()]
+    waits = {entry["text"]: entry for entry in entries if entry["kind"] == "wait"}
+    assert waits["skunk1 to say degraded"]["duration"] > 15
+    assert waits["skunk2 to answer over SSH"]["duration"] > 15
