@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.freebsd.output import Output
@@ -20,7 +21,8 @@ _PREFIX = re.compile(r"^/dev/[^:]+: ")
 _SKIPPED = "FILE SYSTEM CLEAN; SKIPPING CHECKS"
 _TOTALS = re.compile(r"(\d+) files, (\d+) used, (\d+) free \(.*\)")
 _FREE = re.compile(r"clean, (\d+) free \(.*\)")
-_REPAIR = re.compile(r"(.+?) \(([A-Z]+)\)")
+_MENDED = re.compile(r"(.*) \([A-Z]+\)")
+"""Ends each thing that was mended, on the line of the problem or on one of its own."""
 _JOURNAL = re.compile(r"\*\* Reading (\d+) byte journal from inode \d+\.")
 _RECORDS = re.compile(r"\*\* (\d+) journal records in (\d+) bytes for [\d.]+% utilization")
 _FREED = re.compile(r"\*\* Freed (\d+) inodes \((\d+) dirs\) \d+ blocks, and \d+ frags\.")
@@ -75,8 +77,18 @@ def parse(text: str) -> Check:
     totals = next((match for line in said if (match := _TOTALS.fullmatch(line))), None)
     if totals is None:
         raise output.unrecognised("it does not say how many files there are, nor that it is clean")
-    repairs = (match[1] for line in said if (match := _REPAIR.fullmatch(line)))
-    return Check(Way.FULL, files=int(totals[1]), repairs=tuple(repairs))
+    return Check(Way.FULL, files=int(totals[1]), repairs=tuple(_repairs(said)))
+
+
+def _repairs(said: list[str]) -> Iterator[str]:
+    """The first line of each problem that was mended."""
+    problem = ""
+    for line in said:
+        mended = _MENDED.fullmatch(line)
+        problem = problem or (mended[1] if mended else line)
+        if mended:
+            yield problem
+            problem = ""
 
 
 def _journal(output: Output, lines: list[str]) -> Journal:

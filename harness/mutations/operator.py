@@ -94,7 +94,7 @@ def both_are_primary(patch: pytest.MonkeyPatch) -> None:
 
 @mutation(
     "the pool is not exported before its node is demoted",
-    r"suspended pool|SUSPENDED|pool_health|cannot import|previously in use|Health\.|did not end",
+    r"suspended pool|SUSPENDED|cannot import|Health\.|did not end|switch itself off|to answer",
     of_model=False,
 )
 def pool_is_not_exported(patch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def pool_is_not_exported(patch: pytest.MonkeyPatch) -> None:
 
 @mutation(
     "the node that came back is left without a role",
-    r"to say complete|to be in sync|Role\.|replicas differ|cannot import",
+    r"to say complete|to be in sync|Role\.|replicas differ|cannot import|unpack",
     of_model=False,
 )
 def nobody_rejoins(patch: pytest.MonkeyPatch) -> None:

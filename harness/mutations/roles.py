@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 _HASTD = "harness.lab.simulated.hastd"
 
 
-@mutation("hastd keeps its role over a restart and a reboot", r"Role\.INIT|assert not|has_device")
+@mutation(
+    "hastd keeps its role over a restart and a reboot",
+    r"Role\.INIT|assert not|has_device|to be refused",
+)
 def role_survives_a_restart(patch: pytest.MonkeyPatch) -> None:
     """It reads it from the metadata."""
     from harness.lab.simulated import hast_metadata  # noqa: PLC0415 - the model, where it is wanted
@@ -43,7 +46,9 @@ def role_survives_a_restart(patch: pytest.MonkeyPatch) -> None:
     around(patch, f"{_HASTD}:Hastd.open", make)
 
 
-@mutation("/dev/hast/NAME stays when its node is no primary any more", r"to be gone|has_device")
+@mutation(
+    "/dev/hast/NAME stays when its node is no primary any more", r"to be gone|has_device|to be lost"
+)
 def device_survives_a_demotion(patch: pytest.MonkeyPatch) -> None:
     """It is there, and nobody serves it."""
 

@@ -93,16 +93,13 @@ def assert_complaints(pair: Pair, node: Node) -> None:
 @pytest.mark.parametrize(
     (),
     [
-        line(replication="memsync"),
+        line(replication="memsync", checksum="none", compression="hole", metaflush=True),
         line(replication="fullsync"),
         line(replication="async"),
-        line(checksum="none"),
         line(checksum="crc32"),
         line(checksum="sha256"),
         line(compression="none"),
-        line(compression="hole"),
         line(compression="lzf"),
-        line(metaflush=True),
         line(metaflush=False),
         line(extent_kib=64),
         line(keep_dirty=1),

@@ -15,23 +15,23 @@ from harness.workload.ledger import Ledger
 
 pytestmark = pytest.mark.claim(9)
 
-MANY = 10_000
+FEW, MANY = 1_000, 10_000
 
 SIZES = (
-    FileSystem(Kind.SOFT_UPDATES, files=1_000, mib=12),
+    FileSystem(Kind.SOFT_UPDATES, files=FEW, mib=40),
     FileSystem(Kind.SOFT_UPDATES, files=4_000, mib=28),
     FileSystem(Kind.SOFT_UPDATES, files=MANY, mib=56),
-    FileSystem(Kind.JOURNAL, files=1_000, mib=20),
+    FileSystem(Kind.JOURNAL, files=FEW, mib=40),
     FileSystem(Kind.JOURNAL, files=MANY, mib=60),
-    FileSystem(Kind.ZFS, files=1_000, mib=72),
+    FileSystem(Kind.ZFS, files=FEW, mib=72),
     FileSystem(Kind.ZFS, files=MANY, mib=112),
 )
 
 HAST_TIMEOUT = 20.0
 """Seconds, hast.conf(5)'s default: what a failover after a power cut takes anyway."""
 
-INODES_A_READ = 128
-"""A block of 32 KiB with inodes of 256 bytes."""
+INODES_A_READ = 256
+"""fsck_ffs reads 64 KiB of them at once (INOBUFSIZE of sbin/fsck_ffs/fsck.h), 256 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,20 @@ def bring_back(pair: Pair, node: Node, filesystem: FileSystem) -> Return:
     return needed
 
 
+def write_in_new_folder(node: Node, filesystem: FileSystem) -> Files:
+    """Make a folder, and write and fsync(1) files in it."""
+    folder = f"{filesystem.mountpoint}/new"
+    node.run("mkdir", folder)
+    return Files.write(node, folder)
+
+
 @pytest.mark.hast(timeout=5)
 @pytest.mark.leaves("fault")  # skunk1 stays off: nothing is claimed about its return
 def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, object], None]) -> None:
-    """Without its journal a UFS is checked the longer the more files it has, and can be used before.
+    """Without its journal a UFS is checked the longer the more files it has; it mounts before, too.
 
-    With the journal, as on ZFS, it does not matter. Every acknowledged write is on all of them.
+    With the journal, and on ZFS, their number does not matter. What was acknowledged is on all of
+    them, but that UFS loses a folder made just before with all that fsync(2) wrote into it.
     """
     pair = provisioned_pair
     skunk1, skunk2 = pair.nodes
@@ -83,7 +91,7 @@ def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, objec
     made = partition(pair, skunk1, SIZES)
     for filesystem in made:
         filesystem.fill(skunk1)
-    written = [filesystem for filesystem in made if filesystem.files == MANY]
+    written = [filesystem for filesystem in made if filesystem.files == FEW]
 
     with contextlib.ExitStack() as stack:
         ledgers = [
@@ -92,11 +100,12 @@ def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, objec
         ]
         for ledger in ledgers:
             ledger.wait_for(3)
+        in_new_folder = [write_in_new_folder(skunk1, each) for each in written]
         skunk1.power_cut()
     pair.promote(skunk2)
     wait_for_partitions(pair, skunk2, made)
 
-    soft_updates, journal, _ = written
+    soft_updates, journal, zfs = written
     refused = journal.mount(skunk2, check=False)
     assert "Filesystem is not clean - run fsck." in refused.stderr
     assert soft_updates.mount(skunk2).status == 0
@@ -106,9 +115,16 @@ def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, objec
     needed = {each: bring_back(pair, skunk2, each) for each in made}
     for ledger in ledgers:
         ledger.check(skunk2)
+    for filesystem, files in zip(written, in_new_folder, strict=True):
+        assert files.read_back(skunk2) == (files.sha256 if filesystem is zfs else {})
+
     for filesystem, each in needed.items():
         record_property(str(filesystem), each)
         assert each.check + each.mount < HAST_TIMEOUT
+    few = {each.kind: needed[each].reads for each in made if each.files == FEW}
+    more = {each.kind: needed[each].reads - few[each.kind] for each in made if each.files == MANY}
+    assert more[Kind.SOFT_UPDATES] > (MANY - FEW) // INODES_A_READ
+    assert max(more[Kind.JOURNAL], more[Kind.ZFS]) < more[Kind.SOFT_UPDATES]
 
 
 @pytest.mark.hast(timeout=5, media_mib=192)

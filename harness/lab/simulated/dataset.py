@@ -42,6 +42,10 @@ DEFAULTS = {
 """Properties that can be set and what they are until then (13.2)."""
 
 
+WRITTEN_IN_PLACE = 32768
+"""Bytes from which on fsync(2) writes data where they stay (zfs_immediate_write_sz)."""
+
+
 class Dataset(FileSystem):
     """A file system of an imported pool. `relative` is its name in the pool, "" for the top."""
 
@@ -236,8 +240,11 @@ class IntentLog:
     """Makes single files durable before their transaction group (ZIL).
 
     A commit has the data of the files asked for and every name that was made, removed or moved in
-    the file system. Deviation: its first block is there from the start, where ZFS makes it with
-    the first fsync(2), which waits for a transaction group.
+    the file system. The data of a large file are written where they stay: the transaction group
+    then waits for that and only points to them (WR_INDIRECT and dmu_sync in OpenZFS).
+
+    Deviation: its first block is there from the start, where ZFS makes it with the first fsync(2),
+    which waits for a transaction group.
     """
 
     def __init__(self, dataset: Dataset, header: LogHeader | None) -> None:
@@ -253,6 +260,8 @@ class IntentLog:
         self._queue: list[tuple[list[str], Signal]] = []
         self._writing: _LogWrite | None = None
         self._blocks: list[int] = []
+        self._in_place: dict[str, Inode] = {}
+        """Large files whose data are already where the next transaction group wants them."""
 
     def begin_with(self, entries: dict[str, Entry]) -> None:
         """Note what is durable."""
@@ -285,6 +294,15 @@ class IntentLog:
         blocks, self._blocks = self._blocks, []
         self.bytes = 0
         return blocks
+
+    @property
+    def is_placing(self) -> bool:
+        """Whether data are being written where a transaction group is to point to them."""
+        return self._writing is not None and bool(self._writing.large)
+
+    def take_placed(self, path: str) -> Inode | None:
+        """The inode of a large file that a transaction group is about to have, if it is written."""
+        return self._in_place.pop(path, None)
 
     def committed(self, paths: Iterable[str], entries: dict[str, Entry]) -> None:
         """Note that a transaction group made these durable as they are in `entries`."""
@@ -337,21 +355,32 @@ class IntentLog:
         places: dict[int, Content | None] = {}
         next_at = dataset.pool.space.allocate()
         records: list[tuple[str, Inode | None]] = []
+        large: dict[str, Inode] = {}
         for path, entry in entries.items():
-            inode = None if entry is None else dataset.make_inode(entry, None, places)
+            data: dict[int, Content | None] = {}
+            inode = None if entry is None else dataset.make_inode(entry, None, data)
             records.append((path, inode))
+            if inode is not None and inode.size >= WRITTEN_IN_PLACE:
+                large[path] = inode
+            else:
+                self._blocks += data
+            places |= data
         block = LogBlock(header.guid, header.sequence, next_at, tuple(records))
         places[header.at] = Content("intent log", value=block)
-        self._blocks += places
+        self._blocks.append(header.at)
         self.bytes += len(places) * BLOCK
         self.header = LogHeader(header.guid, header.sequence + 1, next_at)
-        self._writing = _LogWrite(self, entries, signals)
+        self._writing = _LogWrite(self, entries, signals, large)
         Requests(write_bios(places), self._writing.written).start(dataset.pool.device)
 
     def write_ended(self, write: _LogWrite, error: str | None) -> None:
         """Go on after a write to the log."""
         self._writing = None
         pool = self.dataset.pool
+        for path, inode in write.large.items():
+            self._keep_in_place(path, inode, write.entries[path] if error is None else None)
+        if write.large:
+            pool.log_has_placed()
         if error is not None:
             pool.device_failed(error, wrote=True)
             pool.call_when_synced([signal.fire for signal in write.signals])
@@ -369,14 +398,28 @@ class IntentLog:
         if self._queue:
             self._next()
 
+    def _keep_in_place(self, path: str, inode: Inode, entry: Entry | None) -> None:
+        """Leave a large file's data for the next transaction group if it is still to have them."""
+        wanted = path in self.dataset.dirty and self.dataset.entries.get(path) is entry
+        unused = self._in_place.pop(path, None) if wanted else inode
+        if wanted:
+            self._in_place[path] = inode
+        if unused is not None:
+            self._blocks += [pointer.at for pointer in unused.blocks]
+
 
 class _LogWrite:
     """One block of the log with its data on its way to the disk."""
 
     def __init__(
-        self, log: IntentLog, entries: dict[str, Entry | None], signals: list[Signal]
+        self,
+        log: IntentLog,
+        entries: dict[str, Entry | None],
+        signals: list[Signal],
+        large: dict[str, Inode],
     ) -> None:
         self.entries = entries
+        self.large = large
         self.signals = signals
         self._log = log
 

@@ -117,6 +117,7 @@ class Pool:
         self._dirty_bytes = 0
         self._syncing: _Group | None = None
         self._again = False
+        self._after_log = False
         self._waiters: list[Callable[[], None]] = []
         self._deferred: list[tuple[int, list[int]]] = []
         self._drained = Signal()
@@ -241,9 +242,17 @@ class Pool:
             self._waiters = []
         elif self._syncing is not None:
             self._again = True
+        elif any(dataset.log.is_placing for dataset in self.datasets.values()):
+            self._after_log = True
         elif not self.suspended:
             self._syncing = self._build()
             self._write_group()
+
+    def log_has_placed(self) -> None:
+        """Go on with the transaction group that waited for an intent log."""
+        if self._after_log:
+            self._after_log = False
+            self._sync_soon()
 
     def _write_group(self) -> None:
         assert self._syncing is not None
@@ -384,14 +393,16 @@ class Pool:
             before = old.content.value
             freed += [old.at, old.copy]
         entry = dataset.entries.get(path)
+        placed = dataset.log.take_placed(path)
         kept: set[int] = set()
         if entry is not None:
-            inode = dataset.make_inode(entry, before, group.places)
+            inode = dataset.make_inode(entry, placed or before, group.places)
             kept = {pointer.at for pointer in inode.blocks}
             label = f"{dataset.device}{path}"
             dataset.inodes[path] = self._place(group, Content(label, value=inode))
-        if before is not None:
-            freed += [pointer.at for pointer in before.blocks if pointer.at not in kept]
+        for each in (before, placed):
+            if each is not None:
+                freed += [pointer.at for pointer in each.blocks if pointer.at not in kept]
 
     def _place(self, group: _Group, content: Content) -> Pointer:
         """Write metadata to two places."""

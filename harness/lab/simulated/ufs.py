@@ -121,11 +121,12 @@ class Ufs(FileSystem):
             self.guest.world.schedule(self.guest, 1.0, self._tick)
 
     def fsync(self, path: str) -> Signal:
-        """Write a file and the directories on its way; the disk is not told to flush."""
-        chain = [path]
-        while chain[-1] != "/":
-            chain.append(posixpath.dirname(chain[-1]))
-        return self._write_out(chain)
+        """Write a file and its name; the disk is not told to flush.
+
+        The name of a new directory is not written with what is in it (softdep_fsync of
+        sys/ufs/ffs/ffs_softdep.c): until the syncer comes by, a crash takes all of it.
+        """
+        return self._write_out([path, posixpath.dirname(path)])
 
     def sync(self) -> Signal:
         """Write everything that waits; sync(2) does not wait for it with soft updates."""

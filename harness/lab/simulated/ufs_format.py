@@ -81,11 +81,6 @@ class Geometry:
         self.group_inodes = -(-self.group_blocks * _FRAGS * BLOCK // density // 128) * 128
         self.data_fragments = self.fragments - self.groups * (16 + self.group_inodes // 16) - 25
 
-    @property
-    def inode_bytes(self) -> int:
-        """What a full check has to read at least."""
-        return self.groups * self.group_inodes * 256
-
     def backups(self) -> list[int]:
         """The sectors of the copies of the superblock."""
         return [192 + group * self.group_blocks * 64 for group in range(self.groups)]

@@ -12,13 +12,20 @@ from tests.unit.freebsd.recordings import recorded
 
 def test_a_full_check_counts_the_files_and_says_what_it_mended() -> None:
     assert fsck.parse(recorded("fsck_preen_full")) == Check(
-        Way.FULL, files=30011, repairs=("FREE BLK COUNT(S) WRONG IN SUPERBLK",)
+        Way.FULL,
+        files=9,
+        repairs=(
+            "UNREF DIR I=4096  OWNER=root MODE=40755",
+            "FREE BLK COUNT(S) WRONG IN SUPERBLK",
+            "SUMMARY INFORMATION BAD",
+            "BLK(S) MISSING IN BIT MAPS",
+        ),
     )
 
 
 def test_a_journal_that_was_used() -> None:
     assert fsck.parse(recorded("fsck_preen_journal")) == Check(
-        Way.JOURNAL, journal=Journal(size=4 << 20, records=24, freed_inodes=0)
+        Way.JOURNAL, journal=Journal(size=4 << 20, records=22, freed_inodes=4)
     )
 
 

@@ -19,6 +19,12 @@ from harness.lab.simulated.ufs_format import (
 )
 
 _MIB = 1 << 20
+_INODE = 256
+_INODES_AT_ONCE = 65536
+"""Bytes (INOBUFSIZE of sbin/fsck_ffs/fsck.h)."""
+_NAME = 24
+"""Bytes in a directory for a name of some ten characters."""
+_BLOCK = 32768
 _PHASES = (
     "** Phase 2 - Check Pathnames",
     "** Phase 3 - Check Connectivity",
@@ -149,14 +155,18 @@ class _Check:
     # --- the whole ------------------------------------------------------------------------------
 
     def _all(self) -> Program:
-        """Check everything, which takes the longer the larger it is."""
+        """Check everything, which takes the longer the more files there are."""
         say = self.context.print
         if not self.preen:
             say(
                 f"** Last Mounted on {self.superblock.mounted_on}\n"
                 "** Phase 1 - Check Blocks and Sizes"
             )
-        yield from self._read(self.superblock.geometry.inode_bytes)
+        inodes = [*self.walk.inodes.values(), *self.walk.unreferenced]
+        yield from self._read(len(inodes) * _INODE, _INODES_AT_ONCE)
+        names = sum(-(-len(inode.names) * _NAME // _BLOCK) for inode in inodes)
+        groups = self.superblock.geometry.groups
+        yield from self._read((names + groups) * _BLOCK, _BLOCK)
         for number, phase in enumerate(_PHASES):
             if not self.preen:
                 say(phase)
@@ -237,12 +247,12 @@ class _Check:
 
     # --- the device -----------------------------------------------------------------------------
 
-    def _read(self, size: int) -> Program:
-        """Read so many bytes in requests of 1 MiB, one after the other."""
-        for offset in range(0, size, LARGEST * BLOCK):
+    def _read(self, size: int, largest: int = LARGEST * BLOCK) -> Program:
+        """Read so many bytes in requests of `largest`, one after the other."""
+        for offset in range(0, size, largest):
             ended = Signal()
-            at = offset % max(LARGEST * BLOCK, self.device.mediasize // _MIB * _MIB)
-            length = min(LARGEST * BLOCK, -(-(size - offset) // BLOCK) * BLOCK)
+            at = offset % max(largest, self.device.mediasize // _MIB * _MIB)
+            length = min(largest, -(-(size - offset) // BLOCK) * BLOCK)
             Requests([Bio(Op.READ, at, length)], ended.fire).start(self.device)
             yield ended
         return 0
