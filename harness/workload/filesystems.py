@@ -67,11 +67,11 @@ class FileSystem:
         self.mount(node)
 
     def fill(self, node: Node) -> None:
-        """Make the files and an empty folder `ledger`, and have them all on the disk.
+        """Make the files and an empty folder `old`, and have them all on the disk.
 
         It is unmounted and mounted again, so that nothing of them waits for the syncer.
         """
-        script = 'cd "$1" && mkdir data ledger && cd data && jot -w file- "$2" | xargs touch'
+        script = 'cd "$1" && mkdir data old && cd data && jot -w file- "$2" | xargs touch'
         node.sh(script, self.mountpoint, str(self.files), within=300)
         self.unmount(node)
         self.mount(node)

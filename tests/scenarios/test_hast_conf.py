@@ -3,7 +3,7 @@
 import pytest
 
 from harness.faults.process import stopped, worker_pid
-from harness.freebsd.hastd_log import SyncStarted
+from harness.freebsd.hastd_log import SyncStarted, WorkerExited
 from harness.node import Node
 from harness.pair import Pair
 from harness.provision import LOCAL_FILE
@@ -11,10 +11,10 @@ from harness.wire import capturing
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=16)
 
-AWAY_MIB = 4
+AWAY_MIB = 6
 """Written while the secondary is away."""
 
-ALL_MIB = 8
+ALL_MIB = 10
 """Written in all, in whole extents of 2 MiB."""
 
 COMPRESSED: dict[str, list[str]] = {"none": [], "hole": ["hole"], "lzf": ["hole", "lzf"]}
@@ -102,7 +102,7 @@ def assert_complaints(pair: Pair, node: Node) -> None:
         line(compression="lzf"),
         line(metaflush=False),
         line(extent_kib=64),
-        line(keep_dirty=1),
+        line(keep_dirty=2),
         line(local="partition"),
         line(local="file"),
         line(local="file", metaflush=False),
@@ -134,7 +134,7 @@ def test_option(provisioned_pair: Pair) -> None:
     pair.disconnect_role(skunk2)
     pair.write_device(skunk1, 4 << 20)  # an idle primary would not notice
     pair.wait_until_degraded(skunk1)
-    copy(pair, skunk1, "random", at=4)
+    copy(pair, skunk1, "random", at=4, mib=4)
     copy(pair, skunk1, "zero", at=0)
     assert len(replicas(pair, at=0)) == len(replicas(pair, at=4)) == 2
     pair.disconnect_role(skunk1)  # as primary anew it connects at once, not within 10 s
@@ -151,6 +151,27 @@ def test_option(provisioned_pair: Pair) -> None:
     pair.promote(skunk2)
     assert content(pair, skunk2) == before
     assert_complaints(pair, skunk1)
+
+
+@pytest.mark.hast(keep_dirty=1)
+@pytest.mark.leaves("crashed hastd")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="hastd of 13.2 aborts when it is to keep one extent dirty (docs/findings.md)",
+)
+def test_keep_dirty_of_one(provisioned_pair: Pair) -> None:
+    """`hastctl create -k 1` is accepted, and a primary can write to more than one extent."""
+    pair = provisioned_pair
+    skunk1, skunk2 = pair.nodes
+    pair.create_resource()
+    pair.start_hastd()
+    pair.demote(skunk2)
+    pair.promote(skunk1)
+    pair.wait_until_complete(skunk1)
+    for extent in range(2):
+        pair.write_device(skunk1, extent * (2 << 20))
+    assert pair.said(skunk1, WorkerExited) == []
 
 
 @pytest.mark.hast(timeout=3)

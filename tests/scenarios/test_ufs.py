@@ -1,6 +1,5 @@
 """Claim 9 of the field notes: UFS instead of ZFS, which they reject because fsck takes too long."""
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import pytest
 from harness.freebsd.fsck import Way
 from harness.node import Node
 from harness.pair import Pair
-from harness.workload.files import Files
+from harness.workload.files import Files, sha256_of_files
 from harness.workload.filesystems import FileSystem, Kind, partition, wait_for_partitions
 from harness.workload.ledger import Ledger
 
@@ -25,6 +24,14 @@ SIZES = (
     FileSystem(Kind.JOURNAL, files=MANY, mib=60),
     FileSystem(Kind.ZFS, files=FEW, mib=72),
     FileSystem(Kind.ZFS, files=MANY, mib=112),
+)
+
+BOTH_UFS = [FileSystem(kind, files=10, mib=40) for kind in (Kind.SOFT_UPDATES, Kind.JOURNAL)]
+
+NAMES_ARE_LOST = (
+    "UFS of 13.2: fsync(2) of a new file writes its name, but not the size of a directory that "
+    "grew by 512 bytes for it; until the syncer does, a crash loses the file (docs/findings.md; "
+    "no FreeBSD bug number known)"
 )
 
 HAST_TIMEOUT = 20.0
@@ -70,11 +77,11 @@ def bring_back(pair: Pair, node: Node, filesystem: FileSystem) -> Return:
     return needed
 
 
-def write_in_new_folder(node: Node, filesystem: FileSystem) -> Files:
-    """Make a folder, and write and fsync(1) files in it."""
-    folder = f"{filesystem.mountpoint}/new"
-    node.run("mkdir", folder)
-    return Files.write(node, folder)
+def write_in_folders(node: Node, filesystem: FileSystem) -> tuple[Files, Files]:
+    """Write and fsync(1) files in a folder that has long been there, and in one just made."""
+    node.run("mkdir", f"{filesystem.mountpoint}/new")
+    old, new = (Files.write(node, f"{filesystem.mountpoint}/{each}") for each in ("old", "new"))
+    return old, new
 
 
 @pytest.mark.hast(timeout=5)
@@ -82,8 +89,8 @@ def write_in_new_folder(node: Node, filesystem: FileSystem) -> Files:
 def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, object], None]) -> None:
     """Without its journal a UFS is checked the longer the more files it has; it mounts before, too.
 
-    With the journal, and on ZFS, their number does not matter. What was acknowledged is on all of
-    them, but that UFS loses a folder made just before with all that fsync(2) wrote into it.
+    With the journal, and on ZFS, their number does not matter. What fsync(2) wrote is on all of
+    them, but on UFS not a folder that was made just before, nor anything that is in it.
     """
     pair = provisioned_pair
     skunk1, skunk2 = pair.nodes
@@ -92,31 +99,26 @@ def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, objec
     for filesystem in made:
         filesystem.fill(skunk1)
     written = [filesystem for filesystem in made if filesystem.files == FEW]
+    soft_updates, journal, zfs = written
 
-    with contextlib.ExitStack() as stack:
-        ledgers = [
-            stack.enter_context(Ledger.writing(skunk1, f"{each.mountpoint}/ledger"))
-            for each in written
-        ]
-        for ledger in ledgers:
-            ledger.wait_for(3)
-        in_new_folder = [write_in_new_folder(skunk1, each) for each in written]
+    with Ledger.writing(skunk1, f"{zfs.mountpoint}/ledger") as ledger:
+        files = {each: write_in_folders(skunk1, each) for each in written}
+        ledger.wait_for(1)
         skunk1.power_cut()
     pair.promote(skunk2)
     wait_for_partitions(pair, skunk2, made)
 
-    soft_updates, journal, zfs = written
     refused = journal.mount(skunk2, check=False)
     assert "Filesystem is not clean - run fsck." in refused.stderr
-    assert soft_updates.mount(skunk2).status == 0
-    ledgers[0].check(skunk2)
+    soft_updates.mount(skunk2)
+    files[soft_updates][0].check(skunk2)
     soft_updates.unmount(skunk2)
 
     needed = {each: bring_back(pair, skunk2, each) for each in made}
-    for ledger in ledgers:
-        ledger.check(skunk2)
-    for filesystem, files in zip(written, in_new_folder, strict=True):
-        assert files.read_back(skunk2) == (files.sha256 if filesystem is zfs else {})
+    ledger.check(skunk2)
+    for filesystem, (old, new) in files.items():
+        old.check(skunk2)
+        assert new.read_back(skunk2) == (new.sha256 if filesystem is zfs else {})
 
     for filesystem, each in needed.items():
         record_property(str(filesystem), each)
@@ -127,18 +129,39 @@ def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, objec
     assert max(more[Kind.JOURNAL], more[Kind.ZFS]) < more[Kind.SOFT_UPDATES]
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason=NAMES_ARE_LOST)
+@pytest.mark.hast(timeout=5, media_mib=192)
+@pytest.mark.leaves("fault")
+def test_fsync_of_many_new_files(pair: Pair) -> None:
+    """Each of 40 new files is fsynced after it was written: after a power cut all are there."""
+    skunk1, skunk2 = pair.nodes
+    skunk1.run("zpool", "destroy", pair.pool)
+    made = partition(pair, skunk1, BOTH_UFS)
+    script = 'for name in $(jot -w write- 40); do echo "$name" > "$name" && fsync "$name"; done'
+    for each in made:
+        each.fill(skunk1)
+        skunk1.sh(f"cd {each.mountpoint}/old && {script}")
+    skunk1.power_cut()
+    pair.promote(skunk2)
+    wait_for_partitions(pair, skunk2, made)
+    there = {}
+    for each in made:
+        each.check(skunk2)
+        each.mount(skunk2)
+        there[each.kind] = len(sha256_of_files(skunk2, f"{each.mountpoint}/old"))
+    assert there == dict.fromkeys(there, 40)
+
+
 @pytest.mark.hast(timeout=5, media_mib=192)
 def test_planned_failover(pair: Pair) -> None:
     """Unmounted on skunk1, a UFS is clean on skunk2: with the journal or without, fsck skips it."""
     skunk1, skunk2 = pair.nodes
     skunk1.run("zpool", "destroy", pair.pool)
-    kinds = (Kind.SOFT_UPDATES, Kind.JOURNAL)
-    made = partition(pair, skunk1, [FileSystem(kind, files=0, mib=40) for kind in kinds])
+    made = partition(pair, skunk1, BOTH_UFS)
     written = []
     for each in made:
-        folder = f"{each.mountpoint}/files"
-        skunk1.run("mkdir", folder)
-        written.append(Files.write(skunk1, folder))
+        each.fill(skunk1)
+        written.append(Files.write(skunk1, f"{each.mountpoint}/old"))
         each.unmount(skunk1)
 
     pair.demote(skunk1)

@@ -6,6 +6,10 @@ CHUNK = 1048576
 """Bytes that the synchronisation moves at once: MAXPHYS on 64 bits."""
 
 
+class KeepDirtyAborted(Exception):
+    """An assertion of hastd's fails: it can keep two extents dirty, or more, but not one (13.2)."""
+
+
 class ActiveMap:
     """The three maps of a primary, as bits of integers, and the list of extents kept dirty.
 
@@ -143,6 +147,8 @@ class ActiveMap:
             del self._kept[extent]
             self._kept[extent] = None
             return False
+        if len(self._kept) >= self.keepdirty == 1:
+            raise KeepDirtyAborted
         if len(self._kept) >= self.keepdirty:
             oldest = next(iter(self._kept))
             del self._kept[oldest]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated import hast_metadata
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Blocks, Op
-from harness.lab.simulated.hast_activemap import ActiveMap
+from harness.lab.simulated.hast_activemap import ActiveMap, KeepDirtyAborted
 from harness.lab.simulated.hast_gate import GateDevice
 from harness.lab.simulated.hast_handshake import Handshake
 from harness.lab.simulated.hast_metadata import DATA, Metadata, whole
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 SYNC_SEQUENCE = 1
 """The number of every request of the synchronisation; there is only one at a time."""
+
+SIGABRT = 6
 
 GIVES_UP = 370.0
 """Seconds until TCP gives up a connection that nothing is acknowledged on (13.2, about)."""
@@ -476,7 +478,18 @@ class Primary(Worker):
             self.later(1.0, self._retry)
             return
         self._writing[hio] = None
-        if self.amap.write_start(hio.bio.offset, hio.bio.length):
+        try:
+            modified = self.amap.write_start(hio.bio.offset, hio.bio.length)
+        except KeepDirtyAborted:
+            self.log(
+                "crit",
+                "Assertion failed: (amp->am_nkeepdirty > 0), function keepdirty_add, "
+                "file /usr/src/sbin/hastd/activemap.c, line 239.",
+            )
+            self.guest.say(f"pid {self.pid} (hastd), jid 0, uid 845: exited on signal {SIGABRT}")
+            self._end(-SIGABRT)
+            return
+        if modified:
             self.statistics.activemap_updates += 1
             hast_metadata.write_map(self.device, self.amap.on_disk)
             if self.config.metaflush and self._can_flush():

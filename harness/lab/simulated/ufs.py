@@ -9,7 +9,7 @@ fsync(2) wrote can be lost with the power when the disk has a volatile cache.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SYNC_SECONDS = 30.0
 """When the syncer writes a changed file (kern.filedelay, 13.2)."""
+
+_DIRECTORY = 512
+"""Bytes by which a directory grows (DIRBLKSIZ); no name crosses their borders."""
 
 ERRNO = {"EIO": 5, "ENXIO": 6}
 
@@ -123,10 +126,11 @@ class Ufs(FileSystem):
     def fsync(self, path: str) -> Signal:
         """Write a file and its name; the disk is not told to flush.
 
-        The name of a new directory is not written with what is in it (softdep_fsync of
-        sys/ufs/ffs/ffs_softdep.c): until the syncer comes by, a crash takes all of it.
+        The name of a new directory is not written with what is in it, nor the size of a directory
+        that grew within its fragment (softdep_fsync of sys/ufs/ffs/ffs_softdep.c): until the syncer
+        comes by, a crash takes all of the one and the last names of the other.
         """
-        return self._write_out([path, posixpath.dirname(path)])
+        return self._write_out([path, posixpath.dirname(path)], grow=False)
 
     def sync(self) -> Signal:
         """Write everything that waits; sync(2) does not wait for it with soft updates."""
@@ -169,9 +173,9 @@ class Ufs(FileSystem):
             self._ticking = True
             self.guest.world.schedule(self.guest, 1.0, self._tick)
 
-    def _write_out(self, paths: Iterable[str]) -> Signal:
+    def _write_out(self, paths: Iterable[str], *, grow: bool = True) -> Signal:
         done = Signal()
-        flush = self._plan(paths, done)
+        flush = self._plan(paths, done, grow=grow)
         if self.gone:
             return done
         self._flushes.append(flush)
@@ -202,7 +206,7 @@ class Ufs(FileSystem):
         self.guest.tree.mounts.pop(self.at, None)
         self.lower.opened -= 1
 
-    def _plan(self, paths: Iterable[str], done: Signal) -> _Flush:
+    def _plan(self, paths: Iterable[str], done: Signal, *, grow: bool) -> _Flush:
         """Sort what is to be written: data, then inodes, then names, then what is removed."""
         flush = _Flush(self, done)
         for path in sorted({path for path in paths if path in self._dirty}):
@@ -215,7 +219,7 @@ class Ufs(FileSystem):
             else:
                 flush.directories.append(path)
         for path in flush.directories:
-            self._plan_directory(path, flush)
+            self._plan_directory(path, flush, grow=grow)
         if self._next_number - 1 > self.superblock.highest:
             self.superblock = replace(self.superblock, highest=self._next_number - 1)
             flush.phases[0][SUPERBLOCK] = Content("UFS superblock", value=self.superblock)
@@ -245,8 +249,8 @@ class Ufs(FileSystem):
         self.inodes[path] = inode
         flush.phases[1][inode_place(inode.number)] = Content(f"inode of {path}", value=inode)
 
-    def _plan_directory(self, path: str, flush: _Flush) -> None:
-        entry = self.entries[path]
+    def _plan_directory(self, path: str, flush: _Flush, *, grow: bool) -> None:
+        entry, before = self.entries[path], self.inodes.get(path)
         prefix = path.rstrip("/") + "/"
         there = self.names(path)
         names = {
@@ -254,9 +258,16 @@ class Ufs(FileSystem):
             for name in there
             if prefix + name in self.inodes or prefix + name in flush.directories
         }
+        ends = directory_ends(names)
+        size = max(ends.values(), default=_DIRECTORY)
+        if before is not None and not grow and -(-size // BLOCK) == -(-before.size // BLOCK):
+            size = before.size
+            names = {name: number for name, number in names.items() if ends[name] <= size}
         if len(names) < len(there):
             self._dirty[path] = self.guest.world.now  # the others follow with their inodes
-        inode = UfsInode(self._numbers[path], "dir", entry.mode, entry.mtime, size=512, names=names)
+        inode = UfsInode(
+            self._numbers[path], "dir", entry.mode, entry.mtime, size=size, names=names
+        )
         self.inodes[path] = inode
         # A new directory has to be there before its name is.
         depth = 2 if path == "/" or self._is_named(path) else 1
@@ -441,6 +452,20 @@ class Walk:
             self._data[at].data if at in self._data else bytes(BLOCK) for at in inode.blocks
         )
         return Entry(inode.kind, data[: inode.size], inode.mode, inode.mtime, inode.target)
+
+
+def directory_ends(names: Mapping[str, int]) -> dict[str, int]:
+    """How large a directory has to be for each name, if they came in the order of their inodes."""
+    ends: dict[str, int] = {}
+    end = _DIRECTORY
+    room = _DIRECTORY - 24  # without . and ..
+    for name in sorted(names, key=names.__getitem__):
+        size = 8 + (len(name) + 4) // 4 * 4
+        if size > room:
+            end, room = end + _DIRECTORY, _DIRECTORY
+        room -= size
+        ends[name] = end
+    return ends
 
 
 def fresh(superblock: Superblock, now: float) -> dict[int, Content | None]:

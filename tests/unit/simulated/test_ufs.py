@@ -157,6 +157,18 @@ def test_a_new_directory_is_lost_although_what_is_in_it_was_synced(options: str)
     assert "new" not in checked(world).tree.names("/m")
 
 
+def test_the_last_names_of_a_directory_that_grew_are_lost_although_synced() -> None:
+    world, skunk1, _ = with_ufs()
+    skunk1.tree.make_directory("/m/d")
+    synced = skunk1.tree.mounts["/m"].sync()
+    wait(world, lambda: synced.fired)
+    names = [f"write-{number:05d}" for number in range(1, 31)]
+    for name in names:
+        skunk1.tree.write(f"/m/d/{name}", b"synced")
+        fsync(skunk1, f"/m/d/{name}")
+    assert checked(world).tree.names("/m/d") == names[:24]  # 20 bytes each, of 512 - 24
+
+
 def test_all_that_fsync_was_asked_for_is_named() -> None:
     """The first of two new files in a directory does not take the other's name away."""
     world, skunk1, _ = with_ufs()
