@@ -138,14 +138,17 @@ def hastctl_always_succeeds(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(commands.COMMANDS, "hastctl", succeed)
 
 
-@mutation("a node that has no section in hast.conf takes another's", r"assert|to say")
-def any_section_will_do(patch: pytest.MonkeyPatch) -> None:
-    """`on NAME` means everybody."""
+@mutation("a node takes the section of a node that is not there for its own", r"assert|to say")
+def a_strangers_section_will_do(patch: pytest.MonkeyPatch) -> None:
+    """`on NAME` means everybody, unless it is the name of the peer."""
 
-    def mine(*_: object) -> bool:
-        return True
+    def make(is_me: Callable[..., bool]) -> Any:
+        def is_me_or_nobody(node: Any, name: str) -> bool:
+            return is_me(node, name) or name not in {"skunk1", "skunk2"}
 
-    replace(patch, f"{_MODEL}.hast_conf:Node.is_me", mine)
+        return is_me_or_nobody
+
+    around(patch, f"{_MODEL}.hast_conf:Node.is_me", make)
 
 
 @mutation("SIGHUP starts every resource anew", r"workerpid|assert|has_device")

@@ -35,7 +35,7 @@ def resync_copies_nothing(patch: pytest.MonkeyPatch) -> None:
     replace(patch, f"{_HASTD}_sync:SyncThread._begin", begin)
 
 
-@mutation("a resync never ends", r"to be in sync|a resync of|to catch up")
+@mutation("a resync never ends", r"to be in sync|resync|hooks on|not in sync")
 def resync_never_ends(patch: pytest.MonkeyPatch) -> None:
     """It sleeps for an hour before the first chunk."""
 
@@ -159,7 +159,7 @@ def new_secondary_gets_nothing(patch: pytest.MonkeyPatch) -> None:
     around(patch, f"{_HASTD}_secondary:decide", make)
 
 
-@mutation("every reconnection copies the whole disk", r"dirty|MiB|synchroni[sz]|resync|\d < \d")
+@mutation("every reconnection copies the whole disk", r"dirty|MiB|synchroni[sz]|resync|\d < \d|<<")
 def reconnection_copies_everything(patch: pytest.MonkeyPatch) -> None:
     """Not only what is dirty."""
 

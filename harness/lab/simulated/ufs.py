@@ -38,6 +38,9 @@ SYNC_SECONDS = 30.0
 _DIRECTORY = 512
 """Bytes by which a directory grows (DIRBLKSIZ); no name crosses their borders."""
 
+_INODES_IN_BLOCK = 128
+"""A block of 32 KiB with inodes of 256 bytes."""
+
 ERRNO = {"EIO": 5, "ENXIO": 6}
 
 
@@ -127,10 +130,13 @@ class Ufs(FileSystem):
         """Write a file and its name; the disk is not told to flush.
 
         The name of a new directory is not written with what is in it, nor the size of a directory
-        that grew within its fragment (softdep_fsync of sys/ufs/ffs/ffs_softdep.c): until the syncer
-        comes by, a crash takes all of the one and the last names of the other.
+        that grew within its fragment (softdep_fsync of sys/ufs/ffs/ffs_softdep.c), unless its inode
+        is in the block of the file's: until the syncer comes by, a crash takes all of the one and
+        the last names of the other.
         """
-        return self._write_out([path, posixpath.dirname(path)], grow=False)
+        parent = posixpath.dirname(path)
+        blocks = {self._numbers.get(each, 0) // _INODES_IN_BLOCK for each in (path, parent)}
+        return self._write_out([path, parent], grow=len(blocks) == 1)
 
     def sync(self) -> Signal:
         """Write everything that waits; sync(2) does not wait for it with soft updates."""

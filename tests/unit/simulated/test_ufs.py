@@ -159,7 +159,10 @@ def test_a_new_directory_is_lost_although_what_is_in_it_was_synced(options: str)
 
 def test_the_last_names_of_a_directory_that_grew_are_lost_although_synced() -> None:
     world, skunk1, _ = with_ufs()
-    skunk1.tree.make_directory("/m/d")
+    for directory in ("/m/d", "/m/e"):
+        skunk1.tree.make_directory(directory)
+    for number in range(130):  # so that new inodes are in another block than the directory's
+        skunk1.tree.write(f"/m/e/{number}", b"")
     synced = skunk1.tree.mounts["/m"].sync()
     wait(world, lambda: synced.fired)
     names = [f"write-{number:05d}" for number in range(1, 31)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import posixpath
 import re
@@ -22,6 +23,7 @@ from harness.lab.simulated.shell_streams import (
     Reader,
     Reading,
     check_size,
+    is_zeros,
     submit,
     when_ready,
     write_device,
@@ -167,7 +169,7 @@ class _DeviceTarget(_Target):
             raise FileError("EINVAL", path)
         if self._at + len(data) > self._device.mediasize:
             raise FileError("ENOSPC", path)
-        if data.count(0) == len(data) and self._at % BLOCK == 0 and len(data) % BLOCK == 0:
+        if is_zeros(data) and self._at % BLOCK == 0 and len(data) % BLOCK == 0:
             yield from submit(self._device, Bio(Op.WRITE, self._at, len(data)), path)
         else:
             yield from write_device(self._device, self._at, data)
@@ -383,6 +385,18 @@ _DIGESTS = {
 }
 
 
+def digest_of(program: str, data: bytes) -> str:
+    """The digest in hexadecimal digits. Most of what is compared on disks is zeros."""
+    if is_zeros(data):
+        return _digest_of_zeros(program, len(data))
+    return hashlib.new(program, data).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of_zeros(program: str, size: int) -> str:
+    return hashlib.new(program, bytes(size)).hexdigest()
+
+
 def _digest(context: Context, options: Options, program: str) -> Program:
     """md5(1) and its relatives."""
     kind = _DIGESTS[program]
@@ -394,7 +408,7 @@ def _digest(context: Context, options: Options, program: str) -> Program:
         return 0
     if not options.rest:
         data = yield from content(context, "-")
-        context.print(hashlib.new(program, data).hexdigest())
+        context.print(digest_of(program, data))
         return 0
     for name in options.rest:
         try:
@@ -405,7 +419,7 @@ def _digest(context: Context, options: Options, program: str) -> Program:
             context.complain(f"{program}: {error.path}: {error.reason}")
             status = 1
             continue
-        _print_digest(context, options, kind, name, hashlib.new(program, data).hexdigest())
+        _print_digest(context, options, kind, name, digest_of(program, data))
     return status
 
 
