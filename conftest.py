@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "claim(number): the claim of the field notes under test",
         "hast(**settings): another hast.conf than lab.yaml's",
+        "smoke: what CI runs on real FreeBSD at every change, in a few minutes",
         "leaves(*what): what the scenario leaves behind on purpose (harness.audit.Left)",
     ):
         config.addinivalue_line("markers", marker)

@@ -1,4 +1,4 @@
-"""An operator who does something else than the scenario says: in any lab, real FreeBSD too."""
+"""An operator who does something else than the scenario says: mostly in any lab."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _PAIR = "harness.pair:Pair"
 
-_DAMAGED_AT = 150 << 20
-"""Bytes of the data: in the smallest data area that a scenario has, and used by nobody else."""
+_DAMAGED_AT = 5 / 8
+"""Of the data area: where no scenario writes by itself."""
 
 
 @mutation(
@@ -32,7 +32,8 @@ def one_block_is_corrupted(patch: pytest.MonkeyPatch) -> None:
         def damage(pair: Pair, primary: Node) -> None:
             wait(pair, primary)
             secondary = pair.peer(primary)
-            sector = (pair.metadata(secondary).localoff + _DAMAGED_AT) // 512
+            metadata = pair.metadata(secondary)
+            sector = (metadata.localoff >> 9) + int(metadata.datasize * _DAMAGED_AT) // 4096 * 8
             secondary.run(
                 *("dd", "if=/dev/random", f"of={pair.info(secondary).localpath}"),
                 *("bs=512", "count=8", f"seek={sector}", "conv=notrunc"),
@@ -44,16 +45,25 @@ def one_block_is_corrupted(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutation(
-    "nobody waits for the end of a resync: connected is taken for in sync",
+    "a resync takes a second for each MiB, and nobody waits for its end: connected is enough",
     LOST + "|dirty|in sync",
-    of_model=False,
 )
 def nobody_waits_for_the_resync(patch: pytest.MonkeyPatch) -> None:
-    """`complete` is all that is looked at."""
+    """`complete` is all that is looked at. As fast as the model is, that would be soon enough."""
+    from harness.lab.simulated.hastd_sync import SyncThread  # noqa: PLC0415 - the model
 
     def wait(pair: Pair, primary: Node) -> None:
         pair.wait_until_complete(primary)
 
+    def make(begin: Callable[..., None]) -> Any:
+        patch.setattr(SyncThread, "begin_late", begin, raising=False)
+
+        def late(thread: Any) -> None:
+            thread._worker.later(1.0, thread.begin_late)
+
+        return late
+
+    around(patch, "harness.lab.simulated.hastd_sync:SyncThread._begin", make)
     replace(patch, f"{_PAIR}.wait_until_in_sync", wait)
 
 

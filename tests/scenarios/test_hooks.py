@@ -61,6 +61,7 @@ def expect(pair: Pair, step: Callable[[], object], *expected: list[Hook]) -> Non
         assert sorted(new, key=str) == sorted(hooks, key=str)
 
 
+@pytest.mark.smoke
 def test_hooks(provisioned_pair: Pair) -> None:
     """Each node runs the program for its roles and for what happens to its connection.
 

@@ -31,6 +31,7 @@ def replicas(pair: Pair) -> set[str]:
     return {replica(node) for node in pair}
 
 
+@pytest.mark.smoke
 def test_write_while_degraded(pair: Pair) -> None:
     """What the primary writes once it has noticed the cut is on the secondary after the resync."""
     skunk1 = pair.skunk1

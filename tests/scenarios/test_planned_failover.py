@@ -10,6 +10,7 @@ from harness.workload.files import Files
 pytestmark = [pytest.mark.claim(3), pytest.mark.hast(timeout=5, media_mib=192)]
 
 
+@pytest.mark.smoke
 def test_planned_failover(pair: Pair) -> None:
     """Export and demote on skunk1, promote and import on skunk2: the files are there.
 

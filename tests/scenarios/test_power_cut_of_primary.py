@@ -20,6 +20,7 @@ ALL_BUT_THE_TIMEOUT = 15.0
 """Seconds, with much room, for the import and the first writes: two on a quiet machine."""
 
 
+@pytest.mark.smoke
 def test_power_cut_of_primary(pair: Pair) -> None:
     """Nothing happens by itself; `role primary` and `zpool import -f` bring every write back.
 

@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.claim(7), pytest.mark.hast(timeout=5, media_mib=192)]
 ONE_PERCENT = 0.01
 
 
+@pytest.mark.smoke
 def test_full_resync(pair: Pair) -> None:
     """A secondary created anew gets the whole provider, and hastd says how much and how fast.
 

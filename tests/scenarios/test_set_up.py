@@ -10,6 +10,7 @@ from harness.workload.files import Files
 pytestmark = pytest.mark.claim(1)
 
 
+@pytest.mark.smoke
 def test_set_up(provisioned_pair: Pair) -> None:
     """After create, hastd and the two roles the status is complete with nothing to synchronise.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness.freebsd.hast import Role, Status
-from harness.freebsd.hastd_log import SplitBrain
+from harness.freebsd.hastd_log import SplitBrain, StartingAnyway
 from harness.node import Node
 from harness.pair import Pair
 from harness.wait import wait_until
@@ -54,6 +54,7 @@ def frozen_primary(pair: Pair) -> Torn:
     with skunk1.paused():
         pair.promote(skunk2)
         pair.import_pool(skunk2, "-f")
+        assert not pair.said(skunk2, StartingAnyway), "a frozen primary does not answer"
         kept = Files.write(skunk2, pair.mountpoint, seed=2)
     assert (pair.role(skunk1), pair.role(skunk2)) == (Role.PRIMARY, Role.PRIMARY)
     lost = Files.write(skunk1, pair.mountpoint, seed=3)

@@ -151,6 +151,7 @@ UNKNOWN = {
 """By hastctl's command: its exit status and all that it prints."""
 
 
+@pytest.mark.smoke
 def test_unknown_resource(provisioned_pair: Pair) -> None:
     """hastctl fails for a resource that hast.conf does not have, and does what it can of the rest.
 
