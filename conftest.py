@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import inspect
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TextIO, cast, get_args
 
@@ -202,6 +202,16 @@ def pair(session: Session, hast: HastSettings, evidence: None) -> Pair:
 
 
 @pytest.fixture
+def note(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """Keep what a scenario found out, by a name: it goes into the JUnit file and the summary."""
+
+    def keep(name: str, value: object) -> None:
+        request.node.user_properties.append((f"noted: {name}", str(value)))
+
+    return keep
+
+
+@pytest.fixture
 def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]:
     """A folder for this test, with the transcript while it runs and the nodes' logs at its end.
 
@@ -283,13 +293,29 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """After the verdicts: known bugs to look at, and where the time of each scenario went."""
+    """After the verdicts: bugs to look at, what scenarios noted, and where their time went."""
     session = config.stash.get(SESSION, None)
     if session is not None:
         for line in session.watch.overdue(datetime.datetime.now(datetime.UTC).date()):
+            terminalreporter.write_line(line)
+    if noted := list(_noted(terminalreporter)):
+        terminalreporter.section("noted by the scenarios")
+        for line in noted:
             terminalreporter.write_line(line)
     spents = config.stash.get(SPENT, {})
     if spents and config.getoption("--lab") != "simulated":  # its nodes have a time of their own
         terminalreporter.section("where the time went, in seconds")
         for line in spent.table(spents):
             terminalreporter.write_line(line)
+
+
+def _noted(terminalreporter: pytest.TerminalReporter) -> Iterator[str]:
+    """What each scenario kept with `note`."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "call":
+                continue
+            for name, value in report.user_properties:
+                if name.startswith("noted: "):
+                    test = report.nodeid.rpartition("/")[2]
+                    yield f"{test}: {name.removeprefix('noted: ')}: {value}"

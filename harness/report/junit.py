@@ -16,6 +16,9 @@ from harness.report.claims import BY_FILE, TITLES
 from harness.report.run import Case, Failure, Verdict
 from harness.spent import Spent
 
+_NOTED = "noted: "
+"""What conftest.py puts before the name of what a scenario kept."""
+
 
 def read(path: Path) -> tuple[float, tuple[Case, ...]]:
     """The seconds that the whole run took, and its tests in the order in which they ran.
@@ -84,6 +87,11 @@ def _case(element: ElementTree.Element) -> Case:
         claims=_claims([value for key, value in properties if key == "claim"], f"{module}.py"),
         docstring=inspect.cleandoc(
             next((value for key, value in properties if key == "docstring"), "")
+        ),
+        noted=tuple(
+            (key.removeprefix(_NOTED), value)
+            for key, value in properties
+            if key is not None and key.startswith(_NOTED)
         ),
         reason=reason,
         failures=failures,

@@ -85,6 +85,8 @@ class Case:
     verdict: Verdict
     claims: tuple[int, ...] = ()
     docstring: str = ""
+    noted: tuple[tuple[str, str], ...] = ()
+    """What the scenario found out beyond its verdict: names and values."""
     reason: str = ""
     failures: tuple[Failure, ...] = ()
     spent: Spent | None = None

@@ -96,7 +96,7 @@ def wait_for_split_brain(pair: Pair) -> None:
 
 @pytest.mark.parametrize("tear", [partition, frozen_primary, careless_operator])
 def test_split_brain(
-    pair: Pair, tear: Callable[[Pair], Torn], request: pytest.FixtureRequest
+    pair: Pair, tear: Callable[[Pair], Torn], note: Callable[[str, object], None]
 ) -> None:
     """Connected again, both nodes report a split-brain, and nothing is synchronised.
 
@@ -117,7 +117,7 @@ def test_split_brain(
     pair.import_pool(loser)
     (torn.common | torn.kept).check(loser)
     thrown_away = (torn.common | torn.lost).missing(loser)
-    request.node.user_properties.append(("thrown_away", ", ".join(thrown_away)))
+    note("thrown away", ", ".join(thrown_away))
     assert thrown_away == sorted(torn.lost.sha256)
 
 

@@ -91,7 +91,7 @@ def write_in_new_folder(node: Node, filesystem: FileSystem) -> None:
 
 @pytest.mark.hast(timeout=5)
 @pytest.mark.leaves("fault")  # skunk1 stays off: nothing is claimed about its return
-def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, object], None]) -> None:
+def test_power_cut(provisioned_pair: Pair, note: Callable[[str, object], None]) -> None:
     """Without its journal fsck reads every inode of a UFS, but the UFS can be mounted before that.
 
     The journal spares it that. What fsync(2) wrote is on UFS as on ZFS, except in a folder made
@@ -127,7 +127,7 @@ def test_power_cut(provisioned_pair: Pair, record_property: Callable[[str, objec
         assert new.ok == (filesystem is zfs)
 
     for filesystem, took in needed.items():
-        record_property(str(filesystem), took)
+        note(str(filesystem), took)
         assert took.check + took.mount < HAST_TIMEOUT
     asked = {(each.kind, each.files): needed[each].reads for each in made}
     inodes = (MANY - FEW) // INODES_A_READ

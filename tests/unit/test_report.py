@@ -216,6 +216,14 @@ def test_known_bugs_and_skips_say_why(results: Path) -> None:
     assert "Skipped: needs FreeBSD 14" in page.text
 
 
+def test_what_a_scenario_noted_stands_beside_its_verdict(results: Path) -> None:
+    junit(results, case("test_a", **{"noted: thrown away": "file-3"}))
+    (found,) = read_junit(results / "junit.xml")[1]
+    assert found.noted == (("thrown away", "file-3"),)
+    page = write_report(results).read_text(encoding="utf-8")
+    assert "<dt>thrown away</dt><dd>file-3</dd>" in page
+
+
 def test_the_bug_that_was_met_and_where_the_time_went(results: Path) -> None:
     spent = {"total": "10", "boot": "2", "freebsd": "7", "evidence": "0.9", "processor": "0.1"}
     seconds = {f"seconds_{name}": value for name, value in spent.items()}
