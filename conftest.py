@@ -28,6 +28,7 @@ from harness.ssh import Connect, Connection
 
 SESSION = pytest.StashKey[Session]()
 MUTATION = pytest.StashKey[mutations.Mutation]()
+ENDED = pytest.StashKey[bool]()
 SPENT = pytest.StashKey[dict[str, spent.Spent]]()
 
 
@@ -225,6 +226,9 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
     }
     had_pair = session.handed_out
     session.used()
+    if not request.node.stash.get(ENDED, False):
+        session.evidence.close(folder, [])  # Ctrl-C: the lab is about to be stopped anyway
+        return
     with spent.on(Activity.EVIDENCE):
         findings = audit(session.pair) if had_pair else []
         session.evidence.close(folder, session.pair.nodes, findings)
@@ -279,7 +283,11 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, object, object]:
-    """Give the report of a test's end, and with it the JUnit file, where its time went."""
+    """Give the report of a test's end, and with it the JUnit file, where its time went.
+
+    Ctrl-C makes no report.
+    """
+    item.stash[ENDED] = call.when == "call" or call.excinfo is not None
     seconds = spent.read()
     if call.when == "teardown" and seconds is not None and SESSION in item.config.stash:
         item.user_properties += [

@@ -95,7 +95,8 @@ class Evidence:
         """
         if findings:
             (folder / "audit.txt").write_text("".join(f"{finding}\n" for finding in findings))
-        on_each(nodes, lambda node: _collect(node, folder / node.name))
+        if nodes:
+            on_each(nodes, lambda node: _collect(node, folder / node.name))
         self._transcript.close()
 
 
