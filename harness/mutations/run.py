@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from harness import paths
 from harness.errors import LabError
 from harness.mutations.mutation import ALL, Mutation
@@ -109,7 +111,13 @@ def run_all(
             say(f"{mutation.name}: caught by {len(outcome.caught)}")
             return outcome
 
-        outcomes = tuple(pool.map(run, mutations))
+        try:
+            outcomes = tuple(pool.map(run, mutations))
+        except BaseException:  # also Ctrl-C, and SIGTERM, which its children do not get
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in psutil.Process().children():
+                child.terminate()
+            raise
     return Matrix(
         scenarios=tuple(_name(case) for case in plain if case.verdict is Verdict.HELD),
         expected_to_fail=tuple(_name(case) for case in plain if case.verdict is Verdict.KNOWN_BUG),
