@@ -56,10 +56,13 @@ def demo(
     seed: Annotated[int, typer.Option(help="The chance of the simulated lab.")] = 1,
     settings: SettingsOption = paths.PROJECT / "demo.yaml",
 ) -> None:
-    """Tell the whole story on two simulated nodes, in seconds: a model, no evidence."""
+    """Tell the field notes' whole story on two simulated nodes, in seconds: a model, no evidence.
+
+    That is every scenario of one of its claims; the others run with `pytest --lab simulated`.
+    """
     _run_tests(
         new_run_folder("simulated"),
-        str(paths.PROJECT / "tests" / "scenarios"),
+        *(str(paths.PROJECT / "tests" / "scenarios"), "-m", "claim"),
         *("--lab", "simulated", "--pair", "demo", "--settings", str(settings)),
         *("--seed", str(seed)),
     )
