@@ -31,6 +31,9 @@ MUTATION = pytest.StashKey[mutations.Mutation]()
 ENDED = pytest.StashKey[bool]()
 SPENT = pytest.StashKey[dict[str, spent.Spent]]()
 
+SIMULATED_TIMEOUT = 120
+"""Seconds of the host's time for a scenario on the simulated lab, where the longest takes about 2."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose where the scenarios run."""
@@ -117,10 +120,13 @@ def _claim(item: pytest.Item) -> int:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run scenarios in the claims' order; the JUnit file gets their claim and docstring."""
     items.sort(key=_claim)
+    simulated = config.getoption("--lab") == "simulated"
     for item in items:
+        if simulated and _claim(item):
+            item.add_marker(pytest.mark.timeout(SIMULATED_TIMEOUT))
         if _claim(item):
             item.user_properties.append(("claim", _claim(item)))
         docstring = inspect.getdoc(getattr(item, "function", None))

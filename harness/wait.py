@@ -19,6 +19,8 @@ from harness.spent import Activity
 
 T = TypeVar("T")
 
+_MICROSECOND = 1e-6
+
 _scale = 1.0
 _observer: Callable[[Waited], None] | None = None
 
@@ -76,8 +78,12 @@ class Deadline:
 
     @property
     def remaining(self) -> float:
-        """Seconds left, never below zero."""
-        return max(0.0, self.at - clock.current().monotonic())
+        """Seconds left, never below zero; less than a microsecond is none.
+
+        Sums of floats are not exact: a clock that sleeps to the deadline may show a moment before.
+        """
+        left = self.at - clock.current().monotonic()
+        return left if left >= _MICROSECOND else 0.0
 
     @property
     def passed(self) -> float:

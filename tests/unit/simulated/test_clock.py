@@ -13,7 +13,7 @@ from harness.errors import WaitExpired
 from harness.lab.simulated.clock import VirtualClock
 from harness.lab.simulated.world import World
 from harness.parallel import in_background, on_each
-from harness.wait import wait_until
+from harness.wait import Deadline, wait_until
 
 
 @pytest.fixture
@@ -30,6 +30,13 @@ def test_waiting_takes_no_time_of_the_host(clock: VirtualClock) -> None:
         wait_until("a resync", lambda: False, 1500)
     assert clock.monotonic() == pytest.approx(1500)
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.timeout(20)
+def test_a_moment_that_is_almost_here_has_come(clock: VirtualClock) -> None:
+    deadline = Deadline(at=clock.monotonic() + 5e-10, within=1.0)
+    while not deadline.expired:
+        clock.sleep(deadline.remaining)
 
 
 def test_threads_wake_in_virtual_order_whatever_the_host_does(clock: VirtualClock) -> None:
