@@ -55,8 +55,11 @@ mutations: setup  ## break the simulated world in every known way: does each sce
 fuzz: setup  ## 100,000 random command lines for a simulated node's SSH server
 	$(SKUNK) fuzz $(ARGS)
 
-bench: setup  ## what the harness itself costs: start, restore, one command, memory
-	$(SKUNK) bench --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+bench: setup  ## measure resyncs, failovers and writes as bench.yaml has it (LAB=, IMAGE=)
+	$(SKUNK) bench run --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+
+bench-harness: setup  ## what the harness itself costs: start, restore, one command, memory
+	$(SKUNK) bench harness --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
 
 image: setup  ## download the official FreeBSD image that lab.yaml names
 	$(SKUNK) image
@@ -71,4 +74,4 @@ lock: setup  ## pin every dependency anew
 clean:  ## remove what was made here, but not results/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help setup demo check plumbing test conformance record soak mutations fuzz bench image box lock clean
+.PHONY: help setup demo check plumbing test conformance record soak mutations fuzz bench bench-harness image box lock clean

@@ -17,11 +17,11 @@ from harness.errors import HarnessError
 from harness.evidence import new_run_folder
 from harness.lab.choose import LabName
 from harness.lab.qemu.prepare import prepared
-from harness.report import write_report
+from harness.measure import cli as measure_cli
+from harness.operate import commands, repeats
+from harness.results.publish import publish
 
-app = typer.Typer(
-    help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
-)
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
 LabOption = Annotated[LabName, typer.Option(help="Where the pair comes from.")]
 ImageOption = Annotated[
@@ -33,20 +33,45 @@ BROKEN_LAB = 3
 """Exit status when the lab, the host or the set-up broke: nothing is said about FreeBSD."""
 
 
-@app.command("test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+commands.register(app)
+
+_RUN_EXAMPLES = commands.examples(
+    "skunk run --lab simulated -k failover -x",
+    "skunk run --lab qemu tests/scenarios/test_crashes.py",
+    "skunk run --lab qemu --repeat 20 --shuffle -x -m smoke",
+    "skunk run --lab qemu --shell-on-failure -k split_brain",
+)
+_FOR_PYTEST = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command("test", context_settings=_FOR_PYTEST, hidden=True)  # what `make test` calls it
+@app.command("run", context_settings=_FOR_PYTEST, epilog=_RUN_EXAMPLES)
 def run_scenarios(
     context: typer.Context,
+    *,
     lab: LabOption = "vagrant",
     image: ImageOption = None,
     pair: Annotated[str, typer.Option(help="Name of the pair of machines.")] = "default",
     settings: SettingsOption = paths.SETTINGS,
+    repeat: Annotated[int, typer.Option(min=1, help="Run each scenario so often.")] = 1,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="In an order of chance.")] = False,
+    shuffle_seed: Annotated[int | None, typer.Option(help="In that order again.")] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="At the first failure stop, and leave the pair as it is.")
+    ] = False,
+    shell_on_failure: Annotated[
+        bool, typer.Option("--shell-on-failure", help="At each failure, look at the pair first.")
+    ] = False,
 ) -> None:
-    """Run the scenarios on real machines; further arguments go to pytest (`-k failover`, `-x`)."""
+    """Run the scenarios on real machines; further arguments go to pytest."""
     _run_tests(
         new_run_folder(lab),
-        str(paths.PROJECT / "tests" / "scenarios"),
+        *repeats.chosen(context.args),
         *("--lab", lab, "--pair", pair, "--settings", str(settings)),
         *([] if image is None else ["--image", str(image)]),
+        *repeats.arguments(repeat, shuffle, shuffle_seed),
+        *(["--keep"] if keep else []),
+        *(["--shell-on-failure"] if shell_on_failure else []),
         *context.args,
     )
 
@@ -189,7 +214,10 @@ def _run_tests(folder: Path, *arguments: str) -> None:
     mark = "[simulated] " if "simulated" in arguments else ""
     typer.echo(f"{mark}evidence: {folder}")
     if (folder / "junit.xml").exists() and (folder / "run.json").exists():
-        typer.echo(f"{mark}report:   {write_report(folder)}")
+        published = publish(folder, remember=True)
+        typer.echo(f"{mark}report:   {published.report}")
+        for line in "\n".join(published.warnings).splitlines():
+            typer.echo(f"{mark}warning:  {line}", err=True)
     raise typer.Exit(int(status))
 
 
@@ -199,9 +227,34 @@ def make_report(
         Path | None,
         typer.Argument(help="Results of a run.", show_default="results/latest"),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Results to compare with.", show_default="the last run like it"),
+    ] = None,
 ) -> None:
-    """Make report.html from the results of a run: one file that opens in any browser."""
-    typer.echo(write_report(folder or paths.results_dir() / "latest"))
+    """Make report.html, results.json and summary.md from the results of a run."""
+    published = publish(folder or paths.results_dir() / "latest", against=against)
+    for path in (published.report, published.results, published.summary):
+        typer.echo(path)
+    for warning in published.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+@app.command("history")
+def show_history(
+    lab: Annotated[str | None, typer.Option(help="Only this lab.")] = None,
+    release: Annotated[str | None, typer.Option(help="Only releases that begin so.")] = None,
+    last: Annotated[int, typer.Option(min=2, help="How many runs of each scenario count.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+) -> None:
+    """Tell how each scenario has ended in the last runs, and which of them are flaky."""
+    from harness.results import past_runs  # noqa: PLC0415 - only here
+
+    found = past_runs.of(paths.results_dir(), lab=lab, release=release, last=last)
+    if as_json:
+        typer.echo(past_runs.as_json(found))
+    else:
+        past_runs.show(found)
 
 
 @app.command("image")
@@ -218,17 +271,7 @@ def make_box(image: ImageOption = None, settings: SettingsOption = paths.SETTING
     box.make_box(prepared(base, authorized_keys=box.INSECURE_KEY), loaded.box.name)
 
 
-@app.command("bench")
-def bench(
-    lab: LabOption = "qemu",
-    image: ImageOption = None,
-    repeats: Annotated[int, typer.Option(min=1, help="How often each figure is taken.")] = 3,
-    settings: SettingsOption = paths.SETTINGS,
-) -> None:
-    """Measure the harness itself: cold start, restore, round trip of a command, memory."""
-    from harness.measure import own_cost  # noqa: PLC0415 - only where it is wanted
-
-    own_cost.main(lab, settings_file.load(settings), image, repeats)
+app.add_typer(measure_cli.app, name="bench", help="Measure resyncs, failovers and writes.")
 
 
 def main() -> None:

@@ -71,7 +71,12 @@ def configure(nodes: Sequence[Node], settings: Settings) -> None:
 
 def local_provider(settings: Settings, disk: str) -> str:
     """What `local` in hast.conf names on a node with this data disk (a path in /dev)."""
-    return {"disk": disk, "partition": f"{disk}p1", "file": LOCAL_FILE}[settings.hast.local]
+    return {
+        "disk": disk,
+        "partition": f"{disk}p1",
+        "file": LOCAL_FILE,
+        "gnop": f"{disk}.nop",
+    }[settings.hast.local]
 
 
 def _second_partition(provider: str) -> str:
@@ -160,6 +165,8 @@ def _make_local_provider(node: Node, settings: Settings, disk: str) -> None:
             node.sh(script, disk, LOCAL_SIZE)
         case "file":
             node.run("truncate", "-s", LOCAL_SIZE, LOCAL_FILE)
+        case "gnop":  # gone after a reboot
+            node.sh('[ -e "$1.nop" ] || { kldload -n geom_nop && gnop create "$1"; }', disk)
         case "disk":
             pass
 

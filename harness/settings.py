@@ -80,8 +80,8 @@ class HastSettings(_Section):
     """The one HAST resource: hast.conf(5) and, from `extent_kib` on, the options of `create`.
 
     `timeout` is in seconds. `exec` is a program on the node. None leaves a choice to FreeBSD.
-    `local` is what the provider is: the whole data disk, a partition of it, or a file on the root
-    disk.
+    `local` is what the provider is: the whole data disk, a partition of it, a file on the root
+    disk, or the data disk under gnop(8), through which a measurement can make it slow.
     """
 
     resource: str = Field(default="mirror", pattern=r"^[A-Za-z0-9_-]{1,60}$")
@@ -91,7 +91,7 @@ class HastSettings(_Section):
     compression: Literal["none", "hole", "lzf"] | None = None
     metaflush: bool | None = None
     exec: str | None = Field(default=None, pattern=r"^/[^\s\"]+$")
-    local: Literal["disk", "partition", "file"] = "disk"
+    local: Literal["disk", "partition", "file", "gnop"] = "disk"
     extent_kib: Annotated[int, Field(ge=1)] | None = None
     keep_dirty: Annotated[int, Field(ge=1)] | None = None
     media_mib: Annotated[int, Field(ge=1)] | None = None

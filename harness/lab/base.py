@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from harness.clock import Clock
+from harness.errors import LabError
 
 
 class Power(enum.StrEnum):
@@ -124,6 +125,17 @@ class Machine(ABC):
     @abstractmethod
     def plug_link(self) -> None:
         """Put the cable of the private NIC back."""
+
+    def limit_data_disk(self, bytes_per_s: float | None) -> None:
+        """Let the data disk carry at most so many bytes a second, or as many as it can (None).
+
+        A power cut ends it. Raises `LabError` in a lab that cannot do it.
+        """
+        raise LabError(
+            f"this lab cannot limit a disk to {bytes_per_s} bytes/s",
+            node=self.name,
+            advice="take the qemu lab for that (disk_rate_mb)",
+        )
 
 
 class Lab(ABC):

@@ -12,7 +12,10 @@ from harness.freebsd.output import Output
 from harness.measure.result import NodeUse
 from harness.node import Node
 
-_ASK = 'sysctl -n kern.cp_time; iostat -Ix "$1"; netstat -I "$2" -bn -f link'
+COUNTERS = 'sysctl -n kern.cp_time; iostat -Ix "{disk}"; netstat -I "{nic}" -bn -f link'
+"""For sh(1), with the names of the data disk and the private NIC, or variables with them."""
+
+_ASK = COUNTERS.format(disk="$1", nic="$2")
 
 
 @dataclass(frozen=True)

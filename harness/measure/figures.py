@@ -65,7 +65,7 @@ def write_csv(bench: Bench, folder: Path) -> Path:
 def _of_resync(resync: Resync) -> Iterator[Figure]:
     if not resync.complete:
         return  # no figure of a resync that did not complete, ever
-    label = resync.conditions.label
+    label = resync.label
     assert resync.seconds_s is not None
     yield Figure("resync", label, "s", resync.seconds_s, resync.set_name)
     if resync.rate_bytes_per_s is not None:

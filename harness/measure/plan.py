@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pydantic
 import yaml
@@ -19,10 +19,12 @@ from harness.measure.result import (
     LinkSetting,
     Pattern,
     ResyncConditions,
+    WriteSetting,
 )
 from harness.settings import HastSettings, Settings
 
 FILE = paths.PROJECT / "bench.yaml"
+COMPARE_FILE = paths.PROJECT / "compare.yaml"
 
 Mib = Annotated[int, Field(ge=1)]
 
@@ -48,6 +50,7 @@ class ResyncPlan(_Section):
     link_rate_mbit: list[Annotated[float, Field(gt=0)]] = []
     link_loss: list[Annotated[float, Field(gt=0, lt=0.5)]] = []
     disk_delay_ms: list[Annotated[float, Field(gt=0)]] = []
+    disk_rate_mb: list[Annotated[float, Field(gt=0)]] = []
     load: list[Literal["writes"]] = []
     unsampled: bool = False
 
@@ -57,12 +60,14 @@ class FailoverPlan(_Section):
 
     timeouts_s: list[Annotated[int, Field(ge=1)]] = [20]
     kinds: list[Literal["planned", "power cut"]] = ["planned", "power cut"]
+    wait_to_notice: bool = True
+    """Also power cuts after which the operator waits for hastd to notice."""
 
 
 class WritesPlan(_Section):
     """Which writes."""
 
-    settings: list[Literal["no HAST", "no peer", "memsync", "fullsync", "async"]]
+    settings: list[WriteSetting] = list(get_args(WriteSetting))
     write_bytes: Annotated[int, Field(ge=512, multiple_of=512)] = 16384
     count: Annotated[int, Field(ge=10)] = 200
 
@@ -108,6 +113,12 @@ def load(path: Path = FILE) -> Plan:
             f"the plan {path} is wrong:\n" + "\n".join(lines),
             advice="correct the keys above; bench.yaml in the repository shows them all",
         ) from None
+
+
+def check(plan: Plan, settings: Settings) -> None:
+    """Look whether a pair with these settings can do all of it. Raises `SettingsError`."""
+    if plan.resync is not None:
+        resync_rows(plan.resync, settings, 1.0)
 
 
 def parse_size(text: str) -> int:
@@ -165,7 +176,12 @@ def _rows(plan: ResyncPlan, hast: HastSettings, sampling: float) -> Iterator[Res
     yield from (full(base, link=LinkSetting(delay_ms=ms)) for ms in plan.link_delay_ms)
     yield from (full(base, link=LinkSetting(rate_mbit=rate)) for rate in plan.link_rate_mbit)
     yield from (full(base, link=LinkSetting(loss=loss)) for loss in plan.link_loss)
-    yield from (full(base, disk=DiskSetting(delay_ms=ms)) for ms in plan.disk_delay_ms)
+    gnop = hast.but(media_mib=base, local="gnop")
+    if plan.disk_delay_ms:
+        yield full(base, hast=gnop)  # what gnop(8) itself costs
+    for ms in plan.disk_delay_ms:
+        yield full(base, hast=gnop, disk=DiskSetting(delay_ms=ms))
+    yield from (full(base, disk=DiskSetting(rate_mb=rate)) for rate in plan.disk_rate_mb)
     yield from (full(base, load=load) for load in plan.load)
 
 

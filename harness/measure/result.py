@@ -27,6 +27,9 @@ FILE = "bench.json"
 NOTICED = "noticed by hastd"
 """The event of a failover whose operator waited for it."""
 
+SetName = Literal["", "A", "B"]
+"""Which one of a comparison; empty outside of one."""
+
 Positive = Annotated[float, Field(ge=0)]
 
 
@@ -74,11 +77,14 @@ class LinkSetting(_Result):
 
 
 class DiskSetting(_Result):
-    """How the secondary's data disk is shaped, and the rate of 1 MiB writes measured on it."""
+    """How the secondary's data disk is shaped, and what was then measured. None: not shaped."""
 
     delay_ms: Positive | None = None
     rate_mb: Positive | None = None
-    write_bytes_per_s: Positive | None = None
+    request_s: Positive | None = None
+    """Measured: one read of 64 KiB after the other, the mean."""
+    read_bytes_per_s: Positive | None = None
+    """Measured in requests of 1 MiB."""
 
 
 class Pattern(enum.StrEnum):
@@ -117,7 +123,7 @@ class ResyncConditions(_Result):
         if self.content != "random":
             words.append(self.content)
         plain = HastSettings()
-        for name in ("replication", "checksum", "compression"):
+        for name in ("replication", "checksum", "compression", "local"):
             value = getattr(self.hast, name)
             if value != getattr(plain, name):
                 words.append(f"{name} {value}")
@@ -164,6 +170,13 @@ class NodeUse(_Result):
     link_sent_bytes: int
 
 
+class UseSample(_Result):
+    """What a node had done `at_s` seconds after its own first look, since that look."""
+
+    at_s: float
+    use: NodeUse
+
+
 class HastdSays(_Result):
     """hastd's own words on it: bytes and rate with three digits, seconds in whole ones.
 
@@ -179,7 +192,9 @@ class Resync(_Result):
     """One resync. `bytes`, `seconds_s` and rates are None unless it is complete.
 
     `seconds_s` is from the first to the last moment at which the primary had dirty extents to send,
-    by the harness's own samples; the first and the last sample may each be one interval late.
+    by the harness's own samples; the first and the last sample may each be one interval late. Where
+    there are fewer than three samples, and under a load, which makes extents dirty until its end,
+    bytes and seconds are hastd's own (`by_hastd`).
     """
 
     conditions: ResyncConditions
@@ -191,14 +206,25 @@ class Resync(_Result):
     rate_bytes_per_s: Positive | None = None
     percentile_rates_bytes_per_s: dict[str, float] = {}
     """Of the rates between two samples: `10`, `50` and `90`."""
+    by_hastd: bool = False
+    load_bytes_per_s: Positive | None = None
+    """What the load wrote to the primary meanwhile."""
     samples: tuple[Sample, ...] = ()
+    primary_uses: tuple[UseSample, ...] = ()
+    secondary_uses: tuple[UseSample, ...] = ()
     primary: NodeUse | None = None
     secondary: NodeUse | None = None
     hastd: HastdSays | None = None
     noise: Noise
     taken: datetime
-    set_name: str = ""
-    """A or B in a comparison."""
+    set_name: SetName = ""
+    row: str = ""
+    """In a comparison, where conditions differ: what A and B have in common."""
+
+    @property
+    def label(self) -> str:
+        """What was measured, in a few words."""
+        return self.row or self.conditions.label
 
     @property
     def complete(self) -> bool:
@@ -221,11 +247,14 @@ class Failover(_Result):
     events: tuple[Event, ...]
     noise: Noise
     taken: datetime
-    set_name: str = ""
+    set_name: SetName = ""
+    row: str = ""
 
     @property
     def label(self) -> str:
         """What kind of failover, in a few words."""
+        if self.row:
+            return self.row
         words = [self.kind, f"timeout {self.timeout_s} s"]
         if any(event.what == NOTICED for event in self.events):
             words.append("promoted once hastd noticed")
@@ -237,16 +266,19 @@ class Failover(_Result):
         return self.events[-1].at_s
 
 
+WriteSetting = Literal["no HAST", "no peer", "memsync", "fullsync", "async"]
+
+
 class WriteCost(_Result):
     """Synced writes of one size to a device, one after the other. `latencies_s` has each one."""
 
-    setting: Literal["no HAST", "no peer", "memsync", "fullsync", "async"]
+    setting: WriteSetting
     write_bytes: int
     latencies_s: tuple[float, ...]
     seconds_s: Positive
     noise: Noise
     taken: datetime
-    set_name: str = ""
+    set_name: SetName = ""
 
     @property
     def bytes_per_s(self) -> float:
@@ -254,11 +286,40 @@ class WriteCost(_Result):
         return self.write_bytes * len(self.latencies_s) / self.seconds_s
 
 
+class Compared(_Result):
+    """A or B of a comparison: what it is in the user's words, and what it ran on."""
+
+    description: str
+    where: Where
+
+
+class Unmeasured(_Result):
+    """What the plan asked for and did not get, with the reason."""
+
+    what: str
+    why: str
+
+
+class SamplingCost(_Result):
+    """What samples cost the primary, measured before the first resync.
+
+    Seconds of its processor: for `hastctl list`, and for the counters of one node.
+    """
+
+    look_s: Positive
+    counters_s: Positive
+    every_s: Positive
+    """Seconds between two samples that were taken therefore."""
+
+
 class Bench(_Result):
     """All of a run."""
 
     version: Literal[1] = 1
     where: Where
+    compared: dict[Literal["A", "B"], Compared] = {}
+    sampling: SamplingCost | None = None
+    not_measured: tuple[Unmeasured, ...] = ()
     resyncs: tuple[Resync, ...] = ()
     failovers: tuple[Failover, ...] = ()
     writes: tuple[WriteCost, ...] = ()

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -27,7 +26,8 @@ from harness.freebsd.hastd_log import (
     SyncInterrupted,
     SyncStarted,
 )
-from harness.measure import counters
+from harness.measure import counters, shaping
+from harness.measure.load import writing
 from harness.measure.noise import listening
 from harness.measure.result import (
     HastdSays,
@@ -36,8 +36,9 @@ from harness.measure.result import (
     Resync,
     ResyncConditions,
     Sample,
+    UseSample,
 )
-from harness.measure.sampler import Look, Sampler, sampling
+from harness.measure.sampler import Look, Sampler, Use, Watched, sampling
 from harness.node import Node
 from harness.pair import CONNECT_SECONDS, SLOWEST_RESYNC, Pair
 from harness.parallel import on_each
@@ -47,6 +48,9 @@ STALLED_SECONDS = 60.0
 """Without a single extent synchronised: hastd's own timeout is 20 s, and it would say so."""
 
 _LOOK_EVERY = 3.0
+_ENOUGH_LOOKS = 3
+"""With fewer a figure would be mostly what fell between two of them."""
+
 _EXTENT = 2 << 20
 """Bytes of an extent unless `hastctl create -e` says otherwise (hastctl(8))."""
 
@@ -60,27 +64,24 @@ done
 _FILL = 'dd if="$1" of="$2" bs=1m count="$3" 2>/dev/null; true'
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """The names of what is counted on each node, skunk1 first."""
+Hardware = tuple[Watched, Watched]
+"""What is counted on skunk1 and on skunk2."""
 
-    disks: tuple[str, str]
-    nics: tuple[str, str]
 
-    @classmethod
-    def find(cls, pair: Pair) -> Hardware:
-        """Ask both nodes: the provider of the resource, and the NIC on the private link."""
+def find_hardware(pair: Pair) -> Hardware:
+    """Ask both nodes: the disk under the resource's provider, and the NIC on the private link."""
 
-        def find(node: Node) -> tuple[str, str]:
-            nic = ifconfig.interface(
-                ifconfig.parse(node.ask(*ifconfig.COMMAND).check().stdout),
-                ether=pair.settings.private_mac(node.name),
-            )
-            assert nic is not None, "provisioning has seen it"
-            return pair.info(node).localpath.removeprefix("/dev/"), nic.name
+    def find(node: Node) -> Watched:
+        nic = ifconfig.interface(
+            ifconfig.parse(node.ask(*ifconfig.COMMAND).check().stdout),
+            ether=pair.settings.private_mac(node.name),
+        )
+        assert nic is not None, "provisioning has seen it"
+        provider = pair.info(node).localpath
+        return Watched(provider.removeprefix("/dev/").removesuffix(shaping.NOP), nic.name)
 
-        (disk1, nic1), (disk2, nic2) = on_each(pair.nodes, find)
-        return cls((disk1, disk2), (nic1, nic2))
+    first, second = on_each(pair.nodes, find)
+    return first, second
 
 
 def fill(pair: Pair, node: Node, content: str, size: int) -> None:
@@ -106,7 +107,7 @@ def prepare(pair: Pair, content: str) -> Hardware:
     pair.demote(pair.skunk2)
     pair.promote(pair.skunk1)
     pair.wait_until_in_sync(pair.skunk1)
-    return Hardware.find(pair)
+    return find_hardware(pair)
 
 
 def measure(
@@ -121,28 +122,24 @@ def measure(
     _take_away(pair, conditions, chance)
     before = pair.hastd_log(primary)
     taken = clock.current().utc()
-    looks: list[Look] = []
     why, failed = "", False
+    sampler = Sampler()
+    written: float | None = None
     with listening() as meter:
-        uses = [
-            counters.read(node, disk, nic)
-            for node, disk, nic in zip(pair, hardware.disks, hardware.nics, strict=True)
-        ]
+        uses = _look_at_counters(pair, hardware)
         with contextlib.ExitStack() as stack:
-            sampler: Sampler | None = None
             if conditions.sampling_s is not None:
-                sampler = stack.enter_context(sampling(pair, primary, conditions.sampling_s))
+                sampler = stack.enter_context(
+                    sampling(pair, primary, conditions.sampling_s, hardware)
+                )
+            load = stack.enter_context(writing(pair)) if conditions.load == "writes" else None
             try:
                 pair.demote(secondary)
                 _wait(pair, conditions, len(before))
             except (ClaimFailed, WaitExpired) as error:
                 why, failed = error.what, True
-        if sampler is not None:
-            looks = sampler.looks
-        later = [
-            counters.read(node, disk, nic)
-            for node, disk, nic in zip(pair, hardware.disks, hardware.nics, strict=True)
-        ]
+            if load is not None:
+                written = load.bytes_per_s()
     said = pair.hastd_log(primary)[len(before) :]
     outcome = _outcome(said, failed=failed)
     result = Resync(
@@ -154,13 +151,30 @@ def measure(
     )
     if outcome is not Outcome.COMPLETE:
         return result
-    figures = _figures(said, looks)
+    later = _look_at_counters(pair, hardware)
+    figures = _figures(said, sampler.looks, by_hastd=conditions.load != "none")
     return result.model_copy(
         update={
             **figures,
+            "load_bytes_per_s": written,
+            "primary_uses": _uses(sampler.uses[0]),
+            "secondary_uses": _uses(sampler.uses[1]),
             "primary": uses[0].until(later[0]),
             "secondary": uses[1].until(later[1]),
         }
+    )
+
+
+def _look_at_counters(pair: Pair, hardware: Hardware) -> list[counters.Counters]:
+    both = list(zip(pair.nodes, hardware, strict=True))
+    return on_each(both, lambda one: counters.read(one[0], one[1].disk, one[1].nic))
+
+
+def _uses(seen: Sequence[Use]) -> tuple[UseSample, ...]:
+    """What a node had done at each look, since the first one."""
+    return tuple(
+        UseSample(at_s=round(use.at - seen[0].at, 6), use=seen[0].counters.until(use.counters))
+        for use in seen[1:]
     )
 
 
@@ -251,7 +265,9 @@ def _last_words(said: Sequence[LogLine]) -> str:
     return said[-1].message if said else "hastd said nothing"
 
 
-def _figures(said: Sequence[LogLine], looks: Sequence[Look]) -> dict[str, object]:
+def _figures(
+    said: Sequence[LogLine], looks: Sequence[Look], *, by_hastd: bool
+) -> dict[str, object]:
     """The figures of a complete resync, as fields of `Resync`."""
     started = next(line for line in said if isinstance(line.event, SyncStarted))
     complete = next(line for line in said if isinstance(line.event, SyncComplete))
@@ -261,24 +277,25 @@ def _figures(said: Sequence[LogLine], looks: Sequence[Look]) -> dict[str, object
         about_bytes_per_s=words.about_rate,
         seconds_s=_stamp(complete) - _stamp(started),
     )
-    busy = busy_looks(looks)
-    if busy is None:
+    busy = busy_looks(looks) or []
+    by_hastd = by_hastd or len(busy) < _ENOUGH_LOOKS
+    if by_hastd:
         seconds, size = hastd.seconds_s, words.about_bytes
     else:
         seconds, size = busy[-1].at - busy[0].at, busy[0].info.dirty
-    zero = busy[0].at if busy else 0.0
     return {
         "bytes": size,
         "seconds_s": seconds,
         "rate_bytes_per_s": size / seconds if seconds else None,
-        "percentile_rates_bytes_per_s": percentile_rates(busy or []),
+        "by_hastd": by_hastd,
+        "percentile_rates_bytes_per_s": percentile_rates(busy),
         "samples": tuple(
             Sample(
-                at_s=round(look.at - zero, 6),
+                at_s=round(look.at - busy[0].at, 6),
                 dirty_bytes=look.info.dirty,
                 status=str(look.info.status),
             )
-            for look in busy or []
+            for look in busy
         ),
         "hastd": hastd,
     }

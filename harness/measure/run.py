@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,16 +20,28 @@ from rich.progress import (
 )
 
 from harness import __version__, clock
-from harness.errors import HarnessError
+from harness.errors import CommandFailed, HarnessError
 from harness.lab.base import Lab
-from harness.measure import failover, resync
-from harness.measure.plan import FailoverPlan, Plan, ResyncPlan, resync_rows, shuffled
-from harness.measure.result import Bench, Resync, ResyncConditions, Where
-from harness.measure.shaping import shaped_link
+from harness.measure import failover, resync, writes
+from harness.measure.counters import COUNTERS
+from harness.measure.plan import FailoverPlan, Plan, ResyncPlan, WritesPlan, resync_rows, shuffled
+from harness.measure.result import (
+    Bench,
+    Compared,
+    Resync,
+    ResyncConditions,
+    SamplingCost,
+    SetName,
+    Unmeasured,
+    Where,
+)
+from harness.measure.sampler import COUNTERS_EVERY
+from harness.measure.shaping import shaped_disk, shaped_link
 from harness.node import Node
 from harness.pair import Pair
 from harness.session import Session
 from harness.settings import HastSettings
+from harness.ssh import Result
 
 SAMPLING_SHARE = 0.008
 """Of a node's processor: samples may not cost a resync 1 %."""
@@ -38,14 +50,40 @@ _TRIAL_SAMPLES = 20
 
 
 @dataclass
+class Subject:
+    """What is measured: a pair, in a comparison with its name and what its user calls it.
+
+    `changes` are those of hast.conf, where both of a comparison share one pair.
+    """
+
+    session: Session
+    name: SetName = ""
+    description: str = ""
+    changes: dict[str, object] = field(default_factory=dict)
+    ready: _Ready | None = None
+
+    @property
+    def hast(self) -> HastSettings:
+        """Its hast.conf."""
+        return self.session.settings.hast.but(**self.changes)
+
+    def change(self, hast: HastSettings) -> HastSettings:
+        """A row's hast.conf as this one has it: what the row sets itself stays."""
+        plain = self.session.settings.hast.model_dump()
+        own = {
+            key: value for key, value in self.changes.items() if getattr(hast, key) == plain[key]
+        }
+        return hast.but(**own)
+
+
+@dataclass
 class Running:
     """A benchmark that is under way; `bench` has what has been measured so far."""
 
-    session: Session
+    subjects: Sequence[Subject]
     folder: Path
     say: Callable[[str], None]
     bench: Bench
-    failures: list[str] = field(default_factory=list)
 
     def keep(self, **more: tuple[object, ...]) -> None:
         """Add results and write all of them, so that nothing is lost with what comes next."""
@@ -53,6 +91,32 @@ class Running:
             update={name: (*getattr(self.bench, name), *values) for name, values in more.items()}
         )
         self.bench.save(self.folder)
+
+    def failed(self, what: str, error: HarnessError) -> None:
+        """Note what could not be measured, and go on with the next."""
+        self.say(f"{what}: not measured: {_in_short(error)}")
+        self.keep(not_measured=(Unmeasured(what=what, why=_in_short(error)),))
+
+    @contextlib.contextmanager
+    def alone(self, subject: Subject) -> Iterator[None]:
+        """Freeze the other pair, if there is one: the host's processors are for this one."""
+        others = [
+            machine
+            for other in self.subjects
+            if other.session is not subject.session
+            for machine in other.session.lab.machines.values()
+        ]
+        with contextlib.ExitStack() as stack:
+            for machine in others:
+                machine.pause()
+                stack.callback(machine.resume)
+            yield
+
+    def share_pair(self, subject: Subject) -> None:
+        """Note that a pair is in use: what another one had prepared on it is gone."""
+        for other in self.subjects:
+            if other is not subject and other.session is subject.session:
+                other.ready = None
 
 
 def where(lab: Lab, release: str) -> Where:
@@ -73,32 +137,66 @@ def where(lab: Lab, release: str) -> Where:
     )
 
 
-def run(session: Session, plan: Plan, folder: Path, say: Callable[[str], None]) -> Running:
-    """Measure all of a plan on a session that has been entered; write bench.json as it grows."""
-    running = Running(session, folder, say, Bench(where=where(session.lab, session.release)))
-    sampling = plan.sampling_s or affordable_sampling(session)
-    say(f"a sample every {sampling:.1f} s")
+def run(
+    subjects: Sequence[Subject], plan: Plan, folder: Path, say: Callable[[str], None]
+) -> Running:
+    """Measure all of a plan on sessions that have been entered; write bench.json as it grows.
+
+    One subject, or the two of a comparison, which take turns.
+    """
+    first = subjects[0].session
+    bench = Bench(
+        where=where(first.lab, first.release),
+        compared={
+            subject.name: Compared(
+                description=subject.description,
+                where=where(subject.session.lab, subject.session.release),
+            )
+            for subject in subjects
+            if subject.name
+        },
+    )
+    running = Running(subjects, folder, say, bench)
     with _progress() as progress:
         if plan.resync is not None:
-            _resyncs(running, plan, plan.resync, sampling, progress)
+            with running.alone(subjects[0]):
+                cost = sampling_cost(first, plan.sampling_s)
+            subjects[0].ready = None
+            running.bench = running.bench.model_copy(update={"sampling": cost})
+            say(f"a sample every {cost.every_s:.1f} s; one takes {cost.look_s * 1000:.0f} ms")
+            _resyncs(running, plan, plan.resync, cost.every_s, progress)
         if plan.failover is not None:
             _failovers(running, plan, plan.failover, progress)
+        if plan.writes is not None:
+            _writes(running, plan, plan.writes, progress)
     return running
 
 
-def affordable_sampling(session: Session) -> float:
-    """Seconds between two samples such that they cost a node no more than `SAMPLING_SHARE`.
+def sampling_cost(session: Session, every: float | None = None) -> SamplingCost:
+    """What a sample costs a node's processor, and how often it may be taken therefore.
 
-    At least one second. Measured on a pair without a role: its processor has nothing else to do.
+    That is at most once a second, and such that samples take no more than `SAMPLING_SHARE`.
+    Measured on a pair without a role: its processor has nothing else to do. `every` is a choice of
+    the user.
     """
     pair = session.provisioned()
     session.used()
-    pair.start_hastd(pair.skunk1)
-    before = _busy(pair.skunk1)
-    script = 'i=0; while [ $i -lt "$1" ]; do hastctl list "$2" >/dev/null; i=$((i + 1)); done'
-    pair.skunk1.sh(script, str(_TRIAL_SAMPLES), pair.resource, within=120)
-    cost = (_busy(pair.skunk1) - before) / _TRIAL_SAMPLES
-    return max(1.0, round(cost / SAMPLING_SHARE, 1))
+    pair.start_hastd()
+    watched = resync.find_hardware(pair)[0]
+    look = _cost(pair.skunk1, 'hastctl list "$2"', pair.resource)
+    uses = _cost(pair.skunk1, COUNTERS.format(disk="$2", nic="$3"), watched.disk, watched.nic)
+    affordable = (look + uses / COUNTERS_EVERY) / SAMPLING_SHARE
+    return SamplingCost(
+        look_s=look, counters_s=uses, every_s=every or max(1.0, round(affordable, 1))
+    )
+
+
+def _cost(node: Node, command: str, *arguments: str) -> float:
+    """Processor seconds that a command of sh(1) takes on an idle node, the mean of some."""
+    loop = f'i=0; while [ $i -lt "$1" ]; do {{ {command}; }} >/dev/null; i=$((i + 1)); done'
+    before = _busy(node)
+    node.sh(loop, str(_TRIAL_SAMPLES), *arguments, within=180)
+    return max(0.0, (_busy(node) - before) / _TRIAL_SAMPLES)
 
 
 def _busy(node: Node) -> float:
@@ -107,28 +205,47 @@ def _busy(node: Node) -> float:
     return sum(busy) / 127
 
 
+def _in_turns(subjects: Sequence[Subject], turn: int) -> Sequence[Subject]:
+    """A and B, then B and A: neither is always the first."""
+    return subjects if turn % 2 == 0 else subjects[::-1]
+
+
+# --- resyncs --------------------------------------------------------------------------------------
+
+
 def _resyncs(
     running: Running, plan: Plan, wanted: ResyncPlan, sampling: float, progress: Progress
 ) -> None:
-    rows = resync_rows(wanted, running.session.settings, sampling)
+    rows = resync_rows(wanted, running.subjects[0].session.settings, sampling)
     order = shuffled(rows, plan.repeats, chance=1)
-    task = progress.add_task("resyncs", total=len(order))
-    ready: _Ready | None = None
+    task = progress.add_task("resyncs", total=len(order) * len(running.subjects))
     for number, row in enumerate(order):
-        progress.update(task, description=row.label)
-        try:
-            if ready is None or not ready.suits(row):
-                ready = _make_ready(running, row, plan.warm_up)
-            running.keep(resyncs=(_one_resync(ready, row, chance=number),))
-            last = running.bench.resyncs[-1]
-            if not last.complete:
-                running.say(f"{row.label}: {last.outcome}: {last.why}")
-                ready = None
-        except HarnessError as error:
-            running.failures.append(f"{row.label}: {error}")
-            running.say(f"{row.label}: not measured: {error}")
-            ready = None
-        progress.advance(task)
+        for subject in _in_turns(running.subjects, number):
+            progress.update(task, description=f"{subject.name} {row.label}".strip())
+            _resync(running, subject, row, plan.warm_up, chance=number)
+            progress.advance(task)
+
+
+def _resync(
+    running: Running, subject: Subject, row: ResyncConditions, warm_up: int, chance: int
+) -> None:
+    """Measure one row, and keep its result or why there is none."""
+    own = row.model_copy(update={"hast": subject.change(row.hast)})
+    named = {"set_name": subject.name, "row": row.label if subject.name else ""}
+    try:
+        with running.alone(subject):
+            if subject.ready is None or not subject.ready.suits(own):
+                subject.ready = None
+                running.share_pair(subject)
+                subject.ready = _make_ready(subject.session, own, warm_up)
+            result = _one_resync(subject.ready, own, chance)
+        running.keep(resyncs=(result.model_copy(update=named),))
+        if not result.complete:
+            running.say(f"{own.label}: {result.outcome}: {result.why}")
+            subject.ready = None
+    except HarnessError as error:
+        subject.ready = None
+        running.failed(own.label, error)
 
 
 @dataclass(frozen=True)
@@ -144,30 +261,37 @@ class _Ready:
         return (self.hast, self.content) == (row.hast, row.content)
 
 
-def _make_ready(running: Running, row: ResyncConditions, warm_up: int) -> _Ready:
-    pair = running.session.provisioned(row.hast)
-    running.session.used()
+def _make_ready(session: Session, row: ResyncConditions, warm_up: int) -> _Ready:
+    """Set a pair up and let it synchronise all: the warm-up, and the same content on both."""
+    pair = session.provisioned(row.hast)
+    session.used()
     hardware = resync.prepare(pair, row.content)
-    ready = _Ready(pair, hardware, row.hast, row.content)
     data = pair.metadata(pair.skunk1).datasize
-    # A new pair first gets everything, which also is the warm-up and gives both the same content.
-    first = row.model_copy(
-        update={"kind": "full", "size_bytes": data, "data_bytes": data, "sampling_s": None}
+    plain = ResyncConditions(
+        size_bytes=data, data_bytes=data, hast=row.hast, content=row.content, sampling_s=None
     )
     for _ in range(max(1, warm_up)):
-        result = resync.measure(pair, first, hardware)
+        result = resync.measure(pair, plain, hardware)
         if not result.complete:
             raise HarnessError(f"the warm-up did not complete: {result.outcome}: {result.why}")
-    return ready
+    return _Ready(pair, hardware, row.hast, row.content)
 
 
 def _one_resync(ready: _Ready, row: ResyncConditions, chance: int) -> Resync:
-    data = ready.pair.metadata(ready.pair.skunk1).datasize
+    pair = ready.pair
+    data = pair.metadata(pair.skunk1).datasize
     size = data if row.kind == "full" else row.size_bytes
     with contextlib.ExitStack() as stack:
-        link = stack.enter_context(shaped_link(ready.pair, row.link))
-        conditions = row.model_copy(update={"size_bytes": size, "data_bytes": data, "link": link})
-        return resync.measure(ready.pair, conditions, ready.hardware, chance=chance)
+        link = stack.enter_context(shaped_link(pair, row.link))
+        disk = row.disk
+        if (disk.delay_ms, disk.rate_mb) != (None, None):
+            disk = stack.enter_context(shaped_disk(pair, pair.skunk2, disk))
+        changed = {"size_bytes": size, "data_bytes": data, "link": link, "disk": disk}
+        conditions = row.model_copy(update=changed)
+        return resync.measure(pair, conditions, ready.hardware, chance=chance)
+
+
+# --- failovers and writes -------------------------------------------------------------------------
 
 
 def _failovers(running: Running, plan: Plan, wanted: FailoverPlan, progress: Progress) -> None:
@@ -175,20 +299,48 @@ def _failovers(running: Running, plan: Plan, wanted: FailoverPlan, progress: Pro
     for timeout in wanted.timeouts_s:
         for kind in wanted.kinds:
             kinds.append((kind, timeout, False))
-            if kind == "power cut":
+            if kind == "power cut" and wanted.wait_to_notice:
                 kinds.append((kind, timeout, True))
     order = kinds * plan.repeats
-    task = progress.add_task("failovers", total=len(order))
-    for kind, timeout, wait in order:
-        progress.update(task, description=f"failover: {kind}, timeout {timeout} s")
-        try:
-            pair = running.session.set_up(running.session.settings.hast.but(timeout=timeout))
-            running.session.used()
-            running.keep(failovers=(failover.measure(pair, kind, wait_to_notice=wait),))
-        except HarnessError as error:
-            running.failures.append(f"failover, {kind}: {error}")
-            running.say(f"failover, {kind}: not measured: {error}")
-        progress.advance(task)
+    task = progress.add_task("failovers", total=len(order) * len(running.subjects))
+    for number, (kind, timeout, wait) in enumerate(order):
+        for subject in _in_turns(running.subjects, number):
+            what = f"{subject.name} failover: {kind}, timeout {timeout} s".strip()
+            progress.update(task, description=what)
+            try:
+                with running.alone(subject):
+                    running.share_pair(subject)
+                    subject.ready = None
+                    pair = subject.session.set_up(subject.hast.but(timeout=timeout))
+                    subject.session.used()
+                    result = failover.measure(pair, kind, wait_to_notice=wait)
+                row = result.label if subject.name else ""
+                named = {"set_name": subject.name, "row": row}
+                running.keep(failovers=(result.model_copy(update=named),))
+            except HarnessError as error:
+                running.failed(what, error)
+            progress.advance(task)
+
+
+def _writes(running: Running, plan: Plan, wanted: WritesPlan, progress: Progress) -> None:
+    order = wanted.settings * plan.repeats
+    task = progress.add_task("writes", total=len(order) * len(running.subjects))
+    for number, setting in enumerate(order):
+        for subject in _in_turns(running.subjects, number):
+            what = f"{subject.name} writes: {setting}".strip()
+            progress.update(task, description=what)
+            try:
+                with running.alone(subject):
+                    running.share_pair(subject)
+                    subject.ready = None
+                    result = writes.measure(
+                        subject.session, subject.hast, setting, wanted.write_bytes, wanted.count
+                    )
+                named = {"set_name": subject.name}
+                running.keep(writes=(result.model_copy(update=named),))
+            except HarnessError as error:
+                running.failed(what, error)
+            progress.advance(task)
 
 
 @contextlib.contextmanager
@@ -204,6 +356,14 @@ def _progress() -> Iterator[Progress]:
         console=Console(stderr=True),
     ) as progress:
         yield progress
+
+
+def _in_short(error: HarnessError) -> str:
+    """An error in a line: of a script that failed, what it said last. The transcript has it all."""
+    if isinstance(error, CommandFailed) and isinstance(error.result, Result):
+        words = (error.result.stderr or error.result.stdout).strip().splitlines()
+        return f"{error.node}: {words[-1] if words else f'status {error.result.status}'}"
+    return str(error).splitlines()[0]
 
 
 def _processor() -> str:

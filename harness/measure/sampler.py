@@ -1,9 +1,12 @@
-"""Samples of a resync: a small loop on the node, which the node's own clock times.
+"""Samples of a resync: a small loop on each node, which the node's own clock times.
 
-The loop writes the answer of `hastctl list` into one file a sample, so that a sample costs the node
-one program (and a sleep), no connection, and nothing for a time stamp: that is the file's mtime, in
+A loop writes each answer into a file of its own, so that a sample costs a node the programs that it
+asks (and a sleep), no connection, and nothing for a time stamp: that is the file's mtime, in
 microseconds (`vfs.timestamp_precision`, 2 on 13.2). They are fetched in one go at the end, over the
-node's one connection. The loop ends by itself after a while, should nobody be left to end it.
+node's one connection. A loop ends by itself after a while, should nobody be left to end it.
+
+The primary's asks `hastctl list` each time, and every tenth time for the counters of processor,
+disk and link; the secondary's asks for its counters at those times only.
 """
 
 from __future__ import annotations
@@ -13,37 +16,50 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from harness.errors import UnrecognisedOutput
+from harness.errors import CommandTimedOut, NodeUnreachable, UnrecognisedOutput
 from harness.freebsd import hast
+from harness.measure import counters
+from harness.measure.counters import Counters
 from harness.node import Node
 from harness.pair import Pair
+from harness.parallel import on_each
 
 _FOLDER = "/var/run/skunk-samples"
 
-_LOOP = r"""
+COUNTERS_EVERY = 10
+"""Looks at dirty bytes for one at the counters, which costs three times as much."""
+
+_COUNTERS = counters.COUNTERS.format(disk="$6", nic="$7")
+
+_LOOP = rf"""
 rm -rf "$1"; mkdir -p "$1"; touch "$1/on"
 (
     i=100000; last=$((i + $3))
     while [ -e "$1/on" ] && [ "$i" -lt "$last" ]; do
-        hastctl list "$4" > "$1/sample-$i"
+        if [ -n "$4" ]; then hastctl list "$4" > "$1/sample-$i"; fi
+        if [ $((i % $5)) -eq 0 ]; then
+            {{ {_COUNTERS}; }} > "$1/use-$i"
+        fi
         i=$((i + 1))
         sleep "$2"
     done
 ) </dev/null >/dev/null 2>&1 &
 """
-"""sh(1): folder, seconds between two samples, most samples, resource."""
+"""sh(1): folder, seconds between two samples, most samples, resource (empty: only counters), how
+many samples for one of the counters, data disk, NIC."""
 
 _FETCH = r"""
 rm -f "$1/on"
 cd "$1"
-for sample in sample-*; do
-    echo "=== $(stat -f %.6Fm "$sample")"
+for sample in sample-* use-*; do
+    [ -e "$sample" ] || continue
+    echo "=== ${sample%-*} $(stat -f %.6Fm "$sample")"
     cat "$sample"
 done
 """
 
 _LONGEST = 6 * 3600.0
-"""Seconds after which the loop ends by itself."""
+"""Seconds after which a loop ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -54,42 +70,89 @@ class Look:
     info: hast.ResourceInfo
 
 
+@dataclass(frozen=True)
+class Use:
+    """A node's counters at one moment of its own time."""
+
+    at: float
+    counters: Counters
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is counted on a node: its data disk and its private NIC, without /dev/."""
+
+    disk: str
+    nic: str
+
+
 @dataclass
 class Sampler:
-    """A loop that runs on a node; `looks` are there once it has ended."""
+    """Loops that run on both nodes; what they saw is here once they have ended.
 
-    node: Node
-    every: float
+    `looks` are the primary's, `uses` those of skunk1 and of skunk2.
+    """
+
     looks: list[Look] = field(default_factory=list)
+    uses: tuple[list[Use], list[Use]] = field(default_factory=lambda: ([], []))
 
 
 @contextlib.contextmanager
-def sampling(pair: Pair, node: Node, every: float) -> Iterator[Sampler]:
-    """Sample the resource on the node every `every` seconds (and what a sample takes) in the block.
+def sampling(
+    pair: Pair, primary: Node, every: float, watched: tuple[Watched, Watched]
+) -> Iterator[Sampler]:
+    """Sample the resource on the primary every `every` seconds (and what a sample takes).
 
-    Raises `UnrecognisedOutput` on leaving when the samples cannot be read.
+    `watched` is what to count on skunk1 and skunk2. Raises `UnrecognisedOutput` on leaving when the
+    samples cannot be read.
     """
-    sampler = Sampler(node, every)
+    sampler = Sampler()
     most = max(1, round(_LONGEST / every))
-    node.ask(
-        *("/bin/sh", "-c", _LOOP, "sh", _FOLDER, f"{every:g}", str(most), pair.resource)
-    ).check()
+    both = list(zip(pair.nodes, watched, strict=True))
+
+    def start(node_and_watched: tuple[Node, Watched]) -> None:
+        node, what = node_and_watched
+        first = node is primary
+        arguments = (
+            f"{every if first else every * COUNTERS_EVERY:g}",
+            str(most),
+            pair.resource if first else "",
+            str(COUNTERS_EVERY if first else 1),
+            what.disk,
+            what.nic,
+        )
+        node.ask("/bin/sh", "-c", _LOOP, "sh", _FOLDER, *arguments).check()
+
+    def fetch(node_and_watched: tuple[Node, Watched]) -> tuple[list[Look], list[Use]]:
+        node, what = node_and_watched
+        try:
+            said = node.ask("/bin/sh", "-c", _FETCH, "sh", _FOLDER, within=120).check().stdout
+        except (NodeUnreachable, CommandTimedOut):
+            return [], []  # the node died in the block, which its result will say
+        return parse_samples(said, pair.resource, what)
+
+    on_each(both, start)
     try:
         yield sampler
     finally:
-        fetched = node.ask("/bin/sh", "-c", _FETCH, "sh", _FOLDER, within=300).check().stdout
-    sampler.looks = parse_samples(fetched, pair.resource)
+        (looks1, uses1), (looks2, uses2) = on_each(both, fetch)
+    sampler.looks = looks1 or looks2
+    sampler.uses = uses1, uses2
 
 
-def parse_samples(text: str, resource: str) -> list[Look]:
-    """Read what the loop wrote. A last sample that was being written is left out."""
-    parts = re.split(r"^=== ([0-9]+\.[0-9]{6})$\n", text, flags=re.MULTILINE)[1:]
-    times, answers = parts[::2], parts[1::2]
-    looks = []
-    for index, (time, answer) in enumerate(zip(times, answers, strict=True)):
-        try:
-            looks.append(Look(float(time), hast.parse_list(answer).resource(resource)))
-        except UnrecognisedOutput:
-            if index < len(times) - 1:
-                raise
-    return looks
+def parse_samples(text: str, resource: str, watched: Watched) -> tuple[list[Look], list[Use]]:
+    """Read what a loop wrote. The last of each kind that was being written is left out."""
+    parts = re.split(r"^=== (sample|use) ([0-9]+\.[0-9]{6})$\n", text, flags=re.MULTILINE)[1:]
+    looks: list[Look] = []
+    uses: list[Use] = []
+    answers = list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
+    for index, (kind, time, answer) in enumerate(answers):
+        last = index == len(answers) - 1 or answers[index + 1][0] != kind
+        with contextlib.ExitStack() as stack:
+            if last:
+                stack.enter_context(contextlib.suppress(UnrecognisedOutput))
+            if kind == "sample":
+                looks.append(Look(float(time), hast.parse_list(answer).resource(resource)))
+            else:
+                uses.append(Use(float(time), counters.parse(answer, watched.disk, watched.nic)))
+    return looks, uses

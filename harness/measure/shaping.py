@@ -2,8 +2,9 @@
 
 The link is shaped by dummynet(4) on both nodes, each for what it sends: half the delay of a round
 trip each way. The disk is shaped by gnop(8), which delays every request of the secondary's
-provider. A guest with kern.hz=100, as FreeBSD sets it on a hypervisor, counts time in steps of
-10 ms: so what was asked for is not what is used; what was measured is.
+provider; its rate is limited by the hypervisor. A guest with kern.hz=100, as FreeBSD sets it on a
+hypervisor, counts time in steps of 10 ms: so what was asked for is not what is used; what was
+measured is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from harness.freebsd.output import Output
 from harness.measure.result import DiskSetting, LinkSetting
 from harness.node import Node
 from harness.pair import Pair
-from harness.parallel import on_each
 
 _LOAD = r"""
 kenv net.inet.ip.fw.default_to_accept=1 >/dev/null
@@ -32,6 +32,12 @@ kldload -n ipfw dummynet
 _PINGS = 10
 _TOO_FAR = 3.0
 """A measured delay or rate that is this many times off says that shaping does not work here."""
+
+NOP = ".nop"
+"""What gnop(8) adds to a provider's name."""
+
+_REQUESTS = 32
+"""Reads of each size that a disk is measured with."""
 
 _MEASURED_BYTES = 16 << 20
 _PORT = 5001
@@ -132,35 +138,81 @@ def _check(wish: LinkSetting, got: LinkSetting) -> None:
 
 @contextlib.contextmanager
 def shaped_disk(pair: Pair, node: Node, wish: DiskSetting) -> Iterator[DiskSetting]:
-    """Delay every request of a node's provider by gnop(8) while the block runs.
+    """Make a node's data disk slow while the block runs, and give the setting with measured values.
 
-    hast.conf has to name the provider with `.nop` at its end, which is there in the block only.
+    A delay needs `local: gnop` in the pair's settings. A rate is limited by the hypervisor. Raises
+    `LabError` when the lab cannot do that, or what was measured is far from what was wished for.
     """
-    if wish.delay_ms is None:
-        yield wish
-        return
-    delay = f"{wish.delay_ms:g}"
-    provider = pair.info(node).localpath.removesuffix(".nop")
+    with contextlib.ExitStack() as stack:
+        if wish.delay_ms is not None:
+            stack.enter_context(_delayed(pair, node, wish.delay_ms))
+        if wish.rate_mb is not None:
+            stack.enter_context(_limited(node, wish.rate_mb * 1e6))
+        got = measured_disk(pair, node, wish)
+        _check_disk(node, wish, got)
+        yield got
 
-    def begin() -> None:
-        node.run("gnop", "configure", "-d", delay, "-q", "100", "-x", "100", f"{provider}.nop")
 
-    def heal() -> None:
-        node.run(
-            *("gnop", "configure", "-d", "0", "-q", "0", "-x", "0", f"{provider}.nop"),
-            check=False,
+def measured_disk(pair: Pair, node: Node, wish: DiskSetting) -> DiskSetting:
+    """The same wish with the time of a small request and the rate of large ones, read from it."""
+    provider = pair.info(node).localpath
+    small = _read(node, provider, "64k", _REQUESTS)
+    large = _read(node, provider, "1m", _REQUESTS)
+    return wish.model_copy(
+        update={"request_s": small / _REQUESTS, "read_bytes_per_s": _REQUESTS * (1 << 20) / large}
+    )
+
+
+def _read(node: Node, provider: str, size: str, count: int) -> float:
+    """Seconds that dd(1) took to read so many blocks, one after the other."""
+    said = node.ask(
+        "dd", f"if={provider}", "of=/dev/null", f"bs={size}", f"count={count}", within=300
+    ).check()
+    found = re.search(r" in ([0-9.]+) secs", said.stderr)
+    if found is None:
+        raise Output("dd", said.stderr).unrecognised("it does not say how long it took")
+    return float(found[1])
+
+
+def _delayed(pair: Pair, node: Node, delay_ms: float) -> contextlib.AbstractContextManager[None]:
+    provider = pair.info(node).localpath
+    if not provider.endswith(NOP):
+        raise LabError(
+            f"the disk {provider} cannot be delayed", node=node.name, advice="set local to gnop"
         )
 
-    with fault(node, f"disk delayed by {delay} ms", begin, heal):
-        yield wish
+    def configure(delay: str, share: str) -> None:
+        node.run("gnop", "configure", "-d", delay, "-q", share, "-x", share, provider)
+
+    return fault(
+        node,
+        f"disk delayed by {delay_ms:g} ms",
+        lambda: configure(f"{delay_ms:g}", "100"),
+        lambda: configure("0", "0"),
+    )
 
 
-def make_delayable(pair: Pair) -> None:
-    """Put gnop(8) over both providers, with no delay yet."""
+def _limited(node: Node, rate: float) -> contextlib.AbstractContextManager[None]:
+    return fault(
+        node,
+        f"disk limited to {rate / 1e6:g} MB/s",
+        lambda: node.machine.limit_data_disk(rate),
+        lambda: node.machine.limit_data_disk(None),
+    )
 
-    def make(node: Node) -> None:
-        provider = pair.info(node).localpath
-        node.run("gnop", "load")
-        node.run("gnop", "create", provider)
 
-    on_each(pair.nodes, make)
+def _check_disk(node: Node, wish: DiskSetting, got: DiskSetting) -> None:
+    delay = (wish.delay_ms or 0.0) / 1000
+    wrong = []
+    if got.request_s is not None and got.request_s < delay / _TOO_FAR:
+        wrong.append(f"a delay of {delay:g} s was asked for, and a request takes {got.request_s:g}")
+    if wish.rate_mb is not None and got.read_bytes_per_s is not None:
+        limit = wish.rate_mb * 1e6
+        if got.read_bytes_per_s > limit * _TOO_FAR:
+            wrong.append(f"{limit:g} bytes/s were asked for, it reads {got.read_bytes_per_s:g}")
+    if wrong:
+        raise LabError(
+            f"the data disk is not as slow as it should be: {'; '.join(wrong)}",
+            node=node.name,
+            advice="look whether geom_nop(4) is there, or whether the hypervisor limits disks",
+        )

@@ -212,6 +212,7 @@ def _formatted(template: str, name: str, entry: Entry) -> tuple[str, str]:
         "z": str(size_in_bytes(entry)),
         "N": name,
         "m": str(int(entry.mtime)),
+        ".6Fm": f"{entry.mtime:.6f}",
         "p": f"{_BITS[entry.kind] | entry.mode:o}",
         "Lp": f"{entry.mode & 0o777:o}",
         "OLp": f"{entry.mode & 0o777:o}",

@@ -1,0 +1,195 @@
+"""`skunk bench`: measure, compare, look back, and say how long a resync will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness import paths
+from harness import settings as settings_file
+from harness.errors import HarnessError, SettingsError
+from harness.evidence import new_run_folder
+from harness.lab.choose import LabName, open_lab
+from harness.measure import plan, result
+from harness.session import Session
+
+if TYPE_CHECKING:
+    from harness.measure.run import Running
+
+# scipy and matplotlib take seconds to import, so every command imports what it needs itself.
+# ruff: noqa: PLC0415
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+LabChoice = Annotated[LabName, typer.Option(help="Which lab.")]
+ImageChoice = Annotated[
+    Path | None, typer.Option(help="FreeBSD image for the qemu lab (else the one in the cache).")
+]
+SettingsChoice = Annotated[Path, typer.Option(help="Settings of the pair.")]
+PlanChoice = Annotated[Path, typer.Option("--plan", help="What to measure.")]
+FolderChoice = Annotated[
+    Path | None, typer.Argument(help="Results of a benchmark.", show_default="the newest")
+]
+
+
+@app.command("run")
+def run_plan(
+    lab: LabChoice = "qemu",
+    image: ImageChoice = None,
+    settings: SettingsChoice = paths.SETTINGS,
+    what: PlanChoice = plan.FILE,
+    pair: Annotated[str, typer.Option(help="Name of the pair of machines.")] = "bench",
+) -> None:
+    """Measure what bench.yaml says: resyncs, failovers, writes. Ends with 1 if a row failed.
+
+    Leaves bench.json, figures.csv, the plots and bench.html in a folder under results/, and adds
+    the run to the history. Example: skunk bench run --lab qemu --plan my-bench.yaml
+    """
+    from harness.measure.run import Subject, run
+
+    wanted = plan.load(what)
+    loaded = settings_file.load(settings)
+    plan.check(wanted, loaded)
+    folder = new_run_folder(f"{lab}-bench")
+    console = Console(stderr=True)
+    hardware = open_lab(lab, loaded, image_path=image, pair=pair, say=console.print)
+    with Session(loaded, hardware, say=console.print, results=folder) as session:
+        running = run([Subject(session)], wanted, folder, console.print)
+    _finish(running, wanted, folder)
+
+
+@app.command("compare")
+def compare_two(  # noqa: PLR0917 - each is an option of the command line
+    a: Annotated[str, typer.Argument(help="Settings file, image, or key=value of hast.conf.")],
+    b: Annotated[str, typer.Argument(help="The same for B.")],
+    lab: LabChoice = "qemu",
+    settings: SettingsChoice = paths.SETTINGS,
+    image: ImageChoice = None,
+    what: PlanChoice = plan.COMPARE_FILE,
+    pair: Annotated[str, typer.Option(help="Name of the pair of machines.")] = "bench",
+) -> None:
+    """Measure A and B in turns, and say whether they differ.
+
+    Each is changes to hast.conf (`replication=async`, `checksum=sha256,compression=lzf`), a
+    settings file (lab-b.yaml: another release, other disks) or a FreeBSD image. Two hast.conf
+    share one pair; otherwise each has its own, and one is frozen while the other is measured.
+
+    Example: skunk bench compare replication=fullsync replication=async
+    """
+    from harness.measure.compare import Contestant, Opening, opened
+    from harness.measure.run import run
+
+    wanted = plan.load(what)
+    first, second = (Contestant.read(text, settings, image) for text in (a, b))
+    for contestant in (first, second):
+        plan.check(wanted, contestant.settings)
+    folder = new_run_folder(f"{lab}-compare")
+    say = Console(stderr=True).print
+    with opened(first, second, Opening(lab, pair, folder, say)) as subjects:
+        running = run(subjects, wanted, folder, say)
+    _finish(running, wanted, folder)
+
+
+@app.command("show")
+def show(
+    folder: FolderChoice = None,
+    size: Annotated[list[str] | None, typer.Option(help="Tell the time for it: `40 GB`.")] = None,
+) -> None:
+    """Print the tables of a benchmark again, and write its page anew."""
+    from harness.measure import page
+
+    found = folder or newest()
+    bench = result.load(found)
+    sizes = list(size or plan.load().sizes_to_tell)
+    _check_sizes(sizes)
+    page.show(bench, sizes, Console())
+    if found.is_dir():
+        typer.echo(page.write_all(bench, sizes, found)[-1])
+
+
+@app.command("history")
+def history(
+    against: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Two runs by number: what did the second measure otherwise?"),
+    ] = None,
+) -> None:
+    """List all benchmarks so far, or compare two of them figure by figure."""
+    from harness.measure.history import History
+
+    console = Console()
+    with History() as kept:
+        if against is None:
+            table = Table("run", "started (UTC)", "release", "lab", "figures")
+            for run_id, started, release, lab, figures in kept.runs():
+                table.add_row(str(run_id), started[:16], release, lab, str(figures))
+            console.print(table)
+            return
+        table = Table("figure", "conditions", f"run {against[1]} is")
+        for change in kept.changes(*against):
+            table.add_row(change.what, change.conditions, str(change.comparison))
+        console.print(table)
+
+
+@app.command("harness")
+def harness_cost(
+    lab: LabChoice = "qemu",
+    image: ImageChoice = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each figure is taken.")] = 3,
+    settings: SettingsChoice = paths.SETTINGS,
+) -> None:
+    """Measure the harness itself: cold start, restore, round trip of a command, memory."""
+    from harness.measure import own_cost
+
+    own_cost.main(lab, settings_file.load(settings), image, repeats)
+
+
+def newest() -> Path:
+    """The folder of the newest benchmark. Raises `SettingsError` when there is none."""
+    found = sorted(paths.results_dir().glob(f"*/{result.FILE}"))
+    usable = [file for file in found if _is_bench(file)]
+    if not usable:
+        raise SettingsError(
+            f"there is no benchmark under {paths.results_dir()}", advice="make one: make bench"
+        )
+    return usable[-1].parent
+
+
+def _is_bench(file: Path) -> bool:
+    try:
+        result.load(file)
+    except SettingsError:
+        return False
+    return True
+
+
+def _check_sizes(sizes: list[str]) -> None:
+    for size in sizes:
+        try:
+            plan.parse_size(size)
+        except ValueError as error:
+            raise SettingsError(str(error), advice="give it like `40 GB`") from None
+
+
+def _finish(running: Running, wanted: plan.Plan, folder: Path) -> None:
+    """Write everything, print the tables and end with 1 when something has no figure."""
+    from harness.measure import page
+    from harness.measure.history import History
+
+    bench = running.bench
+    files = page.write_all(bench, wanted.sizes_to_tell, folder)
+    page.show(bench, wanted.sizes_to_tell, Console())
+    try:
+        with History() as kept:
+            typer.echo(f"run {kept.add(bench, folder)} of the history (skunk bench history)")
+    except (HarnessError, OSError) as error:
+        typer.echo(f"not added to the history: {error}", err=True)
+    mark = "[simulated] " if bench.where.simulated else ""
+    for file in files[-1:]:
+        typer.echo(f"{mark}{file}")
+    if bench.not_measured or not all(each.complete for each in bench.resyncs):
+        raise typer.Exit(1)

@@ -1,0 +1,134 @@
+"""Resyncs of the simulated pair: their figures beside hastd's, and those that have none."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness import clock
+from harness.freebsd.hastd_log import SyncStarted
+from harness.measure import resync
+from harness.measure.result import Outcome, Pattern, ResyncConditions
+from harness.pair import Pair
+from harness.parallel import in_background
+from harness.session import Session
+
+MIB = 1 << 20
+SIZE = 64
+
+
+@pytest.fixture
+def ready(session: Session) -> tuple[Pair, resync.Hardware]:
+    pair = session.provisioned(session.settings.hast.but(media_mib=SIZE))
+    session.used()
+    return pair, resync.prepare(pair, "random")
+
+
+def full(pair: Pair, **more: object) -> ResyncConditions:
+    data = pair.metadata(pair.skunk1).datasize
+    return ResyncConditions.model_validate(
+        {"size_bytes": data, "data_bytes": data, "hast": pair.settings.hast} | more
+    )
+
+
+@contextlib.contextmanager
+def in_the_middle(pair: Pair, do: Callable[[], None]) -> Iterator[None]:
+    """Do something when the resync in the block has begun."""
+    before = len(pair.said(pair.skunk1, SyncStarted))
+
+    def work(stop: threading.Event) -> None:
+        login = Pair(pair.skunk1.second_login(), pair.skunk2.second_login(), pair.settings)
+        while not stop.is_set() and len(login.said(login.skunk1, SyncStarted)) == before:
+            clock.current().sleep(0.2)
+        clock.current().sleep(2)
+        do()
+
+    with in_background(work):
+        yield
+
+
+def test_our_figures_are_hastds_within_a_sample(ready: tuple[Pair, resync.Hardware]) -> None:
+    pair, hardware = ready
+    found = resync.measure(pair, full(pair), hardware)
+    assert found.outcome is Outcome.COMPLETE
+    assert found.hastd is not None
+    assert found.seconds_s is not None
+    assert not found.by_hastd
+    assert len(found.samples) > 8
+    assert abs(found.seconds_s - found.hastd.seconds_s) <= 1.1
+    assert found.samples[0].dirty_bytes > found.samples[1].dirty_bytes
+    assert found.samples[-1].dirty_bytes == 0
+    assert found.bytes is not None
+    assert found.bytes <= found.hastd.about_bytes
+    # What went over the link and onto the other disk is what was to be sent, and little more.
+    assert found.primary is not None
+    assert found.secondary is not None
+    assert found.secondary.disk_written_bytes == pytest.approx(found.hastd.about_bytes, rel=0.05)
+
+
+def test_both_nodes_counters_are_sampled(ready: tuple[Pair, resync.Hardware]) -> None:
+    pair, hardware = ready
+    found = resync.measure(pair, full(pair, sampling_s=0.2), hardware)
+    assert found.complete
+    for uses in (found.primary_uses, found.secondary_uses):
+        assert len(uses) >= 3
+        assert [use.at_s for use in uses] == sorted(use.at_s for use in uses)
+    written = [use.use.disk_written_bytes for use in found.secondary_uses]
+    assert written == sorted(written)
+    assert written[-1] > 0
+
+
+def test_only_the_dirty_extents_are_sent(ready: tuple[Pair, resync.Hardware]) -> None:
+    pair, hardware = ready
+    resync.measure(pair, full(pair, sampling_s=None), hardware)
+    dirty = full(
+        pair, kind="incremental", size_bytes=12 * MIB, pattern=Pattern.RANDOM, sampling_s=None
+    )
+    found = resync.measure(pair, dirty, hardware)
+    assert found.complete
+    assert found.by_hastd, "without samples there are only hastd's words"
+    assert found.bytes == 12 * MIB
+
+
+def test_a_load_writes_meanwhile(ready: tuple[Pair, resync.Hardware]) -> None:
+    pair, hardware = ready
+    found = resync.measure(pair, full(pair, load="writes"), hardware)
+    assert found.complete
+    assert found.by_hastd
+    assert found.load_bytes_per_s is not None
+    assert found.load_bytes_per_s > 1000
+
+
+def test_an_interrupted_resync_has_no_figure(ready: tuple[Pair, resync.Hardware]) -> None:
+    pair, hardware = ready
+    with in_the_middle(pair, lambda: pair.skunk2.machine.power_cut()):
+        found = resync.measure(pair, full(pair, sampling_s=None), hardware)
+    assert found.outcome is Outcome.INTERRUPTED
+    assert (found.bytes, found.seconds_s, found.rate_bytes_per_s) == (None, None, None)
+    assert found.why
+
+
+def test_a_stalled_resync_has_no_figure(
+    ready: tuple[Pair, resync.Hardware], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, hardware = ready
+    monkeypatch.setattr(resync, "STALLED_SECONDS", 8.0)
+    with in_the_middle(pair, lambda: pair.skunk2.machine.pause()):
+        found = resync.measure(pair, full(pair, sampling_s=None), hardware)
+    pair.skunk2.machine.resume()
+    assert found.outcome is Outcome.STALLED
+    assert "nothing was synchronised" in found.why
+    assert (found.bytes, found.seconds_s) == (None, None)
+
+
+def test_a_resync_that_never_starts_has_no_figure(
+    ready: tuple[Pair, resync.Hardware],
+) -> None:
+    pair, hardware = ready
+    with pair.skunk2.link_unplugged():
+        found = resync.measure(pair, full(pair, sampling_s=None), hardware)
+    assert found.outcome is Outcome.NEVER_STARTED
+    assert (found.bytes, found.seconds_s) == (None, None)
