@@ -104,7 +104,7 @@ def test_a_load_writes_meanwhile(ready: tuple[Pair, resync.Hardware]) -> None:
 
 def test_an_interrupted_resync_has_no_figure(ready: tuple[Pair, resync.Hardware]) -> None:
     pair, hardware = ready
-    with in_the_middle(pair, lambda: pair.skunk2.machine.power_cut()):
+    with in_the_middle(pair, pair.skunk2.machine.power_cut):
         found = resync.measure(pair, full(pair, sampling_s=None), hardware)
     assert found.outcome is Outcome.INTERRUPTED
     assert (found.bytes, found.seconds_s, found.rate_bytes_per_s) == (None, None, None)
@@ -116,7 +116,7 @@ def test_a_stalled_resync_has_no_figure(
 ) -> None:
     pair, hardware = ready
     monkeypatch.setattr(resync, "STALLED_SECONDS", 8.0)
-    with in_the_middle(pair, lambda: pair.skunk2.machine.pause()):
+    with in_the_middle(pair, pair.skunk2.machine.pause):
         found = resync.measure(pair, full(pair, sampling_s=None), hardware)
     pair.skunk2.machine.resume()
     assert found.outcome is Outcome.STALLED

@@ -1,0 +1,298 @@
+"""A benchmark from the plan to what it leaves: bench.json, tables, page, history, comparison."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from harness import paths
+from harness import settings as settings_file
+from harness.errors import SettingsError
+from harness.measure import page, plan, result, run, tables
+from harness.measure.compare import Contestant, Opening, opened
+from harness.measure.figures import figures
+from harness.measure.history import History
+from harness.measure.result import (
+    Bench,
+    Event,
+    Failover,
+    HastdSays,
+    Noise,
+    Outcome,
+    Resync,
+    ResyncConditions,
+    Sample,
+    Where,
+    WriteCost,
+)
+from harness.measure.run import Subject
+from harness.session import Session
+from harness.settings import HastSettings
+
+MIB = 1 << 20
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+QUIET = Noise(other=0.0, stolen=0.0)
+WHERE = Where(
+    lab="qemu",
+    simulated=False,
+    hypervisor="QEMU",
+    acceleration="KVM",
+    image="FreeBSD-13.2",
+    release="13.2-RELEASE",
+    host_cpu="a processor",
+    host_cores=2,
+    host_memory_bytes=1 << 30,
+    harness="0.1.0",
+    started=NOON,
+)
+
+
+def resync(seconds: float, mib: int = 64, **more: object) -> Resync:
+    """A complete one, sampled once a second, unless `more` says otherwise."""
+    conditions = ResyncConditions(size_bytes=mib * MIB, data_bytes=mib * MIB, hast=HastSettings())
+    return Resync.model_validate(
+        {
+            "conditions": conditions,
+            "outcome": Outcome.COMPLETE,
+            "bytes": mib * MIB,
+            "seconds_s": seconds,
+            "rate_bytes_per_s": mib * MIB / seconds,
+            "samples": tuple(
+                Sample(at_s=at, dirty_bytes=int(mib * MIB * (1 - at / seconds)), status="complete")
+                for at in range(int(seconds) + 1)
+            ),
+            "percentile_rates_bytes_per_s": {"10": 1e6, "50": 2e6, "90": 3e6},
+            "hastd": HastdSays(about_bytes=mib * MIB, about_bytes_per_s=1, seconds_s=seconds + 0.4),
+            "noise": QUIET,
+            "taken": NOON,
+        }
+        | more
+    )
+
+
+def broken(outcome: Outcome) -> Resync:
+    conditions = ResyncConditions(size_bytes=MIB, data_bytes=MIB, hast=HastSettings())
+    why = "for 61 s nothing was synchronised"
+    return Resync(conditions=conditions, outcome=outcome, why=why, noise=QUIET, taken=NOON)
+
+
+def a_bench() -> Bench:
+    return Bench(
+        where=WHERE,
+        resyncs=tuple(resync(mib / 6.4, mib) for mib in (32, 64, 128) for _ in range(3)),
+        failovers=(
+            Failover(
+                kind="planned",
+                timeout_s=20,
+                events=(Event(what="pool exported", at_s=1.5), Event(what="first write", at_s=4.0)),
+                noise=QUIET,
+                taken=NOON,
+            ),
+        ),
+        writes=(
+            WriteCost(
+                setting="memsync",
+                write_bytes=16384,
+                latencies_s=(0.001, 0.002, 0.003),
+                seconds_s=0.006,
+                noise=QUIET,
+                taken=NOON,
+            ),
+        ),
+    )
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def test_the_published_schema_is_that_of_the_results() -> None:
+    published = paths.PROJECT / "docs" / "bench-schema.json"
+    assert published.read_text(encoding="utf-8") == result.schema_text(), (
+        "write it anew: python -c 'from harness.measure import result; "
+        'print(result.schema_text(), end="")\' > docs/bench-schema.json'
+    )
+
+
+def test_results_are_read_back_as_they_were(tmp_path: Path) -> None:
+    bench = a_bench()
+    bench.save(tmp_path)
+    assert result.load(tmp_path) == bench
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "no benchmark"), ('{"version": 2}', "version"), (None, "No such file")]
+)
+def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / result.FILE).write_text(text)
+    with pytest.raises(SettingsError, match=words):
+        result.load(tmp_path)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STALLED, Outcome.INTERRUPTED, Outcome.NEVER_STARTED])
+def test_what_did_not_complete_is_told_and_never_a_figure(outcome: Outcome) -> None:
+    bench = a_bench().model_copy(update={"resyncs": (broken(outcome),)})
+    assert not [figure for figure in figures(bench) if figure.what.startswith("resync")]
+    text = "\n".join(table.markdown() for table in tables.tables(bench, ["40 GB"]))
+    assert f"| {outcome} | for 61 s nothing was synchronised |" in text
+    assert "Resyncs" not in text
+    assert "40 GB" not in text
+
+
+def test_the_time_for_a_size_follows_the_model() -> None:
+    told = next(t for t in tables.tables(a_bench(), ["40 GB"]) if "will take" in t.title)
+    assert told.rows[0][:2] == ("40 GB", f"{40e9 / (6.4 * MIB) / 60:.0f} min")
+
+
+def test_our_seconds_stand_beside_hastds() -> None:
+    table = next(t for t in tables.tables(a_bench()) if "hastd" in t.title)
+    assert table.rows[0][:3] == ("9", "9", "0.40 s")
+    far = resync(10, hastd=HastdSays(about_bytes=64 * MIB, about_bytes_per_s=1, seconds_s=14.0))
+    bench = a_bench().model_copy(update={"resyncs": (far,)})
+    table = next(t for t in tables.tables(bench) if "hastd" in t.title)
+    assert table.rows[0][:3] == ("1", "0", "4.00 s")
+
+
+def test_the_page_says_where_the_figures_are_from_and_needs_no_network(tmp_path: Path) -> None:
+    simulated = a_bench().model_copy(update={"where": WHERE.model_copy(update={"simulated": True})})
+    files = page.write_all(simulated, ["40 GB"], tmp_path)
+    text = files[-1].read_text(encoding="utf-8")
+    assert "SIMULATED" in text
+    assert text.count("<svg") == len([file for file in files if file.suffix == ".svg"]) >= 4
+    assert not re.findall(r'(?:src|href)="https?:', text)
+    assert (tmp_path / "figures.csv").read_text().startswith("what,conditions,unit,value")
+
+
+# --- history --------------------------------------------------------------------------------------
+
+
+def test_history_shows_what_became_slower(tmp_path: Path) -> None:
+    def bench(factor: float, day: int) -> Bench:
+        where = WHERE.model_copy(update={"started": NOON + timedelta(days=day)})
+        resyncs = tuple(resync((10 + step / 10) * factor) for step in range(6))
+        return Bench(where=where, resyncs=resyncs)
+
+    with History(tmp_path / "history.sqlite") as history:
+        first = history.add(bench(1.0, 0), tmp_path / "one")
+        second = history.add(bench(1.2, 1), tmp_path / "two")
+        assert history.add(bench(1.2, 1), tmp_path / "two") != first
+        assert len(history.runs()) == 2
+        change = history.changes(first, history.runs()[-1][0])[0]
+        assert str(change.comparison).startswith("slower by 20.0 %")
+        assert str(history.changes(first, first)[0].comparison).startswith("no difference")
+        with pytest.raises(SettingsError, match="no run 99"):
+            history.figures(99)
+    assert second
+
+
+# --- the plan -------------------------------------------------------------------------------------
+
+
+def test_the_projects_plans_are_plans() -> None:
+    settings = settings_file.load()
+    for file in (plan.FILE, plan.COMPARE_FILE):
+        plan.check(plan.load(file), settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("repeats: 0", "repeats"),
+        ("resync: {link_loss: [0.7]}", "link_loss"),
+        ("resyncs: {}", "resyncs"),
+        ("sizes_to_tell: [forty]", "forty"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_a_wrong_plan_is_refused_by_its_key(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "bench.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=words):
+        plan.load(file)
+
+
+def test_a_plan_too_large_for_the_disks_is_refused_before_anything() -> None:
+    wanted = plan.Plan(resync=plan.ResyncPlan(base_mib=10**6))
+    with pytest.raises(SettingsError, match="does not fit"):
+        plan.check(wanted, settings_file.load())
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+TINY = plan.Plan(
+    repeats=2,
+    resync=plan.ResyncPlan(base_mib=24, patterns=[]),
+    failover=plan.FailoverPlan(timeouts_s=[5], kinds=["planned"]),
+    sampling_s=0.3,
+)
+
+
+def test_a_run_leaves_each_row_and_says_what_failed(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object) -> None:
+        raise SettingsError("there is no dummynet here", advice="load it")
+
+    monkeypatch.setattr(run, "shaped_disk", no_link)
+    resyncs = plan.ResyncPlan(base_mib=24, patterns=[], disk_rate_mb=[3])
+    wanted = TINY.model_copy(update={"resync": resyncs, "repeats": 1})
+    said: list[str] = []
+    running = run.run([Subject(session)], wanted, tmp_path, said.append)
+    bench = result.load(tmp_path)
+    assert bench == running.bench
+    assert bench.where.simulated
+    assert [each.complete for each in bench.resyncs] == [True]
+    assert [each.kind for each in bench.failovers] == ["planned"]
+    assert [each.why for each in bench.not_measured] == ["there is no dummynet here"]
+    assert bench.sampling is not None
+    assert bench.sampling.every_s == 0.3
+
+
+def test_two_hast_confs_are_compared_in_turns(session: Session, tmp_path: Path) -> None:
+    subjects = [
+        Subject(session, "A", "memsync", {"replication": "memsync"}),
+        Subject(session, "B", "sha256", {"checksum": "sha256"}),
+    ]
+    bench = run.run(subjects, TINY, tmp_path, lambda _: None).bench
+    assert [each.set_name for each in bench.resyncs] == ["A", "B", "B", "A"]
+    checksums = {each.set_name: each.conditions.hast.checksum for each in bench.resyncs}
+    assert checksums == {"A": None, "B": "sha256"}
+    table = tables.tables(bench)[0]
+    assert table.title == "A: memsync; B: sha256"
+    assert [row[0] for row in table.rows][:2] == [
+        "resync: full, 24 MiB",
+        "failover: planned, timeout 5 s",
+    ]
+    assert all("too few repeats" in row[3] for row in table.rows)
+    json.loads((tmp_path / result.FILE).read_text())
+
+
+def test_what_is_compared_is_understood_or_refused(tmp_path: Path) -> None:
+    read = Contestant.read
+    base = paths.SETTINGS
+    both = read("checksum=sha256,timeout=5", base, None)
+    assert both.changes == {"checksum": "sha256", "timeout": 5}
+    assert read(str(base), base, None).description == "lab.yaml"
+    image = tmp_path / "FreeBSD-14.qcow2"
+    image.touch()
+    assert not read(str(image), base, None).shares_pair(both)
+    for text, words in (
+        ("checksum=md5", "checksum"),
+        ("colour=blue", "no setting of hast.conf"),
+        ("FreeBSD-15.qcow2", "neither a file nor a setting"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            read(text, base, None)
+    opening = Opening("simulated", "test", tmp_path, lambda _: None)
+    with pytest.raises(SettingsError, match="the same"), opened(both, both, opening):
+        pass
+    with (
+        pytest.raises(SettingsError, match="one virtual time"),
+        opened(both, read(str(image), base, None), opening),
+    ):
+        pass
