@@ -37,6 +37,9 @@ check: setup  ## lint, types and the tests that need no virtual machine
 plumbing: setup  ## the labs themselves, on a small Linux guest: needs QEMU, no FreeBSD
 	$(VENV)/bin/pytest tests/plumbing
 
+browser: setup  ## the report in headless Chromium: needs chromium and its driver
+	$(VENV)/bin/pytest tests/browser
+
 test: setup  ## the scenarios on two real FreeBSD machines (LAB=, IMAGE=, PAIR=, ARGS=)
 	$(SKUNK) test --lab $(LAB) --pair $(PAIR) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
 
@@ -54,6 +57,18 @@ mutations: setup  ## break the simulated world in every known way: does each sce
 
 fuzz: setup  ## 100,000 random command lines for a simulated node's SSH server
 	$(SKUNK) fuzz $(ARGS)
+
+doctor: setup  ## what each lab lacks on this host, and what mends it
+	@$(SKUNK) doctor $(ARGS)
+
+up: setup  ## boot a pair, set it up and leave it up (LAB=, IMAGE=, PAIR=); then: skunk status, ssh, cut
+	@$(SKUNK) up --lab $(LAB) --pair $(PAIR) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+
+status: setup  ## both nodes of a pair that is up (ARGS=--watch)
+	@$(SKUNK) status $(ARGS)
+
+down: setup  ## stop it and remove all of it
+	@$(SKUNK) down $(ARGS)
 
 bench: setup  ## measure resyncs, failovers and writes as bench.yaml has it (LAB=, IMAGE=)
 	$(SKUNK) bench run --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
@@ -74,4 +89,4 @@ lock: setup  ## pin every dependency anew
 clean:  ## remove what was made here, but not results/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help setup demo check plumbing test conformance record soak mutations fuzz bench bench-harness image box lock clean
+.PHONY: help setup doctor up status down demo check plumbing browser test conformance record soak mutations fuzz bench bench-harness image box lock clean

@@ -12,14 +12,15 @@ from typing import TextIO, cast, get_args
 
 import pytest
 
-from harness import mutations, paths, spent, wait
+from harness import known_bugs, mutations, paths, side_by_side, spent, wait
 from harness import settings as settings_file
 from harness.audit import Left, audit, raise_unannounced
 from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.errors import HarnessError, KnownBugMet
-from harness.evidence import new_run_folder
 from harness.lab.choose import LabName, open_lab
 from harness.marked import MarkedStream
+from harness.operate import on_failure, repeats
+from harness.operate.live import FollowedConnect, Live
 from harness.pair import Pair
 from harness.session import Session
 from harness.settings import HastSettings, Settings
@@ -29,10 +30,10 @@ from harness.ssh import Connect, Connection
 SESSION = pytest.StashKey[Session]()
 MUTATION = pytest.StashKey[mutations.Mutation]()
 ENDED = pytest.StashKey[bool]()
-SPENT = pytest.StashKey[dict[str, spent.Spent]]()
+LIVE = pytest.StashKey[Live]()
 
 SIMULATED_TIMEOUT = 120
-"""Seconds of the host's time for a scenario on the simulated lab, where the longest takes about 2."""
+"""Seconds of the host's time for a scenario on the simulated lab; the longest takes about 2."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--no-wire", action="store_true", help="no SSH to simulated nodes: faster")
     group.addoption("--results", type=Path, help="folder for evidence (a new one in results/)")
+    on_failure.add_options(group)
 
 
 @pytest.hookimpl(trylast=True)
@@ -66,13 +68,26 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Story(config))
     if config.getoption("--no-wire") and config.getoption("--lab") != "simulated":
         raise pytest.UsageError("--no-wire is for the simulated lab: real machines need SSH")
-    if config.getoption("--lab") == "simulated":
+    simulated = config.getoption("--lab") == "simulated"
+    if simulated and not hasattr(config, "workerinput"):
         writer = config.get_terminal_writer()
         marked = MarkedStream(writer._file, "simulated")
         writer._file = cast(TextIO, marked)
         writer.fullwidth -= marked.width
     if (name := config.getoption("--mutate")) is not None:
         _mutate(config, name)
+    live: Live | None = None
+    if config.getoption("verbose") > 0 and not hasattr(config, "workerinput"):
+        live = config.stash[LIVE] = Live(config, "simulated" if simulated else None)
+        config.pluginmanager.register(live)
+    on_failure.configure(config, live)
+    side_by_side.configure(config)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Say what `-n auto` is."""
+    chosen = settings_file.load(config.getoption("--settings"))
+    return side_by_side.most_pairs(config.getoption("--lab"), chosen)
 
 
 def _mutate(config: pytest.Config, name: str) -> None:
@@ -148,33 +163,36 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Session]:
     """The run: the lab started, both nodes provisioned; stopped at the end whatever happens."""
     config = request.config
-    capture = config.pluginmanager.getplugin("capturemanager")
-    terminal = config.pluginmanager.getplugin("terminalreporter")
-
-    def say(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            terminal.write_line(text)
-
+    place = side_by_side.Place(config)
     try:
+        place.check(settings)
         lab = open_lab(
             config.getoption("--lab"),
             settings,
             image_path=config.getoption("--image"),
-            pair=config.getoption("--pair"),
-            say=say,
+            pair=place.pair,
+            say=place.say,
         )
-        results = config.getoption("--results") or new_run_folder(lab.name)
         with contextlib.ExitStack() as stack:
             connect: Connect = Connection
             if config.getoption("--no-wire"):
                 from harness.lab.simulated.direct import open_direct  # noqa: PLC0415 - rarely
 
-                lab, connect = open_direct(settings, config.getoption("--pair"))
+                lab, connect = open_direct(settings, place.pair)
             recorder: Recorder | None = None
             if (path := config.getoption("--record")) is not None:
                 recorder = stack.enter_context(Recorder(path))
                 lab, connect = RecordedLab(lab, recorder), RecordedConnect(recorder)
-            running = Session(settings, lab, say=say, results=results, connect=connect)
+            if (live := config.stash.get(LIVE, None)) is not None:
+                connect = FollowedConnect(connect, live)
+            running = Session(
+                settings,
+                lab,
+                say=place.say,
+                results=place.results,
+                part=place.part,
+                connect=connect,
+            )
             if (mutation := config.stash.get(MUTATION, None)) is not None:
                 running.evidence.broken_on_purpose = mutation.name
             stack.enter_context(running)
@@ -182,8 +200,9 @@ def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sess
             if recorder is not None:
                 recorder.source(lab.describe(), running.release)
             yield running
+            on_failure.hold(config, running)
     except HarnessError as error:
-        pytest.exit(f"the lab cannot run: {error}", returncode=3)
+        place.give_up(f"the lab cannot run: {error}")
 
 
 @pytest.fixture
@@ -237,7 +256,10 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
         return
     with spent.on(Activity.EVIDENCE):
         findings = audit(session.pair) if had_pair else []
-        session.evidence.close(folder, session.pair.nodes, findings)
+        failed = on_failure.has_failed(request.node) or any(
+            finding.left not in announced for finding in findings
+        )
+        session.evidence.close(folder, session.pair.nodes, findings, failed=failed)
     raise_unannounced(findings, announced)
 
 
@@ -247,8 +269,9 @@ def _expect_known_bugs(request: pytest.FixtureRequest, session: Session) -> None
     One that needs a pair fails in its set-up, by the bug's number; anything else is news.
     """
     needs_pair = "pair" in request.fixturenames
+    test = repeats.without_number(request.node.nodeid)
     for bug in session.watch.expected():
-        if bug.breaks_test(request.node.nodeid, needs_pair=needs_pair):
+        if bug.breaks_test(test, needs_pair=needs_pair):
             raises = KnownBugMet if needs_pair else AssertionError
             reason = f"{bug.name} (if this passed, it seems to be fixed on {session.release})"
             request.node.add_marker(pytest.mark.xfail(strict=True, raises=raises, reason=reason))
@@ -291,7 +314,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, object, object]:
     """Give the report of a test's end, and with it the JUnit file, where its time went.
 
-    Ctrl-C makes no report.
+    And the number of the known bug that it met. Ctrl-C makes no report.
     """
     item.stash[ENDED] = call.when == "call" or call.excinfo is not None
     seconds = spent.read()
@@ -300,27 +323,58 @@ def pytest_runtest_makereport(
             (f"seconds_{name}", f"{value:.3f}")
             for name, value in dataclasses.asdict(seconds).items()
         ]
-        item.config.stash.setdefault(SPENT, {})[item.nodeid] = seconds
-    return (yield)
+    report = yield
+    expected = isinstance(report, pytest.TestReport) and report.skipped
+    number = known_bugs.number_in(getattr(report, "wasxfail", "")) if expected else None
+    if number is not None:
+        item.user_properties.append(("known_bug", number))
+    return report
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """After the verdicts: bugs to look at, what scenarios noted, and where their time went."""
-    session = config.stash.get(SESSION, None)
-    if session is not None:
-        for line in session.watch.overdue(datetime.datetime.now(datetime.UTC).date()):
-            terminalreporter.write_line(line)
+    several = config.stash.get(side_by_side.CONTROLLER, None)
+    for line in _overdue(config) if several is None else several.overdue:
+        terminalreporter.write_line(line)
     if noted := list(_noted(terminalreporter)):
         terminalreporter.section("noted by the scenarios")
         for line in noted:
             terminalreporter.write_line(line)
-    spents = config.stash.get(SPENT, {})
+    spents = dict(_spents(terminalreporter))
     if spents and config.getoption("--lab") != "simulated":  # its nodes have a time of their own
         terminalreporter.section("where the time went, in seconds")
         for line in spent.table(spents):
             terminalreporter.write_line(line)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave what the process that prints the summary cannot know."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["overdue"] = _overdue(session.config)
+
+
+def _overdue(config: pytest.Config) -> list[str]:
+    """What to say of known bugs."""
+    session = config.stash.get(SESSION, None)
+    today = datetime.datetime.now(datetime.UTC).date()
+    return [] if session is None else list(session.watch.overdue(today))
+
+
+def _spents(terminalreporter: pytest.TerminalReporter) -> Iterator[tuple[str, spent.Spent]]:
+    """Where the time of each scenario went, as the report of its end has it."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "teardown":
+                continue
+            seconds = {
+                name.removeprefix("seconds_"): float(value)
+                for name, value in report.user_properties
+                if name.startswith("seconds_")
+            }
+            if seconds:
+                yield report.nodeid, spent.Spent(**seconds)
 
 
 def _noted(terminalreporter: pytest.TerminalReporter) -> Iterator[str]:

@@ -21,7 +21,12 @@ from harness.measure import cli as measure_cli
 from harness.operate import commands, repeats
 from harness.results.publish import publish
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
 
 LabOption = Annotated[LabName, typer.Option(help="Where the pair comes from.")]
 ImageOption = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,16 +30,32 @@ _COLLECTED = {
 """File in the evidence, and the command on the node whose output goes into it. None of them waits
 for a pool's I/O: `zpool status` on a suspended pool would."""
 
+_COLLECTED_OF_A_FAILURE = {
+    "dmesg.txt": ("dmesg",),
+    "zpool-status.txt": ("timeout", "10", "zpool", "status"),
+}
+"""The same, and last of all, for a test that has failed: here `zpool status` may wait in vain."""
+
 _COLLECT_SECONDS = 20.0
+
+
+def run_folder(lab: str) -> Path:
+    """The folder of a run that begins now: results/TIME-LAB. It is not made yet."""
+    return paths.results_dir() / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{lab}"
+
+
+def make_latest(folder: Path) -> None:
+    """Point results/latest to a run's folder."""
+    latest = folder.parent / "latest"
+    latest.unlink(missing_ok=True)
+    latest.symlink_to(folder.name, target_is_directory=True)
 
 
 def new_run_folder(lab: str) -> Path:
     """Make results/TIME-LAB for a new run and point results/latest to it."""
-    folder = paths.results_dir() / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{lab}"
+    folder = run_folder(lab)
     folder.mkdir(parents=True)
-    latest = folder.parent / "latest"
-    latest.unlink(missing_ok=True)
-    latest.symlink_to(folder.name, target_is_directory=True)
+    make_latest(folder)
     return folder
 
 
@@ -51,10 +67,17 @@ def folder_name(test: str) -> str:
 class Evidence:
     """The folder of one run under results/, and in it a folder for each test."""
 
-    def __init__(self, folder: Path, transcript: Transcript) -> None:
-        """Write into `folder`, which is made when it is not there."""
+    def __init__(self, folder: Path, transcript: Transcript, part: str | None = None) -> None:
+        """Write into `folder`, which is made when it is not there.
+
+        `part` is the name of the pair where several write into the same run's folder.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.lab_folder = folder / "lab" / (part or "")
+        """For the transcript of the pair's start."""
+        self.notes_folder = self.lab_folder if part else folder
+        """For what belongs to the pair and to no test."""
         self.broken_on_purpose: str | None = None
         """The mutation that the run has: its results are none about FreeBSD."""
         self._transcript = transcript
@@ -62,7 +85,8 @@ class Evidence:
 
     def describe(self, lab: LabDescription, release: str) -> None:
         """Write run.json: which lab, release, machine and harness the results come from."""
-        (self.folder / "run.json").write_text(
+        self.notes_folder.mkdir(parents=True, exist_ok=True)
+        (self.notes_folder / "run.json").write_text(
             json.dumps(
                 {
                     "lab": lab.lab,
@@ -80,30 +104,42 @@ class Evidence:
             + "\n"
         )
 
+    def folder_of(self, test: str) -> Path:
+        """The folder of one test, there or not."""
+        return self.folder / folder_name(test.removeprefix("tests/scenarios/"))
+
     def open(self, test: str) -> Path:
         """Make the folder of one test, named after it, and let the transcript go there."""
-        folder = self.folder / folder_name(test.removeprefix("tests/scenarios/"))
+        folder = self.folder_of(test)
         shutil.rmtree(folder, ignore_errors=True)
         self._transcript.open(folder)
         return folder
 
-    def close(self, folder: Path, nodes: Sequence[Node], findings: Sequence[Finding] = ()) -> None:
+    def close(
+        self,
+        folder: Path,
+        nodes: Sequence[Node],
+        findings: Sequence[Finding] = (),
+        *,
+        failed: bool = False,
+    ) -> None:
         """Collect what both nodes still tell, with their consoles, and end the transcript.
 
-        `findings` are those of the audit. A node that does not answer leaves a file that says so;
-        collecting never fails a test.
+        `findings` are those of the audit; of a test that has `failed` more is kept. A node that
+        does not answer leaves a file that says so; collecting never fails a test.
         """
         if findings:
             (folder / "audit.txt").write_text("".join(f"{finding}\n" for finding in findings))
         if nodes:
-            on_each(nodes, lambda node: _collect(node, folder / node.name))
+            wanted = _COLLECTED | (_COLLECTED_OF_A_FAILURE if failed else {})
+            on_each(nodes, lambda node: _collect(node, folder / node.name, wanted))
         self._transcript.close()
 
 
-def _collect(node: Node, folder: Path) -> None:
+def _collect(node: Node, folder: Path, wanted: Mapping[str, Sequence[str]]) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "console.txt").write_text(node.console_text(), encoding="utf-8")
-    for name, command in _COLLECTED.items():
+    for name, command in wanted.items():
         try:
             result = node.ask(*command, within=_COLLECT_SECONDS)
         except HarnessError as error:

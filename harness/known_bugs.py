@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.pair import Pair
 
 _SECONDS = 20.0
+_NUMBER = re.compile(r"\bbug (\d{4,7})\b")
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -129,6 +130,12 @@ def version(release: str) -> Version:
     if found is None:
         raise HarnessError(f"{release!r} is no release of FreeBSD", advice="see `uname -r` on it")
     return Version(f"{found[1]}.{found[2]}")
+
+
+def number_in(reason: str) -> int | None:
+    """FreeBSD's number of the bug that the reason of an expected failure names, if it does."""
+    found = _NUMBER.search(reason)
+    return int(found[1]) if found else None
 
 
 def load(path: Path = paths.KNOWN_BUGS) -> tuple[KnownBug, ...]:

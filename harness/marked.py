@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TextIO
+
+_PIECES = re.compile(r"(?<=\n)|(?=\r(?!\n))")
+"""Where a line ends, or is written over."""
 
 
 class MarkedStream:
     """A text stream that begins every line with a mark, once. Else it is the given one."""
 
     def __init__(self, stream: TextIO, mark: str) -> None:
-        self._stream = stream
+        self.unmarked = stream
+        """The stream itself, for what is not a line: the movements of a terminal's cursor."""
         self._mark = f"[{mark}] "
         self._at_start = True
 
@@ -20,12 +25,17 @@ class MarkedStream:
 
     def write(self, text: str) -> int:
         """Write text; a line that has the mark already does not get it again."""
-        for line in text.splitlines(keepends=True):
+        for line in _PIECES.split(text):
+            if not line:
+                continue
+            if line.startswith("\r") and line != "\r\n":  # the line is written over from its start
+                self.unmarked.write("\r")
+                line, self._at_start = line[1:], True  # noqa: PLW2901 - the same line
             if self._at_start and not line.startswith(self._mark):
-                self._stream.write(self._mark)
-            self._stream.write(line)
+                self.unmarked.write(self._mark)
+            self.unmarked.write(line)
             self._at_start = line.endswith("\n")
         return len(text)
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
+        return getattr(self.unmarked, name)

@@ -10,7 +10,7 @@ from harness import clock as clocks
 from harness import console, spent
 from harness.errors import CommandTimedOut, HarnessError, NodePanicked, NodeUnreachable, WaitExpired
 from harness.faults.healing import fault
-from harness.lab.base import Machine, Power
+from harness.lab.base import Endpoint, Machine, Power
 from harness.settings import Deadlines
 from harness.spent import Activity
 from harness.ssh import Connect, Connection, Remote, Result
@@ -47,12 +47,22 @@ class Node:
     def __repr__(self) -> str:
         return self.name
 
-    def second_login(self) -> Node:
-        """The same machine over a connection of its own, for a thread beside the scenario's."""
-        login = Node(self.machine, self._deadlines, self._transcript, self._connect_to)
+    def second_login(self, deadlines: Deadlines | None = None) -> Node:
+        """The same machine over a connection of its own, for a thread beside the scenario's.
+
+        `deadlines` are other ones than this login's.
+        """
+        login = Node(self.machine, deadlines or self._deadlines, self._transcript, self._connect_to)
         login._pinned = self._pinned
         login._panics_after = self._panics_after
         return login
+
+    def reached_at(self) -> Endpoint:
+        """Where its SSH server is, with its host key once one is known. Raises `LabError`."""
+        endpoint = self.machine.endpoint()
+        if endpoint.host_key is None:
+            endpoint = dataclasses.replace(endpoint, host_key=self._pinned)
+        return endpoint
 
     # --- commands and files ---------------------------------------------------------------------
 
@@ -315,12 +325,9 @@ class Node:
         if self._connection is not None and not self._connection.alive:
             self.disconnect()
         if self._connection is None:
-            endpoint = self.machine.endpoint()
-            if endpoint.host_key is None:
-                endpoint = dataclasses.replace(endpoint, host_key=self._pinned)
             self._connection = self._connect_to(
                 self.name,
-                endpoint,
+                self.reached_at(),
                 alive=self._deadlines.alive,
                 within=within or self._deadlines.alive,
             )

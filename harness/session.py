@@ -45,11 +45,13 @@ class Session:
         *,
         say: Callable[[str], None],
         results: Path,
+        part: str | None = None,
         connect: Connect = Connection,
     ) -> None:
         """Describe the run; the lab is started on entering.
 
-        `say` gets a line for each stage, and evidence goes into the folder `results`.
+        `say` gets a line for each stage, and evidence goes into the folder `results`; `part` is
+        the name of the pair where others do the same at the same time.
         `connect` logs in to a node.
         """
         self.settings = settings
@@ -58,11 +60,11 @@ class Session:
         self.watch = Watch()
         self.boot_seconds = 0.0
         self.restore_seconds = 0.0
-        mark = f"[{lab.mark}] " if lab.mark else ""
+        mark = (f"[{lab.mark}] " if lab.mark else "") + (f"{part}: " if part else "")
         self._say: Callable[[str], None] = lambda text: say(mark + text)
         self._connect = connect
         self._transcript = Transcript(lab.mark)
-        self.evidence = Evidence(results, self._transcript)
+        self.evidence = Evidence(results, self._transcript, part)
         self._nodes: tuple[Node, Node] | None = None
         self._pair: Pair | None = None
         self._clock_before = clock.current()
@@ -73,7 +75,7 @@ class Session:
 
     def __enter__(self) -> Self:
         """Start the lab and provision both nodes."""
-        lab_folder = self.evidence.folder / "lab"
+        lab_folder = self.evidence.lab_folder
         self._transcript.open(lab_folder)
         start = self.lab.clock.monotonic()
         self.lab.__enter__()
@@ -104,7 +106,7 @@ class Session:
         try:
             if self._pair is not None:
                 on_each(self._pair.nodes, Node.disconnect)
-            self.lab.leave_notes(self.evidence.folder)
+            self.lab.leave_notes(self.evidence.notes_folder)
             self.lab.__exit__(kind, error, traceback)
         finally:
             self._leave()

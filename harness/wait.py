@@ -6,10 +6,11 @@ stretched by one factor, `set_time_scale`, so that no scenario carries a number 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import tenacity
 
@@ -23,6 +24,7 @@ _MICROSECOND = 1e-6
 
 _scale = 1.0
 _observer: Callable[[Waited], None] | None = None
+_follower: Follower | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,30 @@ def observe(observer: Callable[[Waited], None] | None) -> None:
     """
     global _observer  # noqa: PLW0603 - one run at a time
     _observer = observer
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A wait that has begun: for what, and until when at most."""
+
+    what: str
+    deadline: Deadline
+
+
+class Follower(Protocol):
+    """What is told of every wait while it lasts. Several threads may wait at a time."""
+
+    def begun(self, waiting: Waiting) -> None:
+        """A wait has begun."""
+
+    def ended(self, waiting: Waiting) -> None:
+        """It has ended, one way or the other."""
+
+
+def follow(follower: Follower | None) -> None:
+    """Tell `follower` of the beginning and the end of every wait from now on; None: nobody."""
+    global _follower  # noqa: PLW0603 - one run at a time
+    _follower = follower
 
 
 def set_time_scale(factor: float) -> None:
@@ -105,14 +131,15 @@ def settle(what: str, probe: Callable[[], T], seconds: float, *, every: float = 
     deadline = Deadline.after(seconds)
     lasted = False
     try:
-        while not deadline.expired:
-            value = probe()
-            if not value:
-                raise ClaimFailed(
-                    f"{what} did not last: after {deadline.passed:.1f} s it was {value}"
-                )
-            with spent.on(Activity.FREEBSD):
-                clock.current().sleep(min(every, deadline.remaining))
+        with _followed(f"{what} to last", deadline):
+            while not deadline.expired:
+                value = probe()
+                if not value:
+                    raise ClaimFailed(
+                        f"{what} did not last: after {deadline.passed:.1f} s it was {value}"
+                    )
+                with spent.on(Activity.FREEBSD):
+                    clock.current().sleep(min(every, deadline.remaining))
         lasted = True
     finally:
         _tell(Waited(f"{what} to last", since, deadline.passed, lasted))
@@ -161,7 +188,7 @@ def wait_until(
     )
     came = False
     try:
-        with spent.on(Activity.FREEBSD):
+        with spent.on(Activity.FREEBSD), _followed(what, deadline):
             value = retrying(look)
         came = True
     except tenacity.RetryError:
@@ -175,3 +202,17 @@ def wait_until(
 def _tell(waited: Waited) -> None:
     if _observer is not None:
         _observer(waited)
+
+
+@contextlib.contextmanager
+def _followed(what: str, deadline: Deadline) -> Iterator[None]:
+    follower = _follower
+    if follower is None:
+        yield
+        return
+    waiting = Waiting(what, deadline)
+    follower.begun(waiting)
+    try:
+        yield
+    finally:
+        follower.ended(waiting)

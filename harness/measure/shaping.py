@@ -188,7 +188,7 @@ def _delayed(pair: Pair, node: Node, delay_ms: float) -> contextlib.AbstractCont
         node,
         f"disk delayed by {delay_ms:g} ms",
         lambda: configure(f"{delay_ms:g}", "100"),
-        lambda: configure("0", "0"),
+        lambda: configure("1", "0"),  # gnop(8) refuses a delay of 0, whatever its share is
     )
 
 

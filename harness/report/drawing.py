@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from harness.report.timeline import NodeTrack, Span, Timeline
+from harness.report.timeline import Curve, NodeTrack, Span, Timeline
+
+Point = TypeVar("Point")
 
 WIDE, NARROW = 960, 300
 """Pixels: roughly what a desktop and a phone leave for a drawing."""
@@ -17,6 +20,8 @@ WIDE, NARROW = 960, 300
 _LETTER = 6.4
 _MARK = 17
 _ROW = 18
+_CURVE = 40
+_MOST_DOTS = 40
 _MOST_ROWS = 4
 _STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
@@ -47,6 +52,22 @@ class Dot:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A curve from `x` on, `width` wide, both in percent; its paths are in a box of 1000 by 100."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    path: str
+    area: str
+    dots: tuple[tuple[float, float], ...]
+    """Where somebody asked: percent across, pixels down."""
+
+    title: str
+
+
+@dataclass(frozen=True)
 class Tick:
     """A time on the axis."""
 
@@ -72,6 +93,16 @@ class Drawing:
     bars: tuple[Bar, ...]
     dots: tuple[Dot, ...]
     headings: tuple[Heading, ...]
+    lines: tuple[Line, ...]
+
+
+def size(value: float) -> str:
+    """Bytes as a person reads them: 0 bytes, 4.1 kB, 186 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
 
 
 def seconds(value: float) -> str:
@@ -104,12 +135,14 @@ class _Painter:
         self._bars: list[Bar] = []
         self._dots: list[Dot] = []
         self._headings: list[Heading] = []
+        self._lines: list[Line] = []
 
     def drawing(self) -> Drawing:
         first, *others = self._timeline.tracks
         self._node(first, ("pair", first.node))
         self._heading("replication, as the primary tells it")
         self._thin(self._timeline.replication)
+        self._curves(self._timeline.curves)
         for track in others:
             self._node(track, (track.node,))
         if self._timeline.waits:
@@ -124,6 +157,7 @@ class _Painter:
             bars=tuple(self._bars),
             dots=tuple(self._dots),
             headings=tuple(self._headings),
+            lines=tuple(self._lines),
         )
 
     def _percent(self, at: float) -> float:
@@ -159,6 +193,32 @@ class _Painter:
         self._spans(spans, 16)
         self._y += 18
 
+    def _curves(self, curves: Sequence[Curve]) -> None:
+        if not curves:
+            return
+        most = max(curve.most for curve in curves)
+        self._heading(f"to send, as the primary tells it: at most {size(most)}")
+        for curve in curves:
+            start, end = curve.points[0][0], curve.points[-1][0]
+            whole = max(end - start, 1e-6)
+            points = [
+                f"{1000 * (at - start) / whole:.0f},{100 - 98 * dirty / most:.1f}"
+                for at, dirty in curve.points
+            ]
+            path = "M" + " ".join(points)
+            title = f"to send, {curve.node}: " + ", ".join(
+                f"{size(dirty)} at {seconds(at)}" for at, dirty in fewer(curve.points, 12)
+            )
+            x = self._percent(start)
+            width = max(self._percent(end) - x, 0.3)
+            area = f"{path} 1000,100 0,100Z" if len(points) > 1 else ""
+            dots = tuple(
+                (self._percent(at), round(self._y + _CURVE * (1 - 0.98 * dirty / most), 1))
+                for at, dirty in fewer(curve.points, _MOST_DOTS)
+            )
+            self._lines.append(Line(x, self._y, width, _CURVE, path, area, dots, title))
+        self._y += _CURVE + 2
+
     def _spans(
         self, spans: Iterable[Span], height: float, *, prefix: str = "", labels: bool = True
     ) -> None:
@@ -171,6 +231,13 @@ class _Painter:
             title = f"{prefix}{span.label}, {lasted}"
             label = span.label if fits else ""
             self._bars.append(Bar(x, self._y, width, height, _slug(span.state), label, title))
+
+
+def fewer(points: Sequence[Point], most: int) -> Sequence[Point]:
+    """At most so many of the points, evenly chosen, with the first and the last of them."""
+    if len(points) <= most:
+        return points
+    return [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]
 
 
 def _slug(state: str) -> str:

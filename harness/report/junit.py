@@ -79,7 +79,7 @@ def _case(element: ElementTree.Element) -> Case:
         verdict = Verdict.KNOWN_BUG if expected else Verdict.SKIPPED
         reason = skipped.get("message", "")
     return Case(
-        name=name,
+        name="::".join([*classes, name]),
         file=f"{module}.py",
         folder=folder_name("::".join([f"{module}.py", *classes, name])),
         seconds=float(element.get("time", "0")),

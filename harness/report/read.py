@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pydantic
@@ -36,7 +36,7 @@ def read_run(folder: Path) -> Run:
     Raises `HarnessError` when the folder is no run, and when junit.xml or another of its files is
     missing or broken.
     """
-    description = _description(folder)
+    description = read_description(folder)
     seconds, cases = junit.read(folder / "junit.xml")
     scenarios = tuple(_scenario(folder, case) for case in cases)
     return Run(
@@ -45,12 +45,13 @@ def read_run(folder: Path) -> Run:
         seconds=seconds,
         scenarios=scenarios,
         claims=tuple(_claim(number, scenarios) for number in TITLES),
-        lab=_told(folder, "lab"),
+        labs=tuple(_labs(folder)),
         gaps=_gaps(folder),
     )
 
 
-def _description(folder: Path) -> Description:
+def read_description(folder: Path) -> Description:
+    """Read run.json: where the results come from. Raises `HarnessError`."""
     path = folder / "run.json"
     if not path.is_file():
         raise HarnessError(
@@ -85,6 +86,15 @@ def _broken(path: Path, error: pydantic.ValidationError) -> HarnessError:
 def _scenario(folder: Path, case: Case) -> Scenario:
     anchor = re.sub(r"[^A-Za-z0-9]+", "-", case.folder).strip("-").lower()
     return Scenario(case, _told(folder, case.folder), anchor)
+
+
+def _labs(folder: Path) -> Iterator[tuple[str, Told]]:
+    """The start of the lab, of each pair where several ran side by side (lab/PAIR)."""
+    parts = sorted(path.parent.name for path in folder.glob("lab/*/transcript.jsonl"))
+    if not parts or (folder / "lab" / "transcript.jsonl").is_file():
+        yield "", _told(folder, "lab")
+    for part in parts:
+        yield part, _told(folder, f"lab/{part}")
 
 
 def _claim(number: int, scenarios: Iterable[Scenario]) -> Claim:

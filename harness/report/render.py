@@ -1,21 +1,24 @@
-"""From a `Run` to one HTML file that needs nothing else: no network, no script, no font."""
+"""From a `Run` to one HTML page that needs nothing else: no network, no script, no font."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup, escape
 
-from harness.errors import HarnessError
-from harness.report.drawing import NARROW, WIDE, draw, seconds
-from harness.report.read import read_run
-from harness.report.run import Run, Verdict
+from harness.report.drawing import NARROW, WIDE, draw, fewer, seconds, size
+from harness.report.run import BAD, Claim, Run, Scenario, Verdict, in_words
 from harness.report.timeline import Span, Timeline
 from harness.transcript import Entry
+
+if TYPE_CHECKING:
+    from harness.results.difference import Difference
+    from harness.results.history import Past
 
 NAME = "report.html"
 
@@ -24,31 +27,37 @@ _LONGEST_TRANSCRIPT = 60_000
 """Characters. What is left out is in the folder; the report says so and links to it."""
 
 _LAST_FEW = 4
-"""Entries of the transcript shown with a failure."""
+_FEW_LINES = 12
+"""Entries of the transcript shown with a failure, and lines of what each of them printed."""
+
+_MOST_POINTS = 24
+"""Of a curve, in the table."""
+
+_SIGNS = {
+    Verdict.HELD: "✓",
+    Verdict.FAILED: "✗",
+    Verdict.BROKE: "✗",
+    Verdict.KNOWN_BUG: "!",
+    Verdict.SKIPPED: "-",
+    Verdict.NOT_TESTED: "○",
+}
 
 _BUG = re.compile(r"\bbug (\d{4,7})\b")
+_CODE = re.compile(r"`([^`]+)`")
 _CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 
 
-def write_report(folder: Path) -> Path:
-    """Write report.html into the results folder of a run, and return its path.
+def render(
+    run: Run,
+    difference: Difference | None = None,
+    pasts: Mapping[str, Past] | None = None,
+    warnings: Sequence[str] = (),
+) -> str:
+    """The report as HTML. Everything that a node printed is escaped by the templates.
 
-    Raises `HarnessError` when the folder is no run, is broken, or cannot be written to.
+    `difference` is to another run, `pasts` are the scenarios' last verdicts by their id, and
+    `warnings` say what the report could not be made of.
     """
-    run = read_run(folder)
-    path = folder / NAME
-    try:
-        path.write_bytes(render(run).encode("utf-8", "replace"))
-    except OSError as error:
-        raise HarnessError(
-            f"the report cannot be written: {error}",
-            advice="copy the folder to a place where you may write, and report on the copy",
-        ) from error
-    return path
-
-
-def render(run: Run) -> str:
-    """The report as HTML. Everything that a node printed is escaped by the templates."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -62,10 +71,13 @@ def render(run: Run) -> str:
         "at": lambda at: f"{at:.1f} s",
         "since": lambda at, began: f"{(at - began).total_seconds():.2f}",
         "rows": _rows,
-        "last_few": lambda entries: entries[-_LAST_FEW:],
-        "bytes": _size,
+        "last_few": _last_few,
+        "bytes": size,
+        "fewer": lambda points: fewer(points, _MOST_POINTS),
+        "sign": _SIGNS.__getitem__,
         "href": quote,
         "title": _title,
+        "paragraphs": _paragraphs,
         "bugs": _link_bugs,
         "share": lambda part: f"{part:.1%}",
         "verdict_class": lambda verdict: verdict.replace(" ", "-"),
@@ -73,28 +85,29 @@ def render(run: Run) -> str:
         "narrow": lambda timeline: draw(timeline, NARROW),
         "shortened": _shortened,
     }
-    troubles = [s for s in run.scenarios if s.case.failures or s.case.verdict is Verdict.KNOWN_BUG]
     return environment.get_template("report.html.j2").render(
-        run=run, summary=summary(run), lead=_lead(run), troubles=troubles
+        run=run,
+        summary=in_words(run.counts),
+        lead=_lead(run),
+        groups=_groups(run),
+        troubles=[s for s in run.scenarios if s.case.verdict in BAD],
+        bugs=[s for s in run.scenarios if s.case.verdict is Verdict.KNOWN_BUG],
+        anchors={s.case.scenario: s.anchor for s in reversed(run.scenarios)},
+        difference=difference,
+        pasts=pasts or {},
+        restless=[past for past in (pasts or {}).values() if past.bad],
+        warnings=warnings,
     )
 
 
-def summary(run: Run) -> str:
-    """The verdicts in words: 8 scenarios held, 1 failed."""
-    words = {
-        Verdict.HELD: "held",
-        Verdict.FAILED: "failed",
-        Verdict.BROKE: "broke",
-        Verdict.KNOWN_BUG: "met a known bug",
-        Verdict.SKIPPED: "skipped",
-    }
-    counts = run.counts
-    told = [(counts[verdict], text) for verdict, text in words.items() if verdict in counts]
-    if not told:
-        return "No scenario ran."
-    (count, text), *others = told
-    first = f"{count} scenario{'' if count == 1 else 's'} {text}"
-    return ", ".join([first, *(f"{count} {text}" for count, text in others)]) + "."
+def _groups(run: Run) -> list[tuple[Claim | None, list[Scenario]]]:
+    """The scenarios under the first claim that each of them tests; None: beyond the field notes."""
+    found: list[tuple[Claim | None, list[Scenario]]] = [
+        (claim, [s for s in run.scenarios if s.case.claims[:1] == (claim.number,)])
+        for claim in run.claims
+    ]
+    found.append((None, list(run.unclaimed)))
+    return [(claim, scenarios) for claim, scenarios in found if scenarios]
 
 
 def _lead(run: Run) -> tuple[str, ...]:
@@ -116,14 +129,6 @@ def _date(run: Run) -> str:
     return f"{started.day} {started:%B %Y, %H:%M} {started.tzname() or ''}".strip()
 
 
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
-
-
 def _rows(timeline: Timeline) -> list[tuple[Span, str]]:
     """Every state of a timeline with where it was, by the time at which it began."""
     rows = [(span, "replication") for span in timeline.replication]
@@ -142,6 +147,15 @@ def _title(name: str) -> str:
     return head[:1].upper() + head[1:] + bracket + rest
 
 
+def _paragraphs(text: str) -> list[Markup]:
+    """A docstring's paragraphs, with what is between backquotes as code."""
+    return [
+        Markup(_CODE.sub(r"<code>\1</code>", str(escape(_printable(" ".join(part.split()))))))  # noqa: S704 - escaped
+        for part in text.split("\n\n")
+        if part.strip()
+    ]
+
+
 def _link_bugs(text: str) -> Markup:
     """The text, with FreeBSD's bug numbers as links to its bug tracker."""
     return Markup(  # noqa: S704 - the text is escaped, and a number needs no escaping
@@ -157,6 +171,18 @@ def _printable(value: object) -> object:
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     return value.translate(_CONTROL)
+
+
+def _last_few(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+    """The last entries, with the first lines of what each printed."""
+    kept = []
+    for entry, output in _shortened(entries[-_LAST_FEW:]):
+        lines = output.splitlines(keepends=True)
+        more = len(lines) - _FEW_LINES
+        if more > 1:
+            lines[_FEW_LINES:] = [f"... {more} more lines in the transcript\n"]
+        kept.append((entry, "".join(lines)))
+    return kept
 
 
 def _shortened(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:

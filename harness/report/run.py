@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import builtins
 import enum
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from harness import errors
+from harness.known_bugs import number_in
+from harness.operate.repeats import without_number
 from harness.report.timeline import Timeline
 from harness.spent import Spent
 from harness.transcript import Entry
@@ -37,6 +38,28 @@ class Verdict(enum.StrEnum):
         """The verdict over several; `NOT_TESTED` over none. One that held outweighs a skipped."""
         found = set(verdicts)
         return next((verdict for verdict in cls if verdict in found), cls.NOT_TESTED)
+
+
+BAD = frozenset({Verdict.FAILED, Verdict.BROKE})
+"""The verdicts for which a run ends with another status than 0."""
+
+_IN_WORDS = {
+    Verdict.HELD: "held",
+    Verdict.FAILED: "failed",
+    Verdict.BROKE: "broke",
+    Verdict.KNOWN_BUG: "met a known bug",
+    Verdict.SKIPPED: "skipped",
+}
+
+
+def in_words(counts: Mapping[Verdict, int]) -> str:
+    """The verdicts in words: 8 scenarios held, 1 failed."""
+    told = [(counts[verdict], text) for verdict, text in _IN_WORDS.items() if counts.get(verdict)]
+    if not told:
+        return "No scenario ran."
+    (count, text), *others = told
+    first = f"{count} scenario{'' if count == 1 else 's'} {text}"
+    return ", ".join([first, *(f"{count} {text}" for count, text in others)]) + "."
 
 
 @dataclass(frozen=True)
@@ -92,10 +115,19 @@ class Case:
     spent: Spent | None = None
 
     @property
+    def id(self) -> str:
+        """What it is called in its run: test_set_up.py::test_set_up."""
+        return f"{self.file}::{self.name}"
+
+    @property
+    def scenario(self) -> str:
+        """What it is called in every run: without the number of a repetition."""
+        return without_number(self.id)
+
+    @property
     def bug(self) -> int | None:
         """The number of the known FreeBSD bug that it met, if the reason has one."""
-        met = self.verdict is Verdict.KNOWN_BUG and re.search(r"\bbug (\d{4,7})\b", self.reason)
-        return int(met[1]) if met else None
+        return number_in(self.reason) if self.verdict is Verdict.KNOWN_BUG else None
 
 
 @dataclass(frozen=True)
@@ -154,6 +186,7 @@ class Description:
     """run.json: where the results come from. `seed` only for the simulated lab.
 
     `mutation` is what was broken on purpose: then the run is evidence about nothing but that.
+    `pairs` ran side by side.
     """
 
     lab: str
@@ -165,18 +198,22 @@ class Description:
     harness: str
     seed: int | str | None = None
     mutation: str | None = None
+    pairs: int = 1
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `gaps` is None when it left no gaps.json. `seconds` is the host's time for it."""
+    """One run. `labs` are the starts of its pairs by their names, "" for an only one.
+
+    `gaps` is None when it left no gaps.json. `seconds` is the host's time for it.
+    """
 
     name: str
     description: Description
     seconds: float
     scenarios: tuple[Scenario, ...]
     claims: tuple[Claim, ...]
-    lab: Told
+    labs: tuple[tuple[str, Told], ...]
     gaps: tuple[Gap, ...] | None = None
 
     @property

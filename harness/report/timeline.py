@@ -70,6 +70,22 @@ class NodeTrack:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """What a primary had still to send, in bytes, each time that somebody asked: (seconds, bytes).
+
+    It is cut where a role or the cable changes: what there was to send then, nobody knows.
+    """
+
+    node: str
+    points: tuple[tuple[float, int], ...]
+
+    @property
+    def most(self) -> int:
+        """The most that there was."""
+        return max(dirty for _, dirty in self.points)
+
+
+@dataclass(frozen=True)
 class Split:
     """Where the seconds went. `restore` is restores, saves and boots; `rest` commands and files."""
 
@@ -89,6 +105,8 @@ class Timeline:
     waits: tuple[Span, ...]
     marks: tuple[Mark, ...]
     split: Split
+    curves: tuple[Curve, ...] = ()
+    """Only where there was something to send, and somebody asked more than once."""
 
 
 def timeline(entries: Sequence[Entry]) -> Timeline:
@@ -107,6 +125,7 @@ def timeline(entries: Sequence[Entry]) -> Timeline:
         waits=waits,
         marks=tuple(sorted(filter(None, map(_mark, timed)), key=lambda mark: mark.at)),
         split=_split(timed, waits, seconds),
+        curves=_curves(story.to_send),
     )
 
 
@@ -140,9 +159,13 @@ def _timed(entries: Sequence[Entry]) -> tuple[float, list[_Timed]]:
 def _started(entry: Entry, later: Sequence[Entry]) -> float:
     """When it started. What was done to the pair may carry the time of its end instead.
 
-    Nothing else runs meanwhile, so a command that starts before its end gives it away.
+    Nothing else runs meanwhile, so a command that starts before its end gives it away. Repeats
+    carry the time at which another answer had come, and were over before that was asked for.
     """
     at = entry.at.timestamp()
+    if entry.kind == "repeats":
+        asked = (e.at.timestamp() for e in later if (e.node, e.kind) == (entry.node, "command"))
+        return min(at, next(asked, at))
     of_pair = (entry.node, entry.kind) == ("pair", "action")
     if of_pair and later and later[0].at.timestamp() < at + entry.duration:
         return at - entry.duration
@@ -220,6 +243,8 @@ class _Story:
     def __init__(self, nodes: Iterable[str]) -> None:
         self.tracks = {node: _Track(node) for node in nodes}
         self.replication = _Lane()
+        self.to_send: list[tuple[str, list[tuple[float, int]]]] = []
+        self._changed = True
         self._unplugged: set[str] = set()
 
     def tell(self, item: _Timed) -> None:
@@ -228,6 +253,8 @@ class _Story:
             self._restored(item.effect, entry.text)
         elif entry.kind == "command":
             self._command(self.tracks[entry.node], item.effect, entry)
+        elif entry.kind == "repeats" and entry.text.startswith("hastctl list"):
+            self._still(self.tracks[entry.node], item.start)
         elif entry.kind == "action":
             self._action(self.tracks[entry.node], item, entry.text)
 
@@ -236,6 +263,7 @@ class _Story:
             return
         set_up = text.startswith(f"restored to '{SET_UP}")
         self._unplugged.clear()
+        self._changed = True
         self.replication.change(at, UNKNOWN)
         for node, role in zip(sorted(self.tracks), ("primary", "secondary"), strict=False):
             track = self.tracks[node]
@@ -264,6 +292,7 @@ class _Story:
 
     def _cable(self, track: _Track, at: float, *, unplugged: bool) -> None:
         (self._unplugged.add if unplugged else self._unplugged.discard)(track.node)
+        self._changed = True
         out = ("unplugged", "cable out") if self._unplugged else (UNKNOWN, None)
         self.replication.change(at, *out)
 
@@ -290,6 +319,7 @@ class _Story:
             self._see_role(track, at, entry)
 
     def _replication_changes(self, at: float) -> None:
+        self._changed = True
         if not self._unplugged:
             self.replication.change(at, UNKNOWN)
 
@@ -303,9 +333,24 @@ class _Story:
         track.roles.seen(at, said.role)
         track.status = said.status or "no worker"
         if isinstance(said, hast.ResourceInfo) and said.role is hast.Role.PRIMARY:
+            if self._changed or self.to_send[-1][0] != track.node:
+                self.to_send.append((track.node, []))
+                self._changed = False
+            self.to_send[-1][1].append((at, said.dirty))
             track.dirty = said.dirty
             if not self._unplugged:
                 self.replication.seen(at, *_replication(said))
+
+    def _still(self, track: _Track, at: float) -> None:
+        """The same answer until now: what there is to send has not changed."""
+        if track.dirty is not None and not self._changed and self.to_send[-1][0] == track.node:
+            self.to_send[-1][1].append((at, track.dirty))
+
+
+def _curves(to_send: Iterable[tuple[str, list[tuple[float, int]]]]) -> tuple[Curve, ...]:
+    curves = tuple(Curve(node, tuple(points)) for node, points in to_send)
+    told = any(len(curve.points) > 1 and curve.most > 0 for curve in curves)
+    return curves if told else ()
 
 
 def _resource(entry: Entry) -> hast.ResourceInfo | hast.StatusRow | None:

@@ -17,3 +17,14 @@ def test_every_line_has_the_mark_once() -> None:
         "[simulated] four\n[simulated] five"
     )
     assert marked.width == len("[simulated] ")
+
+
+def test_a_line_that_is_written_over_has_the_mark_again() -> None:
+    stream = io.StringIO()
+    marked = MarkedStream(stream, "simulated")
+    for text in ("collecting ... ", "\rcollected 2 items\n", "dos\r\n", "one\rtwo\n"):
+        marked.write(text)
+    assert stream.getvalue() == (
+        "[simulated] collecting ... \r[simulated] collected 2 items\n[simulated] dos\r\n"
+        "[simulated] one\r[simulated] two\n"
+    )

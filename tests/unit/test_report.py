@@ -5,8 +5,8 @@ import json
 import math
 import re
 import shutil
-import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,50 +17,27 @@ from typer.testing import CliRunner
 
 from harness import cli, paths
 from harness.errors import HarnessError
-from harness.report import read_run, write_report
 from harness.report.drawing import NARROW, draw
 from harness.report.junit import read as read_junit
-from harness.report.render import summary
-from harness.report.run import Verdict
-from harness.report.timeline import Span, Split, Timeline, timeline
+from harness.report.read import read_run
+from harness.report.run import Verdict, in_words
+from harness.report.timeline import Curve, Span, Split, Timeline, timeline
+from harness.results.publish import publish
 from harness.spent import Spent
 from harness.transcript import Entry
+from tests import results_folders
+from tests.results_folders import RECORDED, case, failure, junit, recorded, simulated
 
-RECORDED = paths.PROJECT / "docs" / "evidence" / "2026-11-22-qemu-13.2"
 MARK = "no evidence about FreeBSD"
-EVIL = "<script>alert('x')</script><img src=x onerror=y>"
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(RECORDED, tmp_path / "results"))
+    return recorded(tmp_path / "results")
 
 
-def junit(folder: Path, *cases: str) -> None:
-    (folder / "junit.xml").write_text(
-        f'<testsuites><testsuite time="9">{"".join(cases)}</testsuite></testsuites>'
-    )
-
-
-def case(name: str, inside: str = "", *, file: str = "test_new", **properties: str) -> str:
-    told = "".join(f'<property name="{key}" value="{text}"/>' for key, text in properties.items())
-    return (
-        f'<testcase classname="tests.scenarios.{file}" name="{name}" time="3.5">'
-        f"<properties>{told}</properties>{inside}</testcase>"
-    )
-
-
-def failure(message: str, traceback: str = "", tag: str = "failure") -> str:
-    return f'<{tag} message="{message}">{traceback}</{tag}>'
-
-
-def simulated(folder: Path, gaps: list[dict[str, str]] | None) -> None:
-    path = folder / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"lab": "simulated", "seed": 7}))
-    if gaps is not None:
-        (folder / "gaps.json").write_text(json.dumps(gaps))
+def write_report(folder: Path) -> Path:
+    return publish(folder).report
 
 
 class Page(HTMLParser):
@@ -101,7 +78,7 @@ class Page(HTMLParser):
 
 def test_a_recorded_run(results: Path) -> None:
     run = read_run(results)
-    assert summary(run) == "5 scenarios held."
+    assert in_words(run.counts) == "5 scenarios held."
     held = {claim.number for claim in run.claims if claim.verdict is Verdict.HELD}
     assert held == {1, 2, 3}
     page = Page(write_report(results))
@@ -237,11 +214,32 @@ def test_the_bug_that_was_met_and_where_the_time_went(results: Path) -> None:
     assert [scenario.case.bug for scenario in run.scenarios] == [292322, None]
     assert run.spent == Spent(20, 4, 14, 1.8, 0.2)
     text = Page(write_report(results)).text
-    assert text.count("known bug 292322") == 3
+    assert text.count("known bug 292322") == 2
+    assert text.count("the day they hold, the run fails") == 1
     assert "14.0 s waiting for FreeBSD" in text
     assert "0.4 s the harness itself (2.0%)" in text
     simulated(results, [])
     assert "the harness itself" not in Page(write_report(results)).text
+
+
+def test_pairs_side_by_side_have_each_its_start(results: Path) -> None:
+    path = results / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pairs": 2}))
+    files = list((results / "lab").iterdir())
+    for pair in ("default-1", "default-2"):
+        (results / "lab" / pair).mkdir()
+        for file in files:
+            shutil.copy(file, results / "lab" / pair)
+    for file in files:
+        file.unlink()
+    page = Page(write_report(results))
+    assert "2 pairs side by side" in page.text
+    assert [text for _, text in page.headings[-3:]] == [
+        "Start of the lab",
+        "Pair default-1",
+        "Pair default-2",
+    ]
+    assert "lab/default-2/transcript.txt" in page.values("href")
 
 
 def test_a_world_that_was_broken_on_purpose_says_so_first(results: Path) -> None:
@@ -257,8 +255,8 @@ def test_a_model_says_so_at_every_section_and_shows_its_gaps(results: Path) -> N
     page = Page(write_report(results))
     assert "This run was simulated." in page.text
     assert "seed 7" in page.text
-    sections = [text for level, text in page.headings if level <= 3]
-    assert len(sections) == 1 + 4 + 5
+    sections = [text for level, text in page.headings if level <= 4]
+    assert len(sections) == 1 + 4 + 3 + 5  # title, sections, claims, scenarios
     assert all(MARK in text for text in sections)
     assert "zpool scrub x" in page.text
     body = page.source[page.source.index("<body") :]
@@ -339,6 +337,11 @@ def test_a_power_cut_on_the_axis() -> None:
         (54, 58, "resync"),
         (58, 60, "in sync"),
     ]
+    assert story.curves == (
+        Curve("skunk1", ((3, 0),)),
+        Curve("skunk2", ((29, 4096),)),
+        Curve("skunk2", ((55, 4096), (58, 0), (60, 0))),
+    )
     assert [(mark.at, mark.kind) for mark in story.marks][1:3] == [(5, "fault"), (6, "role")]
     assert (skunk2.last.role, skunk2.last.status, skunk2.last.dirty) == ("primary", "complete", 0)
     assert (skunk1.last.role, skunk1.last.status, skunk1.last.dirty) == ("secondary", "", None)
@@ -391,6 +394,27 @@ def test_numbers_on_a_phone_do_not_cover_each_other() -> None:
     places = [(dot.x * NARROW / 100, dot.y) for dot in drawn.dots]
     for one, other in itertools.combinations(places, 2):
         assert math.dist(one, other) > 15, "pixels: the width of a number's circle"
+
+
+def test_a_resync_is_a_curve_that_is_flat_where_the_answer_was_the_same() -> None:
+    story = timeline(
+        [
+            entry(0, "pair", "restored to 'set-up'"),
+            listed(1, "skunk1", "primary", "complete", 8_000_000),
+            entry(6, "skunk1", "hastctl list mirror: the same answer 9 more times", 0, "repeats"),
+            replace(listed(5, "skunk1", "primary", "complete", 2_000_000), duration=1),
+            entry(7, "skunk1", "reset"),
+            listed(20, "skunk1", "primary", "degraded", 4_000_000),
+            listed(25, "skunk2", "secondary", "complete", 0),
+        ]
+    )
+    curve, after = story.curves
+    assert curve.points == ((1, 8_000_000), (5, 8_000_000), (6, 2_000_000))
+    assert after.points == ((20, 4_000_000),)
+    line, dot = draw(story, NARROW).lines
+    assert (len(line.dots), dot.dots, dot.area) == (3, ((80.0, line.dots[1][1] + 19.6),), "")
+    assert (line.x, line.width) == (4, 20), "percent of 25 s"
+    assert line.path == "M0,2.0 800,2.0 1000,75.5"
 
 
 def test_a_pause_and_a_cable_on_the_axis() -> None:
@@ -468,35 +492,7 @@ def test_the_command_line_takes_the_latest_run(
 
 @pytest.fixture
 def everything(results: Path) -> Path:
-    """A run with something of every kind in it, and markup wherever a node or a person writes."""
-    evil = EVIL.replace("<", "&lt;").replace(">", "&gt;")
-    junit(
-        results,
-        case("test_power_cut", failure(evil, evil), docstring=evil, claim="5", file="test_cut"),
-        case("test_planned_failover", file="test_planned_failover"),
-        case("test_b", f'<skipped type="pytest.xfail" message="bug 292322 {evil}"/>'),
-        case("test_c", f'<skipped type="pytest.skip" message="{evil}"/>'),
-        case(f"test_d[{evil}]", failure(f"harness.errors.LabError: {evil}", tag="error")),
-    )
-    simulated(results, [{"node": EVIL, "command": EVIL, "what": EVIL}])
-    told = results / "test_cut.py-test_power_cut"
-    told.mkdir()
-    lines = [
-        {"at": START.isoformat(), "node": EVIL, "kind": "action", "text": EVIL, "duration": 1},
-        {
-            "at": START.isoformat(),
-            "node": "skunk1",
-            "kind": "command",
-            "duration": 1,
-            "text": f"hastctl role {EVIL}",
-            "status": 0,
-            "stdout": f"{EVIL}\x1b[1m\x00 {'x' * 3000}",
-            "stderr": EVIL,
-        },
-    ]
-    (told / "transcript.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    (told / "console #1 <b>.txt").write_text("x")
-    return results
+    return results_folders.everything(results)
 
 
 def test_what_a_node_prints_stays_text(everything: Path) -> None:
@@ -566,13 +562,7 @@ def test_every_text_has_the_contrast_of_wcag_aa(theme: int) -> None:
 
 @pytest.fixture
 def fifty(results: Path) -> Path:
-    recorded = [path for path in results.iterdir() if path.name.startswith("test_")]
-    for number in range(50):
-        shutil.copytree(
-            recorded[number % len(recorded)], results / f"test_many.py-test_number{number}"
-        )
-    junit(results, *(case(f"test_number{number}", file="test_many") for number in range(50)))
-    return results
+    return results_folders.fifty(results)
 
 
 def test_fifty_scenarios_make_a_small_report_soon(fifty: Path) -> None:
@@ -581,39 +571,3 @@ def test_fifty_scenarios_make_a_small_report_soon(fifty: Path) -> None:
     assert time.monotonic() - clock < 5
     assert 500_000 < path.stat().st_size < 5_000_000
     assert len(read_run(fifty).scenarios) == 50
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_a_phone_shows_fifty_scenarios_soon_and_without_sideways_scrolling(fifty: Path) -> None:
-    frame = fifty / "frame.html"
-    frame.write_text(
-        f"""<body><iframe id=f src="{write_report(fifty).name}" width=360 height=800></iframe>
-        <script>onload = () => setTimeout(() => {{
-          const page = f.contentDocument, root = page.documentElement;
-          for (const folded of page.querySelectorAll("details")) folded.open = true;
-          const load = f.contentWindow.performance.getEntriesByType("navigation")[0].loadEventEnd;
-          document.body.textContent = JSON.stringify([load, root.scrollWidth, root.clientWidth]);
-        }}, 100)</script>"""
-    )
-    tries = [measured(frame) for _ in range(3)]
-    assert all(0 < scroll <= client <= 360 for _, scroll, client in tries)
-    assert min(load for load, _, _ in tries) < 1000, "milliseconds"
-
-
-def measured(frame: Path) -> list[float]:
-    """What the page wrote as its text, as JSON, once its script had run."""
-    said = subprocess.run(
-        [
-            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu"),
-            *("--allow-file-access-from-files", "--virtual-time-budget=20000"),
-            *(f"--user-data-dir={frame.parent / 'profile'}", "--dump-dom", frame.as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    found = re.search(r"\[[0-9., ]+\]", said.stdout)
-    assert found, said.stdout[:500] + said.stderr[-500:]
-    numbers: list[float] = json.loads(found[0])
-    return numbers

@@ -14,7 +14,7 @@ import psutil
 from harness.errors import LabError, PortInUse
 from harness.keys import KeyPair
 from harness.lab.base import Endpoint, Machine, Power
-from harness.lab.qemu.host import Accelerator, Qemu
+from harness.lab.qemu.host import Accelerator, Qemu, processors
 from harness.lab.qemu.qmp import Monitor
 from harness.wait import wait_until
 
@@ -24,6 +24,7 @@ _LAST_WORDS = 5.0
 """Seconds between the end of QEMU's control socket and that of its process, on a busy host."""
 
 _PRIVATE_NIC = "private"
+_DATA_DISK = "data-disk"
 _VMSTATE_DISK = "os"
 _SAVED_DISKS = ["os", "data"]
 
@@ -80,7 +81,8 @@ class Hardware:
             # The plain CPU model: a richer one has the guest try and time vector instructions at
             # boot (ZFS does), which emulation is worst at.
             *("-cpu", "host" if self.accelerator == "kvm" else "qemu64"),
-            *("-smp", str(self.cpus), "-m", str(self.memory_mib), "-uuid", str(fixed_uuid)),
+            *("-smp", processors(self.cpus, self.accelerator), "-m", str(self.memory_mib)),
+            *("-uuid", str(fixed_uuid)),
             *("-qmp", f"unix:{self.monitor.name},server=on,wait=off"),
             *("-chardev", f"socket,id=console,path={self.console_socket.name},server=on,wait=off,"
               "logfile=console.log,logappend=on"),
@@ -90,7 +92,8 @@ class Hardware:
             *_disk("os", self.os_disk, "qcow2"),
             *("-device", "virtio-blk-pci,drive=os,bootindex=0"),
             *_disk("data", self.data_disk, "qcow2"),
-            *("-device", f"virtio-blk-pci,drive=data,serial={self.data_disk_serial}"),
+            *("-device", f"virtio-blk-pci,drive=data,id={_DATA_DISK},"
+              f"serial={self.data_disk_serial}"),
             *_disk("seed", self.seed, "raw", read_only=True),
             *("-device", "virtio-blk-pci,drive=seed,serial=seed"),
             # restrict=on: the guest reaches nothing through this NIC; only the forwarded SSH port
@@ -273,6 +276,13 @@ class QemuMachine(Machine):
         """Give the private NIC its carrier back."""
         self._monitor.execute("set_link", name=_PRIVATE_NIC, up=True)
         self._plugged = True
+
+    def limit_data_disk(self, bytes_per_s: float | None) -> None:
+        """QEMU's own throttle, on what is read and written together."""
+        limits = dict.fromkeys(("bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
+        self._monitor.execute(
+            "block_set_io_throttle", id=_DATA_DISK, bps=round(bytes_per_s or 0), **limits
+        )
 
     def save_state(self, tag: str) -> None:
         """Write memory, CPU, devices and disks of the stopped machine into its own disks."""

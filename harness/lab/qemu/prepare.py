@@ -25,7 +25,7 @@ from pexpect import socket_pexpect
 
 from harness import console, image, paths
 from harness.errors import ImageError, LabError, MissingTool
-from harness.lab.qemu.host import Qemu
+from harness.lab.qemu.host import Qemu, processors
 from harness.lab.qemu.machine import kill_leftovers
 from harness.wait import scaled, wait_until
 
@@ -92,7 +92,8 @@ def _run_script(
         process = subprocess.Popen(
             [
                 *(qemu.system, "-nodefaults", "-no-user-config", "-display", "none"),
-                *("-machine", "q35,accel=tcg", "-m", "1024", "-bios", _firmware()),
+                *("-machine", "q35,accel=tcg", "-smp", processors(1, "tcg"), "-m", "1024"),
+                *("-bios", firmware()),
                 *("-drive", f"file={disk.name},format=qcow2,if=virtio"),
                 *(
                     "-netdev",
@@ -191,7 +192,8 @@ def _encoded() -> str:
     return "\n".join(textwrap.wrap(text, 76))
 
 
-def _firmware() -> str:
+def firmware() -> str:
+    """The path of UEFI firmware for QEMU. Raises `MissingTool`."""
     for path in _FIRMWARE:
         if Path(path).exists():
             return path

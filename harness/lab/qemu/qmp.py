@@ -76,7 +76,9 @@ class Monitor:
         if self._client is None:
             raise LabError(f"no QMP connection for `{command}`", node=self._node)
         deadline = Deadline.after(self._within)
-        names = {name.replace("_", "-"): value for name, value in arguments.items()}
+        # QMP's oldest commands have underscores, and so have their arguments.
+        hyphen = "_" if "_" in command else "-"
+        names = {name.replace("_", hyphen): value for name, value in arguments.items()}
         try:
             return _loop.call(self._client.execute(command, names or None), deadline.remaining)
         except ExecuteError as error:

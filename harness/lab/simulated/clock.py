@@ -165,7 +165,7 @@ class VirtualClock(Clock):
         """
         key = _key(channel)
         with self.condition:
-            while not channel.closed and not channel.eof_received:
+            while not channel.closed and not channel.eof_received and key in self._claimed:
                 process = self.calls.get(key)
                 if process is not None and not process.waits_for_stdin:
                     break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.disk import BLOCK, Content
+from harness.lab.simulated.disk import BLOCK, Content, is_zeros
 from harness.lab.simulated.files import DIRECTORY, Entry, FileError, FileSystem
 from harness.lab.simulated.pool_format import (
     DatasetRecord,
@@ -68,6 +68,7 @@ class Dataset(FileSystem):
         """Files with blocks that could not be read."""
         self.mounted_on: str | None = None
         self._sizes: dict[str, int] = {}
+        self._file_bytes = 0
         self.log = IntentLog(self, record.log if record else None)
         if record is None:
             self.entries["/"] = Entry("dir", mode=0o755, mtime=self.created)
@@ -133,7 +134,7 @@ class Dataset(FileSystem):
         """Bytes that it takes itself."""
         count = len(self._sizes)
         extra = max(1536, -(-count * 133 // 512) * 512) if count else 0
-        return EMPTY_BYTES + sum(self._sizes.values()) + extra
+        return EMPTY_BYTES + self._file_bytes + extra
 
     def size_blocks(self) -> tuple[int, int, int]:
         """As df(1) shows it: the total is what it has and what is left, so it changes."""
@@ -141,10 +142,10 @@ class Dataset(FileSystem):
         return (have + left) // 1024, have // 1024, left // 1024
 
     def _measure(self, path: str, entry: Entry | None) -> None:
-        if entry is None or entry.kind == "dir":
-            self._sizes.pop(path, None)
-        else:
-            self._sizes[path] = file_bytes(len(entry.data))
+        self._file_bytes -= self._sizes.pop(path, 0)
+        if entry is not None and entry.kind != "dir":
+            size = self._sizes[path] = file_bytes(len(entry.data))
+            self._file_bytes += size
 
     # --- properties -----------------------------------------------------------------------------
 
@@ -221,7 +222,7 @@ class Dataset(FileSystem):
             if number < len(old) and _holds(old[number], chunk):
                 pointers.append(old[number])
                 continue
-            content = Content("data", chunk) if chunk.strip(b"\0") else None
+            content = None if is_zeros(chunk) else Content("data", chunk)
             at = self.pool.space.allocate()
             places[at] = content
             pointers.append(Pointer(at, content))
@@ -230,10 +231,9 @@ class Dataset(FileSystem):
 
 def _holds(pointer: Pointer, chunk: bytes) -> bool:
     if pointer.content is None:
-        return not chunk.strip(b"\0")
-    return pointer.content.data.startswith(chunk) and not pointer.content.data[len(chunk) :].strip(
-        b"\0"
-    )
+        return is_zeros(chunk)
+    data = pointer.content.data
+    return data.startswith(chunk) and is_zeros(data[len(chunk) :])
 
 
 class IntentLog:

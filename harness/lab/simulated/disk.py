@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import random
 from abc import ABC, abstractmethod
@@ -22,6 +23,17 @@ _CHUNK = 256
 
 CACHE = 4096
 """Blocks that a disk's write cache has room for, 16 MiB: a common size."""
+
+
+@functools.lru_cache(maxsize=64)
+def zeros(count: int) -> bytes:
+    """So many zeros: the same object each time, which compares with itself at once."""
+    return bytes(count)
+
+
+def is_zeros(data: bytes) -> bool:
+    """Whether all bytes are zero; comparing is much faster than counting."""
+    return data == zeros(len(data))
 
 
 class Content:
@@ -73,6 +85,8 @@ class BlockMap:
                 continue
             if first <= number * _CHUNK and (number + 1) * _CHUNK <= end:
                 found.update(chunk)
+            elif count < len(chunk):
+                found.update({at: chunk[at] for at in range(first, end) if at in chunk})
             else:
                 found.update({at: each for at, each in chunk.items() if first <= at < end})
         return found
@@ -122,6 +136,8 @@ class Disk:
         self.size = size
         self.serial = serial
         self.reserved: object = None
+        self.limit: float | None = None
+        """Bytes a second that the hypervisor lets it carry at most."""
         self._blocks = BlockMap()
         self._unflushed: deque[tuple[int, int, dict[int, Content]]] = deque()
         """What the range held before each write that is in the cache, oldest first."""
@@ -233,9 +249,15 @@ class LocalDisk(BlockDevice):
         self.mediasize = disk.size
         self.disk = disk
         self.latency = latency
-        self.rate = rate
+        self._rate = rate
         self._guest = guest
         self._free_at = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second that it carries now."""
+        limit = self.disk.limit
+        return self._rate if limit is None else min(self._rate, limit)
 
     def submit(self, bio: Bio) -> None:
         """Queue a request behind those before it."""

@@ -353,10 +353,9 @@ class Tree:
         return None
 
     def _split(self, path: str) -> tuple[FileSystem, str]:
-        best = max(
-            (at for at in self.mounts if at in {"/", path} or path.startswith(at + "/")),
-            key=len,
-        )
+        best = path
+        while best not in self.mounts and best != "/":
+            best = posixpath.dirname(best)
         inner = path if best == "/" else path[len(best) :] or "/"
         return self.mounts[best], inner
 

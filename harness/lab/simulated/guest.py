@@ -153,6 +153,12 @@ class Guest:
         self.power = Power.OFF
         for disk in (*self.disks.values(), *self.partitions.values()):
             disk.lose_power(self.rng)
+        self.limit_data_disk(None)
+
+    def limit_data_disk(self, rate: float | None) -> None:
+        """Let the data disk carry at most so many bytes a second, until it loses its power."""
+        for disk in (self.disks["vtbd1"], *self.partitions.values()):
+            disk.limit = rate
 
     def reset(self) -> None:
         """Start the CPU over. The disks keep their power and their caches."""
@@ -190,6 +196,7 @@ class Guest:
         from harness.lab.simulated.system import System  # noqa: PLC0415 - they know each other
         from harness.lab.simulated.zfs import Zfs  # noqa: PLC0415
 
+        self.world.link.count_anew(self.name)
         self.system = System(self)
         self.zfs = Zfs(self)
 
@@ -240,6 +247,7 @@ class Guest:
     def add_partition(self, name: str, size: int) -> None:
         """Make a partition of so many bytes; its device is there at once."""
         self.partitions[name] = disk = Disk(name, size, None)
+        disk.limit = self.disks["vtbd1"].limit
         self.devices[name] = self.local(disk)
 
     # --- inside ---------------------------------------------------------------------------------

@@ -223,6 +223,7 @@ class _Ahead:
             return None
         if (
             link.loss
+            or link.is_shaped()
             or outgoing.unsent
             or other.outgoing.unsent
             or not link.carries(worker.guest, other.guest)
@@ -245,5 +246,12 @@ class _Ahead:
         other.clear_map()
         other.statistics.count("read" if self._from_secondary else "write")
         size = data_size(length, blocks, self._worker.config.compression)
+        ours, theirs = self._worker.guest, other.guest
+        if self._from_secondary:
+            link.count(ours, HEADER)
+            ours, theirs = theirs, ours
+        else:
+            link.count(theirs, HEADER)
+        link.count(ours, size)
         disks = sum(each.latency + length / each.rate for each in (near, far))
         return disks + (size + HEADER) / link.rate + 2 * link.delay

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.firewall import Pf
+from harness.lab.simulated.ipfw import Ipfw
 from harness.lab.simulated.process import NotModelled
 
 if TYPE_CHECKING:
@@ -33,8 +35,11 @@ Sizes, and the sum for zfs with geom_gate, are from `kldstat` on 13.2; how those
 are shared between the two was not seen.
 """
 
+_UNSEEN = {"ipfw": (), "dummynet": ("ipfw",), "geom_nop": ()}
+"""Modules that the model has, whose size nobody has seen, and what they load before."""
+
 _OTHER_MODULES = (
-    "dummynet ipfw pfsync pflog geom_nop geom_mirror geom_stripe geom_concat geom_eli geom_uzip "
+    "pfsync pflog geom_mirror geom_stripe geom_concat geom_eli geom_uzip "
     "geom_virstor geom_journal nullfs tmpfs fdescfs linprocfs fusefs if_bridge if_epair if_tap "
     "if_tuntap if_lagg if_vlan cc_htcp h_ertt ipl ng_ether cpuctl coretemp virtio_random "
     "cryptodev filemon mdio udf ext2fs unionfs nfscl if_disc vmm"
@@ -42,9 +47,13 @@ _OTHER_MODULES = (
 """Modules that 13.2 has and the model has not."""
 
 
+HZ = 100
+"""Ticks of the clock a second (kern.hz): FreeBSD's choice on every hypervisor that it knows."""
+
+
 @dataclass(frozen=True)
 class Module:
-    """A loaded module, as a line of kldstat(8)."""
+    """A loaded module, as a line of kldstat(8). A size of 0 is not known."""
 
     number: int
     name: str
@@ -58,6 +67,7 @@ class Kernel:
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self.booted_at = guest.wall_clock()
+        self._ticking_since = guest.world.now
         self.messages: list[str] = []
         self.modules: dict[str, Module] = {}
         self._set: dict[str, str] = {}
@@ -69,9 +79,29 @@ class Kernel:
             "vfs.root.mountfrom": "ufs:/dev/gpt/rootfs",
             "vfs.root.mountfrom.options": "rw",
         }
-        self.host_uuid = "00000000-0000-0000-0000-000000000000"
-        self.host_id = 0
+        self.host_uuid: str = "00000000-0000-0000-0000-000000000000"
+        self.host_id: int = 0
         self.pf = Pf()
+        self.ipfw: Ipfw | None = None
+        """Once its module is loaded."""
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def ticks_at(self, now: float) -> float:
+        """Ticks since it has started, with what has passed of the one that has begun."""
+        ticks = (now - self._ticking_since) * HZ
+        whole = round(ticks)
+        return (
+            float(whole) if abs(ticks - whole) < 1e-6 else ticks
+        )  # a tick has come when it is due
+
+    def time_of(self, tick: int) -> float:
+        """The virtual time of a tick."""
+        return self._ticking_since + tick / HZ
+
+    def after_ticks(self, count: int, now: float) -> float:
+        """Seconds from now that callout(9) takes for so many ticks, of which one has begun."""
+        return self.time_of(math.floor(self.ticks_at(now)) + count) - now
 
     # --- modules --------------------------------------------------------------------------------
 
@@ -80,17 +110,30 @@ class Kernel:
         name = name.removeprefix("/boot/kernel/").removesuffix(".ko")
         if name in self.modules or name == "kernel":
             return "EEXIST"
-        if name not in _SIZES:
-            if name in _OTHER_MODULES.split():
-                raise NotModelled(f"kldload {name}")
+        if name in _OTHER_MODULES.split():
+            raise NotModelled(f"kldload {name}")
+        if name not in _SIZES and name not in _UNSEEN:
             return "ENOENT"
-        size = _SIZES[name][0]
+        for needed in _UNSEEN.get(name, ()):
+            self.load(needed)
+        size = _SIZES[name][0] if name in _SIZES else 0
         number = max((module.number for module in self.modules.values()), default=1) + 1
         self.modules[name] = Module(number, name, self._room_for(size), size)
         if name == "zfs":
             self.say("ZFS filesystem version: 5")
             self.say("ZFS storage pool version: features support (5000)")
+        elif name == "ipfw":
+            self._start_ipfw()
         return None
+
+    def _start_ipfw(self) -> None:
+        accepts = self.environment.get("net.inet.ip.fw.default_to_accept", "0") not in {"0", ""}
+        self.ipfw = Ipfw(accepts=accepts)
+        self.say(
+            "ipfw2 (+ipv6) initialized, divert loadable, nat loadable, "
+            f"default to {'accept' if accepts else 'deny'}, logging disabled"
+        )
+        self._guest.system.update_sshd()
 
     def unload(self, name: str) -> None:
         """Unload a loaded module."""
@@ -99,7 +142,7 @@ class Kernel:
     @property
     def references(self) -> int:
         """How many references there are to the kernel itself."""
-        return 1 + sum(_SIZES[name][1] for name in self.modules)
+        return 1 + sum(_SIZES[name][1] for name in self.modules if name in _SIZES)
 
     def _room_for(self, size: int) -> int:
         large = size >= _LARGE
@@ -128,9 +171,19 @@ class Kernel:
             return _CONSTANT[name]
         if name in _COMPUTED:
             return _COMPUTED[name](self._guest)
+        if name.startswith("net.inet.ip.fw."):
+            return self._of_ipfw(name)
         if name.partition(".")[0] not in _TOP.split() or name.startswith("net.inet.carp"):
             return None
         raise NotModelled(f"sysctl {name}")
+
+    def _of_ipfw(self, name: str) -> str | None:
+        if self.ipfw is None:
+            return None
+        known = {"default_to_accept": str(int(self.ipfw.accepts)), "enable": "1", "one_pass": "1"}
+        if (leaf := name.rpartition(".")[2]) not in known:
+            raise NotModelled(f"sysctl {name}")
+        return known[leaf]
 
     def assign(self, name: str, value: str) -> None:
         """Set a variable that may be set."""
@@ -189,6 +242,7 @@ _CONSTANT = {
     "kern.disks": "vtbd2 vtbd1 vtbd0",
     "kern.filedelay": "30",
     "kern.geom.debugflags": "0",
+    "kern.hz": str(HZ),
     "kern.metadelay": "28",
     "kern.osreldate": "1302001",
     "kern.ostype": "FreeBSD",

@@ -82,6 +82,10 @@ class SimulatedMachine(Machine):
         """Put the cable back."""
         self._lab.plug(self.name, plugged=True)
 
+    def limit_data_disk(self, bytes_per_s: float | None) -> None:
+        """Limit what is read and written together."""
+        self._do(lambda guest: guest.limit_data_disk(bytes_per_s))
+
     def _do(self, verb: Callable[[Guest], None], *, needs_power: bool = False) -> None:
         with self._lab.clock.condition:
             guest = self._lab.world.guests[self.name]

@@ -19,6 +19,16 @@ SEND_SPACE = 32768
 RETRANSMIT = 1.0
 """Seconds after which TCP tries again what got lost. (The real timer starts lower and doubles.)"""
 
+SEGMENT = 1448
+"""Bytes of data in a TCP segment, with time stamps, on an Ethernet of 1500."""
+
+_IP_TCP, _ETHERNET = 52, 14
+"""Bytes of the headers: IP and TCP with time stamps; Ethernet."""
+
+
+def _segments(size: int) -> int:
+    return max(1, -(-size // SEGMENT))
+
 
 class Link:
     """A cable with two ends. What meets a gap waits in the sender's TCP and is sent again.
@@ -35,7 +45,8 @@ class Link:
         self.plugged: dict[str, bool] = {}
         self._busy_until: dict[str, float] = {}
         self.sent: Counter[str] = Counter()
-        """Bytes that each guest has sent to the other, by its name."""
+        self.received: Counter[str] = Counter()
+        """Bytes of frames that each guest has sent and received since it booted, by its name."""
 
     def carries(self, source: Guest, target: Guest) -> bool:
         """Whether a packet sent now arrives.
@@ -56,14 +67,52 @@ class Link:
 
     def transit(self, source: Guest, size: int) -> float:
         """Seconds until `size` bytes sent now have arrived, behind what is in the queue."""
-        start = max(self._world.now, self._busy_until.get(source.name, 0.0))
-        end = start + size / self.rate
+        now, loss = self._world.now, self.loss
+        start, last = max(now, self._busy_until.get(source.name, 0.0)), 0.0
+        if (pipe := source.system.network.pipe) is not None:
+            loss += (1 - loss) * pipe.loss
+            first, last = pipe.take(now, size + _IP_TCP * _segments(size))
+            start = max(start, first)
+        end = max(start + size / self.rate, last)
         self._busy_until[source.name] = end
-        self.sent[source.name] += size
+        self.count(source, size)
         extra = 0.0
-        while self.loss and self._world.rng.random() < self.loss:
+        while loss and self._world.rng.random() < loss:
             extra += RETRANSMIT / 5
-        return end - self._world.now + self.delay + extra
+            self.count(source, min(size, SEGMENT))
+        return end - now + self.delay + extra
+
+    def latency(self, source: Guest, size: int = _IP_TCP, *, after: float = 0.0) -> float:
+        """Seconds that a lone packet of `size` bytes, sent `after` so many more, is on its way."""
+        pipe = source.system.network.pipe
+        waits = 0.0 if pipe is None else pipe.latency(self._world.now + after, size)
+        return waits + self.delay
+
+    def loses_packet(self, source: Guest) -> bool:
+        """Whether a packet that nobody sends again is lost in the sender's pipe."""
+        pipe = source.system.network.pipe
+        return bool(pipe and pipe.loss and self._world.rng.random() < pipe.loss)
+
+    def count(self, source: Guest, size: int) -> None:
+        """Count the frames of `size` bytes over TCP, and an acknowledgement of every other one."""
+        segments = _segments(size)
+        self.count_frame(source, size + segments * (_IP_TCP + _ETHERNET))
+        other = self._world.peer(source)
+        self.count_frame(other, (segments + 1) // 2 * (_IP_TCP + _ETHERNET))
+
+    def count_frame(self, source: Guest, size: int) -> None:
+        """Count so many bytes of frames."""
+        self.sent[source.name] += size
+        self.received[self._world.peer(source).name] += size
+
+    def count_anew(self, name: str) -> None:
+        """A guest has booted: its counters are zero."""
+        self.sent[name] = self.received[name] = 0
+
+    def is_shaped(self) -> bool:
+        """Whether a node's dummynet(4) takes part."""
+        guests = self._world.guests.values()
+        return any(guest.system.network.pipe is not None for guest in guests)
 
 
 class Listener:
@@ -91,6 +140,8 @@ class Socket:
         self.peer: Socket | None = None
         self.on_message: Callable[[Any], None] | None = None
         self.on_close: Callable[[str | None], None] | None = None
+        self.on_sent: Callable[[], None] | None = None
+        """Called with each message that has arrived."""
         self.open = True
         self.unsent = 0
         """Messages that have not arrived yet: what SO_SNDTIMEO looks at."""
@@ -183,6 +234,8 @@ class Socket:
             return
         message, _ = self._queue.pop(0)
         self.unsent -= 1
+        if self.on_sent is not None:
+            self.on_sent()
         if peer.open and not peer._forgotten:
             if peer.on_message is None:
                 peer._early.append(message)
@@ -190,7 +243,7 @@ class Socket:
                 world.schedule(peer.guest, 0.0, peer._deliver, message)
         elif self.open:
             # The other end is gone: the answer to data is a reset.
-            world.schedule(self.guest, world.link.delay, self._reset)
+            world.schedule(self.guest, world.link.latency(peer.guest), self._reset)
         if self._queue:
             self._transmit()
         else:
@@ -211,7 +264,8 @@ class Socket:
         if self._queue and self.guest.running:  # what was sent before the end arrives before it
             world.schedule(None, RETRANSMIT / 10, self._tell_closed, error)
         elif world.link.carries(self.guest, peer.guest):
-            world.schedule(peer.guest, world.link.delay, peer._closed_by_peer, error)
+            latency = world.link.latency(self.guest)
+            world.schedule(peer.guest, latency, peer._closed_by_peer, error)
         elif self.guest.running:
             world.schedule(self.guest, RETRANSMIT, self._tell_closed, error)
 
@@ -243,7 +297,9 @@ def connect(
     """
     world = guest.world
     attempt = _Attempt(guest, address, port, done, wanted)
-    world.schedule(guest, 2 * world.link.delay, attempt.make, timeout)
+    there = world.link.latency(guest)
+    back = world.link.latency(world.peer(guest), after=there)
+    world.schedule(guest, there + back, attempt.make, timeout)
 
 
 class _Attempt:

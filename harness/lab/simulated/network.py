@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.lab.simulated.firewall import Direction
     from harness.lab.simulated.guest import Guest
+    from harness.lab.simulated.ipfw import Pipe
 
 MANAGEMENT = "vtnet0"
 PRIVATE = "vtnet1"
@@ -45,6 +46,9 @@ class Network:
     def reachable(self) -> bool:
         """Whether the host's SSH finds its way in."""
         management = self.interfaces[MANAGEMENT]
+        ipfw = self._guest.system.kernel.ipfw
+        if ipfw and not (ipfw.passes("in", MANAGEMENT) and ipfw.passes("out", MANAGEMENT)):
+            return False
         return management.up and bool(management.addresses)
 
     def plugged(self, name: str) -> bool:
@@ -52,8 +56,17 @@ class Network:
         return name != PRIVATE or self._guest.world.link.plugged.get(self._guest.name, True)
 
     def passes(self, direction: Direction) -> bool:
-        """Whether pf lets packets of the private link pass."""
-        return self._guest.system.kernel.pf.passes(direction, PRIVATE)
+        """Whether pf and ipfw let packets of the private link pass."""
+        kernel = self._guest.system.kernel
+        if kernel.ipfw is not None and not kernel.ipfw.passes(direction, PRIVATE):
+            return False
+        return kernel.pf.passes(direction, PRIVATE)
+
+    @property
+    def pipe(self) -> Pipe | None:
+        """The pipe of dummynet(4) through which packets leave for the other node."""
+        ipfw = self._guest.system.kernel.ipfw
+        return None if ipfw is None else ipfw.pipe("out", PRIVATE)
 
     def set_up(self, name: str, *, up: bool) -> None:
         """Bring an interface up or down. The kernel notes the change of its link."""

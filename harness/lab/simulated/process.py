@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
+    from harness.lab.simulated.trace import Trace
 
 Wait = "float | Signal"
 """What a program waits for: virtual seconds, or a signal."""
@@ -59,6 +60,8 @@ class Process:
         self.failure: Exception | None = None
         """A fault of the model that ended it: a bug, which the lab reports."""
         self.on_end: Callable[[Process], None] | None = None
+        self.trace: Trace | None = None
+        """What ktrace(1) notes of the program that it runs."""
         self._program: Program | None = None
         self._waits_for: Signal | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Generator, Iterable, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from harness.lab.simulated import commands
 from harness.lab.simulated.commands import COMMANDS, Context
@@ -21,6 +21,9 @@ from harness.lab.simulated.shell_pattern import compile_pattern, matches
 from harness.lab.simulated.shell_streams import (
     MOST_BYTES,
     Changing,
+    Flow,
+    FlowReader,
+    PipeBuffer,
     Reader,
     StandardInput,
     Writer,
@@ -622,16 +625,39 @@ class Shell:
             shell = self.copy()
             if reader is not None:
                 shell.fds[0] = reader
-            pipe = Writer()
+            if number == len(nodes) - 2 and _takes_what_comes(last := nodes[-1]):
+                earlier = yield from self._stream(shell, node, last)
+                failed = self.status or earlier or failed
+                break
+            pipe = PipeBuffer()
             if number < len(nodes) - 1:
-                shell.fds[1] = pipe
+                shell.fds[1] = Writer(pipe)
             yield from shell.as_subshell(node)
             self.status = shell.status
             failed = shell.status or failed
-            reader = Reader(bytes(pipe.buffer))
+            reader = Reader(pipe.content)
         if "pipefail" in self.options:
             self.status = failed
         return self.status
+
+    def _stream(self, writer: Shell, node: Node, last: Simple) -> Program:
+        """Run the last two commands of a pipeline at the same time; both leave their status."""
+        flow = Flow()
+        self.budget.job()
+        job = Process(self.guest, last.text)
+        reader = self.copy(job)
+        reader.fds[0] = FlowReader(flow)
+        job.feed(b"")
+        job.on_end = flow.break_off
+        job.start(_to_the_end(reader, last.text, reader.as_subshell(last)))
+        writer.fds[1] = Writer(flow)
+        try:
+            yield from writer.as_subshell(node)
+        finally:
+            flow.end()
+        yield flow.gone
+        self.status = 127 if job.status is None else job.status & 0xFF
+        return writer.status
 
     def as_subshell(self, node: Node) -> Program:
         """Run a command to its end in this shell, which is a copy made for it."""
@@ -984,6 +1010,11 @@ class Shell:
             )
         except FileError as error:
             raise ShellError(f"cannot create {name}: {error.reason}") from None
+
+
+def _takes_what_comes(node: Node) -> TypeGuard[Simple]:
+    """Whether it is a program that the one before it has to wait for."""
+    return isinstance(node, Simple) and bool(node.words) and node.words[0].plain == "nc"
 
 
 class _Passing(Writer):

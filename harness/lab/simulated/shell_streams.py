@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op
+from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op, is_zeros, zeros
 from harness.lab.simulated.files import Entry, FileError, FileSystem, normal
 from harness.lab.simulated.process import NotModelled, Process, Program, Signal
 from harness.lab.simulated.shell_paths import entry_or_none
@@ -95,7 +95,7 @@ class Endless(Reader):
         if count is None:
             raise NotModelled(f"reading /dev/{self.kind} without an end")
         check_size(count)
-        return bytes(count) if self.kind == "zero" else self._guest.rng.randbytes(count)
+        return zeros(count) if self.kind == "zero" else self._guest.rng.randbytes(count)
 
     def line(self) -> Reading:
         """A line of it need not end."""
@@ -177,6 +177,111 @@ class Writer:
         """Take what is in the buffer to where it belongs. Raises `FileError`."""
         check_size(len(self.buffer))
         yield from ()
+
+
+class PipeBuffer(bytearray):
+    """What is in a pipe. Zeros at its start are only counted: most of a disk is nothing else."""
+
+    zeros = 0
+    """How many zeros come before the bytes that are here."""
+
+    def put(self, data: bytes) -> None:
+        """Append."""
+        if not self and is_zeros(data):
+            self.zeros += len(data)
+            return
+        if self.zeros:
+            self += zeros(self.zeros)
+            self.zeros = 0
+        self += data
+
+    @property
+    def content(self) -> bytes:
+        """All of it. Raises `NotModelled` when that is too much."""
+        check_size(self.zeros + len(self))
+        return zeros(self.zeros) + bytes(self)
+
+
+PIPE_ROOM = 65536
+"""Bytes that a pipe takes before its writer waits (BIG_PIPE_SIZE in sys/sys/pipe.h)."""
+
+
+class PipeBroken(Exception):
+    """Nobody reads from the pipe any more: the writer gets SIGPIPE."""
+
+
+class Flow(PipeBuffer):
+    """A pipe whose two programs run at the same time: one waits for the other."""
+
+    ended = False
+    """Whether its writer has closed it."""
+    broken = False
+    """Whether its reader has gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone = Signal()
+        """Fired when its reader has ended."""
+        self._waiting: list[Signal] = []
+
+    def put(self, data: bytes) -> None:
+        """Append, and wake the reader up."""
+        super().put(data)
+        self._wake()
+
+    def room(self) -> Changing:
+        """Wait until the pipe takes more. Raises `PipeBroken`."""
+        while not self.broken and self.zeros + len(self) > PIPE_ROOM:
+            yield self._change()
+        if self.broken:
+            raise PipeBroken
+
+    def take(self, most: int) -> Reading:
+        """What there is, at most so much; wait for the first byte. Nothing at the end."""
+        while not self.ended and not self.zeros and not self:
+            yield self._change()
+        count = min(most, self.zeros)
+        self.zeros -= count
+        data = zeros(count)
+        if rest := bytes(self[: most - count]):
+            del self[: len(rest)]
+            data += rest
+        self._wake()
+        return data
+
+    def end(self) -> None:
+        """The writer closes it."""
+        self.ended = True
+        self._wake()
+
+    def break_off(self, *_: object) -> None:
+        """The reader has ended. Takes and ignores arguments, so it can be a callback."""
+        self.broken = True
+        self.gone.fire()
+        self._wake()
+
+    def _change(self) -> Signal:
+        signal = Signal()
+        self._waiting.append(signal)
+        return signal
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for signal in waiting:
+            signal.fire()
+
+
+class FlowReader(Reader):
+    """The end of a `Flow` for a program that takes what comes as it comes."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def load(self) -> Program:
+        """Wait for all of it."""
+        raise NotModelled("reading all of such a pipe")
+        yield 0.0
 
 
 class NullWriter(Writer):
@@ -273,20 +378,14 @@ def read_device(device: BlockDevice, offset: int, length: int) -> Reading:
     first, last = offset // BLOCK, (offset + length - 1) // BLOCK
     bio = Bio(Op.READ, first * BLOCK, (last - first + 1) * BLOCK)
     yield from submit(device, bio, f"/dev/{device.name}")
+    if not bio.blocks:
+        return zeros(length)
     data = bytearray((last - first + 1) * BLOCK)
     for at, content in bio.blocks.items():
         start = (at - first) * BLOCK
         data[start : start + BLOCK] = content.data
     start = offset - first * BLOCK
     return bytes(data[start : start + length])
-
-
-_ZEROS = bytes(BLOCK)
-
-
-def is_zeros(data: bytes) -> bool:
-    """Whether all bytes are zero; comparing is much faster than counting."""
-    return data == bytes(len(data))
 
 
 def write_device(device: BlockDevice, offset: int, data: bytes) -> Changing:
@@ -304,7 +403,7 @@ def write_device(device: BlockDevice, offset: int, data: bytes) -> Changing:
     blocks = {}
     for number in range(last - first + 1):
         block = data[number * BLOCK : (number + 1) * BLOCK]
-        if block != _ZEROS:
+        if not is_zeros(block):
             blocks[first + number] = Content("dd", block)
     bio = Bio(Op.WRITE, first * BLOCK, whole, blocks)
     yield from submit(device, bio, f"/dev/{device.name}")

@@ -9,11 +9,12 @@ fsync(2) wrote can be lost with the power when the disk has a volatile cache.
 from __future__ import annotations
 
 import posixpath
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op
+from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op, is_zeros
 from harness.lab.simulated.files import Entry, FileError, FileSystem
 from harness.lab.simulated.process import Signal
 from harness.lab.simulated.requests import Requests, runs, write_bios
@@ -242,7 +243,7 @@ class Ufs(FileSystem):
             blocks.append(self._allocate())
         for number, at in enumerate(blocks):
             chunk = entry.data[number * BLOCK : (number + 1) * BLOCK]
-            flush.phases[0][at] = Content("data", chunk) if chunk.strip(b"\0") else None
+            flush.phases[0][at] = None if is_zeros(chunk) else Content("data", chunk)
         inode = UfsInode(
             self._numbers[path],
             entry.kind,
@@ -432,9 +433,9 @@ class Walk:
 
     def _resolve(self) -> None:
         seen: dict[int, None] = {}
-        waiting = [("/", ROOT)]
+        waiting = deque([("/", ROOT)])
         while waiting:
-            path, number = waiting.pop(0)
+            path, number = waiting.popleft()
             inode = self._table.get(number)
             if inode is None or number in seen:
                 self.missing.append(path)

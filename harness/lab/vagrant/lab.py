@@ -167,7 +167,7 @@ class VagrantLab(Lab):
                 )
         check_box(box, vagrant.box_list())
         self.hypervisor.check()
-        self._check_room()
+        self.check_room()
 
     def start(self) -> None:
         """Take the pair, remove what a dead run left of it, and let Vagrant bring both up.
@@ -287,7 +287,8 @@ class VagrantLab(Lab):
 
     # --- the host -------------------------------------------------------------------------------
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Raise `LabError` unless the host has memory and disk for a pair."""
         machine = self._settings.machine
         free_memory = psutil.virtual_memory().available >> 20
         if free_memory < 2 * machine.memory_mib:

@@ -437,6 +437,6 @@ def test_kldstat_and_kldload_are_as_recorded(screen: Screen) -> None:
 def test_what_the_model_does_not_know_is_a_gap(screen: Screen) -> None:
     guest = make(screen)
     start(guest)
-    for line in ("kldload dummynet", "service pf onestart", "ifconfig lo1 create", "init 9"):
+    for line in ("kldload pflog", "service pf onestart", "ifconfig lo1 create", "init 9"):
         assert run(guest, line)[0] == 127, line
     assert len(guest.world.gaps) == 4

@@ -49,8 +49,7 @@ def netstat(context: Context, arguments: list[str]) -> int:
     sent = received = 0
     if nic.ether == context.guest.private_mac:
         link = context.guest.world.link
-        sent = link.sent[context.guest.name]
-        received = sum(link.sent.values()) - sent
+        sent, received = link.sent[context.guest.name], link.received[context.guest.name]
     context.print(
         "Name     Mtu Network       Address              Ipkts Ierrs Idrop     Ibytes    Opkts "
         "Oerrs     Obytes  Coll"

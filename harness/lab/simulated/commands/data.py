@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import replace
 
 from harness.lab.simulated.commands import Context, command
-from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op
+from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op, is_zeros, zeros
 from harness.lab.simulated.files import Entry, FileError, FileSystem
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program, Signal
@@ -20,10 +20,12 @@ from harness.lab.simulated.shell_streams import (
     Changing,
     DeviceReader,
     Endless,
+    Flow,
+    PipeBroken,
+    PipeBuffer,
     Reader,
     Reading,
     check_size,
-    is_zeros,
     submit,
     when_ready,
     write_device,
@@ -44,6 +46,9 @@ from harness.lab.simulated.tool import (
 
 _SECTOR = 512
 _MOST_BLOCKS = 1 << 20
+_SIGPIPE = 13
+_INPUT, _OUTPUT, _ERRORS = 3, 4, 2
+"""Descriptors, as a trace shows them when both files were named."""
 _TOGETHER = 1 << 20
 """Bytes that are put into a file together: each change of a file copies it."""
 
@@ -53,6 +58,8 @@ def dd(context: Context, arguments: list[str]) -> Program:
     """dd(1): files, block devices, /dev/zero and /dev/random."""
     try:
         return (yield from _Copy(context, _operands(arguments)).run())
+    except PipeBroken:
+        return 128 + _SIGPIPE
     except Failure as failure:
         context.complain(f"dd: {failure.text}")
         return failure.status
@@ -106,8 +113,16 @@ class _StreamTarget(_Target):
         self._context = context
 
     def write(self, data: bytes) -> Changing:
-        check_size(len(self._context.stdout) + len(data))
-        self._context.stdout += data
+        stdout = self._context.stdout
+        if isinstance(stdout, Flow):
+            stdout.put(data)
+            yield from stdout.room()
+        elif isinstance(stdout, PipeBuffer):
+            check_size(stdout.zeros + len(stdout) + len(data))
+            stdout.put(data)
+        else:
+            check_size(len(stdout) + len(data))
+            stdout += data
         yield from ()
 
     def close(self, *, durable: bool) -> Changing:  # noqa: ARG002 - a pipe has no disk
@@ -143,10 +158,15 @@ class _FileTarget(_Target):
         if entry is None or not data:
             return
         check_size(self._at + len(data))
-        before = entry.data[: self._at].ljust(self._at, b"\0")
-        after = entry.data[self._at + len(data) :]
+        size = len(entry.data)
+        if size == self._at:
+            data_after = entry.data + data
+        else:
+            gap = zeros(max(0, self._at - size))
+            old = memoryview(entry.data)
+            data_after = b"".join((old[: self._at], gap, data, old[self._at + len(data) :]))
         now = self._context.guest.wall_clock()
-        self._filesystem.put(self._inner, replace(entry, data=before + data + after, mtime=now))
+        self._filesystem.put(self._inner, replace(entry, data=data_after, mtime=now))
         self._at += len(data)
         if (signal := self._filesystem.settled(self._inner)) is not None:
             yield signal
@@ -233,6 +253,8 @@ class _Copy:
         self._read = [0, 0]
         self._written = [0, 0]
         self._bytes = 0
+        trace = context.process.trace
+        self._trace = trace if trace is not None and trace.program == "dd" else None
 
     def _size(self, name: str, default: int) -> int:
         text = self._operands.get(name)
@@ -317,6 +339,7 @@ class _Copy:
         pending = b""
         number = 0
         lazy = isinstance(source, Endless) and source.kind != "zero"
+        lazy = lazy and self._trace is None
         whole = self._in_size == self._out_size
         while count < 0 or number < count:
             number += 1
@@ -328,7 +351,10 @@ class _Copy:
             if isinstance(target, _NullTarget | _DeviceTarget) and lazy and whole:
                 yield from self._pass_random(target)
                 continue
+            called = self._context.guest.wall_clock()
             data = yield from source.take(self._in_size)
+            if self._trace is not None:
+                self._trace.read(called, _INPUT, self._in_size, len(data))
             if not data:
                 break
             if "sync" in self._conversions:
@@ -353,7 +379,15 @@ class _Copy:
         self._bytes += self._in_size
 
     def _write(self, target: _Target, data: bytes) -> Changing:
-        yield from target.write(data)
+        trace, called = self._trace, self._context.guest.wall_clock()
+        try:
+            yield from target.write(data)
+        except FileError as error:
+            if trace is not None:
+                trace.write(called, _OUTPUT, len(data), error.errno)
+            raise
+        if trace is not None:
+            trace.write(called, _OUTPUT, len(data))
         self._written[len(data) < self._out_size] += 1
         self._bytes += len(data)
         if self._bytes > 1 << 40:
@@ -363,14 +397,18 @@ class _Copy:
         status = self._operands.get("status")
         if status == "none":
             return
-        context = self._context
-        context.complain(f"{self._read[0]}+{self._read[1]} records in")
-        context.complain(f"{self._written[0]}+{self._written[1]} records out")
+        self._say(
+            f"{self._read[0]}+{self._read[1]} records in\n"
+            f"{self._written[0]}+{self._written[1]} records out"
+        )
         if status != "noxfer":
             rate = int(self._bytes / took)
-            context.complain(
-                f"{self._bytes} bytes transferred in {took:.6f} secs ({rate} bytes/sec)"
-            )
+            self._say(f"{self._bytes} bytes transferred in {took:.6f} secs ({rate} bytes/sec)")
+
+    def _say(self, text: str) -> None:
+        self._context.complain(text)
+        if self._trace is not None:
+            self._trace.write(self._context.guest.wall_clock(), _ERRORS, len(text) + 1)
 
 
 # --- digests ------------------------------------------------------------------------------------
@@ -394,7 +432,7 @@ def digest_of(program: str, data: bytes) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _digest_of_zeros(program: str, size: int) -> str:
-    return hashlib.new(program, bytes(size)).hexdigest()
+    return hashlib.new(program, zeros(size)).hexdigest()
 
 
 def _digest(context: Context, options: Options, program: str) -> Program:

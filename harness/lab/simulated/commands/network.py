@@ -130,6 +130,9 @@ def _with_mask(address: ipaddress.IPv4Interface, mask: str) -> ipaddress.IPv4Int
 _PAYLOAD = bytes(range(8, 56))
 """What an echo request carries behind the time of its sending."""
 
+_PACKET, _FRAME = 84, 98
+"""Bytes of an echo request with its IP header, and on Ethernet."""
+
 
 @command("ping")
 def ping(context: Context, arguments: list[str]) -> Program:
@@ -192,7 +195,7 @@ def _round_trip(context: Context, address: str) -> float | None:
     network = guest.system.network
     if network.owns(address):
         return guest.rng.uniform(0.05, 0.2)
-    world = guest.world
+    world, link = guest.world, guest.world.link
     peer = world.peer(guest)
     private = network.interfaces[PRIVATE]
     on_link = any(ipaddress.IPv4Address(address) in each.network for each in private.addresses)
@@ -201,14 +204,22 @@ def _round_trip(context: Context, address: str) -> float | None:
             raise NotModelled(f"ping {address}")
         context.complain("ping: sendto: No route to host")
         return None
-    if not (
-        world.link.carries(guest, peer)
-        and world.link.carries(peer, guest)
-        and peer.running
-        and peer.system.network.owns(address)
+    if not link.carries(guest, peer):
+        return None
+    link.count_frame(guest, _FRAME)
+    if (
+        link.loses_packet(guest)
+        or not link.carries(peer, guest)
+        or not peer.running
+        or not peer.system.network.owns(address)
     ):
         return None
-    return 2e3 * world.link.delay + guest.rng.uniform(0.1, 0.6)
+    link.count_frame(peer, _FRAME)
+    if link.loses_packet(peer):
+        return None
+    there = link.latency(guest, _PACKET)
+    back = link.latency(peer, _PACKET, after=there)
+    return 1e3 * (there + back) + guest.rng.uniform(0.1, 0.6)
 
 
 def _summary(context: Context, name: str, sent: int, times: list[float]) -> int:

@@ -188,7 +188,9 @@ def kldstat(context: Context, arguments: list[str]) -> int:
     loaded = [Module(1, "kernel", KERNEL_BASE, KERNEL_SIZE)]
     loaded += sorted(kernel.modules.values(), key=lambda each: each.number)
     if "m" in options:
-        name = {"g_gate": "geom_gate", "zfsctrl": "zfs"}.get(options.value("m"), options.value("m"))
+        name = {"g_gate": "geom_gate", "g_nop": "geom_nop", "zfsctrl": "zfs"}.get(
+            options.value("m"), options.value("m")
+        )
         return 0 if name in kernel.modules else 1
     if "n" in options:
         wanted = options.value("n")
@@ -204,6 +206,8 @@ def kldstat(context: Context, arguments: list[str]) -> int:
     if "q" not in options:
         context.print("Id Refs Address                Size Name")
         for module in loaded:
+            if not module.size:
+                raise NotModelled(f"the size of {module.name} in kldstat")
             references = kernel.references if module.number == 1 else 1
             name = module.name if module.number == 1 else f"{module.name}.ko"
             context.print(

@@ -1,0 +1,205 @@
+"""The keeper: it holds a lab between commands, and does what they ask of it.
+
+It is the only process that ever touches the pair's hardware, so two commands cannot get in each
+other's way: what changes something takes turns, and a look at the pair waits for nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self, get_args
+
+from harness import clock
+from harness.errors import HarnessError, LabError, SettingsError
+from harness.lab.base import Lab
+from harness.operate.cuts import Cut, Cuts
+from harness.operate.kept import Kept
+from harness.operate.look import Looker, PairView, now
+from harness.operate.reach import Reached
+from harness.pair import Pair
+
+MOST_CATCHING_UP = 600.0
+"""Virtual seconds that pass at most between two commands, however long the host's clock says."""
+
+_SECOND_SHUTDOWN = 5.0
+
+
+class Keeper:
+    """Serves requests for a pair while a block runs. Needs the claim on `kept`."""
+
+    def __init__(
+        self,
+        kept: Kept,
+        lab: Lab,
+        pair: Pair,
+        *,
+        release: str,
+        purpose: str = "skunk up",
+        released_by: str = "skunk down",
+        down: bool = True,
+    ) -> None:
+        """`purpose` and `released_by` tell others; `down`: whether `skunk down` may end it."""
+        self.kept = kept
+        self._lab = lab
+        self._pair = pair
+        self._release = release
+        self._purpose = purpose
+        self._released_by = released_by
+        self._may_go_down = down
+        self._hardware = threading.Lock()
+        self._changing = threading.Lock()
+        self._cuts = Cuts(pair, self._hardware)
+        self._looker = Looker(pair, self._hardware)
+        self._busy: str | None = None
+        self._seen = time.monotonic()
+        self._catching_up = threading.Lock()
+        self._looking = threading.Lock()
+        self._server: _Server | None = None
+        self.stopping = threading.Event()
+        """Set when somebody wants the pair to go down."""
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        self._server = _Server(str(self.kept.control), self._answer)
+        self._seen = time.monotonic()
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
+        self.kept.write_about(self._lab.mark, self._purpose, self._released_by)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cease to listen, once the last change has ended or a few seconds have gone."""
+        assert self._server is not None
+        self._server.shutdown()
+        self._server.server_close()
+        if self._changing.acquire(timeout=_SECOND_SHUTDOWN):
+            self._changing.release()
+        self._looker.close()
+
+    def wait(self) -> None:
+        """Serve until somebody wants the pair to go down."""
+        with clock.current().parked():
+            self.stopping.wait()
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def _answer(self, request: dict[str, Any]) -> Any:
+        verb = request.pop("verb", None)
+        verbs: dict[object, Callable[..., Any]] = {
+            "tick": lambda: None,
+            "status": self._status,
+            "reach": self._reach,
+            "cut": self._cut,
+            "heal": self._heal,
+            "down": self._down,
+        }
+        if verb not in verbs:
+            raise SettingsError(f"the keeper knows no verb {verb!r}")
+        # A thread that waits for its turn must not keep virtual time from passing.
+        turn = self._looking if verb == "status" else contextlib.nullcontext()
+        with turn, self._in_the_pairs_time():
+            return verbs[verb](**request)
+
+    @contextlib.contextmanager
+    def _in_the_pairs_time(self) -> Iterator[None]:
+        """Let the calling thread use nodes; virtual time first catches up with the host's.
+
+        A virtual clock stands still while nobody uses a node, and the person at the keyboard does
+        not: after a minute's thought a minute has passed on the pair too.
+        """
+        current = clock.current()
+        with current.workers(2) as workers:  # one more than until now
+            try:
+                if type(current) is not clock.Clock:
+                    with self._catching_up:
+                        passed, self._seen = time.monotonic() - self._seen, time.monotonic()
+                    current.sleep(min(passed, MOST_CATCHING_UP))
+                yield
+            finally:
+                workers.done()
+
+    def _status(self) -> dict[str, Any]:
+        start = clock.current().monotonic()
+        nodes = self._looker.look()
+        return PairView(
+            lab=self._lab.name,
+            pair=self.kept.pair,
+            mark=self._lab.mark,
+            description=str(self._lab.describe()),
+            release=self._release,
+            at=now(),
+            seconds=round(clock.current().monotonic() - start, 3),
+            purpose=self._purpose,
+            busy=self._busy,
+            nodes=nodes,
+        ).model_dump(mode="json")
+
+    def _reach(self) -> list[dict[str, Any]]:
+        return [
+            Reached.of(node, self._lab.mark).model_dump(mode="json") for node in self._pair.nodes
+        ]
+
+    def _cut(self, what: Cut, node: str | None) -> None:
+        if what not in get_args(Cut):
+            raise SettingsError(f"{what!r} cannot be cut")
+        nodes = [each for each in self._pair.nodes if node in (None, each.name)]
+        with self._change(f"cutting: {what}"):
+            self._cuts.cut(what, nodes)
+
+    def _heal(self) -> None:
+        with self._change("healing"):
+            self._cuts.heal()
+
+    def _down(self) -> None:
+        if not self._may_go_down:
+            raise LabError(f"{self.kept} belongs to a run of scenarios", advice=self._released_by)
+        self.stopping.set()
+
+    @contextlib.contextmanager
+    def _change(self, what: str) -> Iterator[None]:
+        if not self._changing.acquire(blocking=False):
+            raise LabError(f"the pair is busy: {self._busy}", advice="wait for its end")
+        self._busy = what
+        try:
+            yield
+        finally:
+            self._busy = None
+            self._changing.release()
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, path: str, answer: Callable[[dict[str, Any]], Any]) -> None:
+        super().__init__(path, _Request)
+        self.answer = answer
+
+
+class _Request(socketserver.StreamRequestHandler):
+    timeout = 10.0
+    """Seconds for the request itself; whoever connects means to ask at once."""
+
+    def handle(self) -> None:
+        assert isinstance(self.server, _Server)
+        with contextlib.suppress(OSError):  # whoever asked has gone
+            line = self.rfile.readline(1 << 16)
+            if not line:
+                return
+            try:
+                said: dict[str, Any] = {"answer": self.server.answer(json.loads(line))}
+            except HarnessError as error:
+                said = {"error": {"what": error.what, "node": error.node, "advice": error.advice}}
+            except (TypeError, ValueError) as error:
+                said = {"error": {"what": f"no request: {error}", "node": None, "advice": None}}
+            self.wfile.write(json.dumps(said).encode() + b"\n")

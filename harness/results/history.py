@@ -1,0 +1,220 @@
+"""How each scenario has ended, run after run, in SQLite: which of them are flaky.
+
+A person may ask it with sqlite3(1): the tables are `runs` and `verdicts`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.errors import HarnessError
+from harness.report.run import BAD, Verdict
+from harness.results.model import Ended, Results
+
+FILE = "verdicts.sqlite"
+LAST = 20
+"""Runs of a scenario that count: of older ones nobody remembers what was wrong then."""
+
+_VERSION = 1
+_LOCKED_SECONDS = 5.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY,
+    folder TEXT NOT NULL UNIQUE,     -- its name beside this file
+    started TEXT NOT NULL,           -- ISO 8601, UTC
+    lab TEXT NOT NULL,
+    release TEXT NOT NULL,
+    simulated INTEGER NOT NULL,      -- 1: a model, nothing about FreeBSD
+    seed TEXT,
+    harness TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS verdicts (
+    run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    scenario TEXT NOT NULL,          -- file.py::name
+    repetition INTEGER NOT NULL,     -- 1 unless it was repeated in that run
+    verdict TEXT NOT NULL,
+    seconds REAL NOT NULL,           -- of the host
+    known_bug INTEGER,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (run, scenario, repetition)
+);
+CREATE INDEX IF NOT EXISTS runs_by_lab ON runs (lab, release, started);
+"""
+
+
+class HistoryUnusable(HarnessError):
+    """The history cannot be read or written. No run depends on it."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """How one scenario ended in its last runs, the oldest first."""
+
+    scenario: str
+    verdicts: tuple[Verdict, ...]
+
+    def count(self, verdict: Verdict) -> int:
+        """How often it ended so."""
+        return self.verdicts.count(verdict)
+
+    @property
+    def bad(self) -> int:
+        """How often it failed, or the lab broke."""
+        return sum(verdict in BAD for verdict in self.verdicts)
+
+    @property
+    def flips(self) -> int:
+        """How often it went bad or good again from one run to the next; skips are passed over."""
+        ended = [verdict in BAD for verdict in self.verdicts if verdict is not Verdict.SKIPPED]
+        return sum(one is not other for one, other in itertools.pairwise(ended))
+
+    @property
+    def flake_rate(self) -> float | None:
+        """Flips for each step from one run to the next, 0 to 1; None before the second run.
+
+        One flip alone is a regression or a fix, and no flake.
+        """
+        steps = sum(verdict is not Verdict.SKIPPED for verdict in self.verdicts) - 1
+        if steps < 1:
+            return None
+        return self.flips / steps if self.flips > 1 else 0.0
+
+
+class VerdictHistory:
+    """The database beside the results folders of all runs. A context manager.
+
+    Everything raises `HistoryUnusable` when the file is damaged, locked or of a later harness.
+    """
+
+    def __init__(self, path: Path, *, locked_seconds: float = _LOCKED_SECONDS) -> None:
+        """Open it, and make it when it is not there; wait so long for another run to let go."""
+        self.path = path
+        with self._telling():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=locked_seconds)
+        try:
+            with self._telling():
+                self._prepare()
+        except HistoryUnusable:
+            self._database.close()
+            raise
+
+    def _prepare(self) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            raise HistoryUnusable(
+                f"the history {self.path} is of a later harness (version {version})",
+                advice="update the harness, or move the file away: a new one is begun",
+            )
+        self._database.execute("PRAGMA foreign_keys = ON")
+        if version < _VERSION:
+            self._database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def add(self, results: Results) -> None:
+        """Add a run, or replace what was kept of the same folder."""
+        run = results.run
+        with self._telling(), self._database:
+            self._database.execute("DELETE FROM runs WHERE folder = ?", (run.name,))
+            number = self._database.execute(
+                "INSERT INTO runs (folder, started, lab, release, simulated, seed, harness)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run.name,
+                    run.started.astimezone(UTC).isoformat(),
+                    run.lab,
+                    run.release,
+                    int(run.simulated),
+                    None if run.seed is None else str(run.seed),
+                    run.harness,
+                ),
+            ).lastrowid
+            self._database.executemany(
+                "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        number,
+                        one.scenario,
+                        repetition,
+                        one.verdict,
+                        one.seconds,
+                        one.known_bug,
+                        one.reason.partition("\n")[0][:500],
+                    )
+                    for repetition, one in _numbered(results.scenarios)
+                ],
+            )
+
+    def kinds(self) -> list[tuple[str, str, int]]:
+        """Labs and releases of which there are runs, and how many, the most lately run first."""
+        with self._telling():
+            return list(
+                self._database.execute(
+                    "SELECT lab, release, COUNT(*) FROM runs GROUP BY lab, release"
+                    " ORDER BY MAX(started) DESC"
+                )
+            )
+
+    def pasts(self, lab: str, release: str, last: int = LAST) -> dict[str, Past]:
+        """Each scenario's last `last` verdicts on a lab with a release, by the scenario's id."""
+        with self._telling():
+            rows = self._database.execute(
+                "SELECT scenario, verdict FROM ("
+                " SELECT scenario, verdict, ROW_NUMBER() OVER (PARTITION BY scenario"
+                "  ORDER BY started DESC, runs.id DESC, repetition DESC) AS age"
+                " FROM verdicts JOIN runs ON runs.id = verdicts.run"
+                " WHERE lab = ? AND release = ?"
+                ") WHERE age <= ? ORDER BY scenario, age DESC",
+                (lab, release, last),
+            ).fetchall()
+        return _by_scenario(rows)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise HistoryUnusable(
+                f"the history {self.path} cannot be used: {error}",
+                advice="see which process holds it, or move it away: a new one is begun",
+            ) from error
+
+
+def _by_scenario(rows: Iterable[tuple[str, str]]) -> dict[str, Past]:
+    found: dict[str, list[Verdict]] = {}
+    for scenario, verdict in rows:
+        found.setdefault(scenario, []).append(Verdict(verdict))
+    return {scenario: Past(scenario, tuple(verdicts)) for scenario, verdicts in found.items()}
+
+
+def flakiest(pasts: Iterable[Past]) -> list[Past]:
+    """The scenarios that went bad and good again, or the other way, the most flaky first."""
+    flaky = [past for past in pasts if past.flake_rate]
+    return sorted(flaky, key=lambda past: (-(past.flake_rate or 0.0), past.scenario))
+
+
+def _numbered(scenarios: Iterable[Ended]) -> Iterator[tuple[int, Ended]]:
+    """Each with which repetition of its scenario it is, counted from 1."""
+    so_far: Counter[str] = Counter()
+    for one in scenarios:
+        so_far[one.scenario] += 1
+        yield so_far[one.scenario], one

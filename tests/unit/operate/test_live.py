@@ -1,0 +1,132 @@
+"""What a run shows while it lasts."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import struct
+import termios
+import time
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from harness import wait
+from harness.errors import WaitExpired
+from harness.marked import MarkedStream
+from harness.operate import repeats
+from harness.operate.live import Live, _Stream
+from harness.wait import Waiting, settle, wait_until
+
+
+class Terminal:
+    """What is used of pytest's."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write_line(self, line: str) -> None:
+        self.lines.append(line)
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    return Terminal()
+
+
+@pytest.fixture
+def shown(terminal: Terminal) -> Live:
+    plugins = SimpleNamespace(getplugin=lambda _: terminal)
+    return Live(cast(pytest.Config, SimpleNamespace(pluginmanager=plugins)), None)
+
+
+def test_what_it_waits_for_and_how_long_it_has(shown: Live) -> None:
+    assert shown.text() == ""
+    shown.pytest_runtest_logstart("tests/scenarios/test_crashes.py::test_panic[skunk1]")
+    assert shown.text() == "crashes: panic[skunk1] 0 s"
+    wait.follow(shown)
+    try:
+        seen = []
+
+        def probe() -> bool:
+            with shown.command("skunk1", ("hastctl", "list"), 60):
+                seen.append(shown.text())
+            return True
+
+        wait_until("skunk1 to say complete", probe, 30)
+        with pytest.raises(WaitExpired):
+            wait_until("nothing", lambda: False, 0)
+        settle("peace", probe, 0.01)
+        with shown.command("skunk2", ("zpool", "import", "x" * 80), 120):
+            seen.append(shown.text())
+    finally:
+        wait.follow(None)
+    assert seen[0].endswith(": waiting for skunk1 to say complete, 0 of 30 s"), "not the probe"
+    assert "waiting for peace to last, 0 of 0 s" in seen[1]
+    assert seen[-1].endswith("skunk2 # zpool import " + "x" * 47 + "..., 0 of 120 s")
+    assert shown.text() == "crashes: panic[skunk1] 0 s", "all of it has ended"
+
+
+def test_several_at_a_time_are_those_of_the_workers(shown: Live) -> None:
+    for name in ("test_a.py::test_one", "test_b.py::test_two"):
+        shown.pytest_runtest_logstart(f"tests/scenarios/{name}")
+    assert shown.text() == "2 run: a: one 0 s, b: two 0 s"
+    shown.pytest_runtest_logfinish("tests/scenarios/test_a.py::test_one")
+    assert shown.text() == "b: two 0 s"
+
+
+def test_without_a_terminal_only_what_takes_long_is_told(shown: Live, terminal: Terminal) -> None:
+    shown.pytest_runtest_logstart("tests/scenarios/test_a.py::test_one")
+    shown.begun(Waiting("the end", wait.Deadline.after(300)))
+    (doing,) = shown._doing
+    for seconds, lines in ((9, 0), (11, 1), (50, 1), (61, 2), (100, 2), (121, 3)):
+        doing.began = time.monotonic() - seconds
+        shown._write_if_it_takes_long()
+        assert len(terminal.lines) == lines, f"after {seconds} s"
+    assert terminal.lines[0][2] == ":", "it begins with the time"
+    assert terminal.lines[0].endswith("waiting for the end, 0 of 300 s")
+
+
+def test_the_line_is_gone_before_anything_else_is_written(shown: Live) -> None:
+    real = io.StringIO()
+    stream = _Stream(MarkedStream(real, "simulated"), real, shown._lock)  # type: ignore[arg-type]
+    stream.write("test_a ")
+    stream.draw("[simulated] waiting", 19)
+    stream.draw("[simulated] waiting", 19)
+    stream.write("PASSED\n")
+    stream.clear()
+    assert real.getvalue() == (
+        "[simulated] test_a \n\r\x1b[2K[simulated] waiting\x1b[A\r\x1b[19C\x1b[JPASSED\n"
+    )
+
+
+def test_a_terminal_has_its_own_width(shown: Live) -> None:
+    ours, theirs = os.openpty()
+    try:
+        with os.fdopen(theirs, "w") as real:
+            fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 123, 0, 0))
+            assert _Stream(real, real, shown._lock).columns == 123
+    finally:
+        os.close(ours)
+
+
+def test_repeats_and_order_are_pytest_s_arguments() -> None:
+    assert repeats.arguments(1, shuffle=False, shuffle_seed=None) == []
+    assert repeats.arguments(3, shuffle=False, shuffle_seed=7) == [
+        *("--count", "3", "--random-order-bucket", "global", "--random-order-seed", "7"),
+    ]
+    assert repeats.arguments(1, shuffle=True, shuffle_seed=None)[-1].isdigit()
+    assert repeats.without_number("test_a.py::test_x[2-20]") == "test_a.py::test_x"
+    assert repeats.without_number("test_a.py::test_x[skunk1-2-20]") == "test_a.py::test_x[skunk1]"
+    assert repeats.without_number("test_a.py::test_x[skunk1]") == "test_a.py::test_x[skunk1]"
+
+
+def test_the_scenarios_named_are_the_only_ones() -> None:
+    assert repeats.chosen(["-k", "failover", "-x"]) == [str(repeats.SCENARIOS)]
+    assert repeats.chosen([f"{__file__}::test_x", "-x"]) == []
+    assert repeats.chosen([str(repeats.SCENARIOS)]) == []

@@ -1,0 +1,155 @@
+"""A scenario fails, in a pytest of its own: what is kept of it, and the pair as it was then."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from harness import paths
+from harness.errors import HarnessError
+from harness.operate.bundle import pack
+from harness.operate.kept import Kept
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+def command(results: Path, *options: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "pytest", "-v", "--tb=line", "-p", "no:cacheprovider"),
+        *("--lab", "simulated", "--results", str(results), "--pair", "broken", *options),
+        "tests/unit/operate/failing.py",
+    ]
+
+
+@pytest.fixture
+def kept(state_dir: Path) -> Kept:
+    return Kept("simulated", "broken")
+
+
+def link_of_skunk2(kept: Kept) -> object:
+    return kept.ask("status")["nodes"][1]["link"]
+
+
+@pytest.fixture
+def kept_run(kept: Kept, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run with `--keep`, without a terminal, that has come to its failure."""
+    run = subprocess.Popen(
+        command(tmp_path / "results", "--keep"),
+        cwd=paths.PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 30
+        while not kept.is_up:
+            assert run.poll() is None, run.communicate()[0]
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield run
+    finally:
+        run.terminate()
+        run.communicate(timeout=30)
+
+
+def test_keep_leaves_the_pair_as_the_failure_made_it(
+    kept_run: subprocess.Popen[str], kept: Kept, tmp_path: Path
+) -> None:
+    assert link_of_skunk2(kept) == "no carrier", "not healed"
+    assert kept.about().purpose == "the failure of test_fails_while_something_is_broken"
+    kept.ask("down")
+    said, _ = kept_run.communicate(timeout=30)
+    assert kept_run.returncode == 1
+    assert "1 failed in" in said, "the second scenario has not run"
+    assert "skunk ssh skunk1" in said
+    assert all(line.startswith("[simulated] ") for line in said.splitlines() if line), said
+    assert "\x1b" not in said
+    assert not kept.folder.path.exists()
+    (archive,) = (tmp_path / "results").glob("*.tar.gz")
+    assert str(archive) in said
+    with tarfile.open(archive) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+        content = b"".join(
+            file.read() for member in packed if (file := packed.extractfile(member)) is not None
+        )
+    both = ("hastd.log", "hast.conf", "hastctl-list.txt", "dmesg.txt", "zpool-status.txt")
+    for node in ("skunk1", "skunk2"):
+        assert {f"{node}/{name}" for name in (*both, "console.txt", "messages.txt")} <= names
+    assert {"run.json", "transcript.txt", "transcript.jsonl"} <= names
+    assert b"the moon to be made of cheese" in content
+    assert b"pool: failover" in content
+    assert b"a private key, left out" in content, "the scenario printed the lab's own"
+    assert b"PRIVATE KEY" not in content
+
+
+def test_the_run_waits_for_enter_and_goes_on(kept: Kept, tmp_path: Path) -> None:
+    words = command(tmp_path / "results", "--shell-on-failure", "--color=no")
+    run = pexpect.spawn(
+        words[0], words[1:], cwd=str(paths.PROJECT), timeout=30, encoding="utf-8", echo=False
+    )
+    said = ""
+    try:
+        run.expect("goes on with the run")
+        said += str(run.before)
+        assert link_of_skunk2(kept) == "no carrier", "not healed yet"
+        with pytest.raises(HarnessError, match="belongs to a run of scenarios"):
+            kept.ask("down")
+        run.sendline("zpool status")
+        run.expect("this is no shell of a node")
+        run.sendline("exit")
+        run.expect("1 failed, 1 passed")
+        said += str(run.before)
+        run.expect(pexpect.EOF)
+    finally:
+        run.close(force=True)
+    # The line below pytest's own, which goes before anything else is written.
+    assert re.search(r"\x1b\[2K\[simulated\] \[1/2\] failing: fails_while\w+ \d+ s, set-up", said)
+    assert "\x1b[J" in said
+
+
+def test_without_a_terminal_nobody_could_press_enter(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(tmp_path, "--shell-on-failure"),
+        cwd=paths.PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "there is none" in done.stderr
+
+
+def test_no_private_key_is_packed(tmp_path: Path) -> None:
+    folder = tmp_path / "test_x"
+    (folder / "skunk1").mkdir(parents=True)
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "junit.xml").write_text("of the whole run")
+    key = KEY.format("secret")
+    (folder / "transcript.txt").write_text(f"before\n{key}between\n{key}after\n")
+    (folder / "transcript.jsonl").write_text(key.replace("\n", "\\n") + "after\n")
+    (folder / "skunk1" / "cut-off.txt").write_text("before\n" + key[:50])
+    (folder / "link").symlink_to("/etc/hostname")
+    with tarfile.open(pack(folder)) as archive:
+        packed = {
+            member.name: file.read().decode()
+            for member in archive
+            if (file := archive.extractfile(member)) is not None
+        }
+    assert packed == {
+        "test_x/run.json": "{}",
+        "test_x/skunk1/cut-off.txt": "before\n(a private key, left out)",
+        "test_x/transcript.jsonl": "(a private key, left out)\\nafter\n",
+        "test_x/transcript.txt": "before\n(a private key, left out)\nbetween\n"
+        "(a private key, left out)\nafter\n",
+    }
