@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import gc
 import inspect
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -69,6 +70,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--no-wire") and config.getoption("--lab") != "simulated":
         raise pytest.UsageError("--no-wire is for the simulated lab: real machines need SSH")
     simulated = config.getoption("--lab") == "simulated"
+    if simulated:
+        # Two worlds and their snapshots are many objects, and none of them is garbage.
+        gc.set_threshold(50_000, 20, 20)
+        config.add_cleanup(gc.freeze)
     if simulated and not hasattr(config, "workerinput"):
         writer = config.get_terminal_writer()
         marked = MarkedStream(writer._file, "simulated")

@@ -177,7 +177,7 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG0
 
 
 class Controller:
-    """Gives each worker its pair, prints what it says, and makes one run of all parts at the end."""
+    """Gives each worker its pair, prints what it says, and makes one run of all at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         """Register it as a plugin where `-n` was given."""
@@ -196,7 +196,7 @@ class Controller:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         channel = node.gateway.newchannel()
         channel.setcallback(terminal.write_line)
-        node.workerinput |= {  # type: ignore[typeddict-item]
+        node.workerinput |= {
             "pair": pair_name(self._config.getoption("--pair"), number),
             "results": str(self._folder.absolute()),
             "free_memory_mib": self._free_memory_mib,

@@ -4,7 +4,8 @@ The link is shaped by dummynet(4) on both nodes, each for what it sends: half th
 trip each way. The disk is shaped by gnop(8), which delays every request of the secondary's
 provider; its rate is limited by the hypervisor. A guest with kern.hz=100, as FreeBSD sets it on a
 hypervisor, counts time in steps of 10 ms: so what was asked for is not what is used; what was
-measured is.
+measured is. Both cut a delay down to whole steps, and the step that has begun counts as one
+(config_link() in sys/netpfil/ipfw/ip_dummynet.c, MSEC_2_TICKS() in sys/sys/time.h, 13.2).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import json
 import socketserver
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, get_args
@@ -76,7 +77,7 @@ class Keeper:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        traceback: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         """Cease to listen, once the last change has ended or a few seconds have gone."""
         assert self._server is not None
@@ -200,6 +201,8 @@ class _Request(socketserver.StreamRequestHandler):
                 said: dict[str, Any] = {"answer": self.server.answer(json.loads(line))}
             except HarnessError as error:
                 said = {"error": {"what": error.what, "node": error.node, "advice": error.advice}}
-            except (TypeError, ValueError) as error:
-                said = {"error": {"what": f"no request: {error}", "node": None, "advice": None}}
+            except Exception as error:  # the answer is an error, and the pair stays up
+                traceback.print_exc()
+                what = f"the keeper failed: {type(error).__name__}: {error}"
+                said = {"error": {"what": what, "node": None, "advice": "see keeper.log"}}
             self.wfile.write(json.dumps(said).encode() + b"\n")

@@ -100,6 +100,8 @@ _COMMANDS = (
     *("eval", ".", "command -v", "type", "local", "return", "exit", "trap", "nohup", "nosuch"),
     *("hastctl", "hastctl role", "zpool", "zfs", "df", "mount", "umount", "geom", "ifconfig"),
     *("service", "sysrc", "sysctl", "kldstat", "ps", "pgrep", "logger", "sh -c", "exec", "break"),
+    *("ipfw", "ipfw -q add", "ipfw pipe 1 config", "gnop create", "gnop configure", "kenv"),
+    *("nc", "nc -l", "ktrace -t c dd", "kdump", "ping", "netstat"),
 )
 _JOINS = ("; ", " && ", " || ", " | ", " & ", "\n", " ; ;", "|")
 _REDIRECTIONS = (" > /tmp/x", " >> /tmp/y", " < /etc/hosts", " 2>&1", " >/dev/null", " 2>/nosuch/x")

@@ -22,17 +22,12 @@ class NopDevice(LocalDisk):
 
     def __init__(self, guest: Guest, below: LocalDisk) -> None:
         """It delays nothing yet; the delay is a millisecond."""
-        super().__init__(guest, below.disk, below.latency, 0.0)
+        super().__init__(guest, below.disk, below.latency, below.rate)
         self.name = below.name + SUFFIX
         self._below = below
         self.delay_ms = 1
         self.shares = {Op.READ: 0, Op.WRITE: 0}
         """Of a hundred reads and of a hundred writes, how many are delayed."""
-
-    @property
-    def rate(self) -> float:
-        """That of the disk."""
-        return self._below.rate
 
     @property
     def opened(self) -> int:

@@ -222,6 +222,22 @@ def test_bare_means_that_nothing_was_done_to_it(skunk: Skunk, state_dir: Path) -
         skunk("down")
 
 
+def test_an_interrupted_start_leaves_nothing(state_dir: Path) -> None:
+    starting = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "up", "--lab", "simulated"],
+        cwd=paths.PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert starting.stdout is not None
+    assert "booting" in starting.stdout.readline()
+    starting.send_signal(signal.SIGINT)
+    starting.communicate(timeout=30)
+    assert starting.returncode == 130
+    assert [path for path in (state_dir / "pairs").iterdir() if path.suffix != ".lock"] == []
+
+
 def test_a_keeper_that_hangs_is_noticed(state_dir: Path, skunk: Skunk, up: Kept) -> None:
     process = psutil.Process(up.about().pid)
     process.suspend()

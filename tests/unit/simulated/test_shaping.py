@@ -10,8 +10,10 @@ import statistics
 
 import pytest
 
+from harness.errors import CommandTimedOut, NodeUnreachable
 from harness.lab.simulated.guest import Guest
 from harness.lab.simulated.nop import NopDevice
+from harness.node import Node
 from tests.unit.simulated.hast_pair import MB, Pair
 
 ACCEPT = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload -n ipfw dummynet"
@@ -92,13 +94,22 @@ def test_rules_are_added_listed_and_deleted(pair: Pair) -> None:
 
 
 def test_ipfw_denies_everything_unless_told_otherwise_before(pair: Pair) -> None:
+    pair.out(pair.one, "ifconfig vtnet0 inet 10.0.2.15/24")
     assert pings(pair, 1)
     said(pair, "kldload -n ipfw")
     assert said(pair, "ipfw list")[1] == "65535 deny ip from any to any\n"
     assert not pair.one.system.network.reachable
     assert not pings(pair, 1)
     said(pair, "ipfw -q add allow all from any to any")
+    assert pair.one.system.network.reachable
     assert pings(pair, 1)
+
+
+def test_who_loads_ipfw_as_it_comes_is_cut_off(nodes: tuple[Node, Node]) -> None:
+    nodes[0].run("kldload", "-n", "geom_nop")
+    with pytest.raises((NodeUnreachable, CommandTimedOut)):
+        nodes[0].run("kldload", "-n", "ipfw")
+    assert nodes[1].run("true").ok
 
 
 def test_a_rule_to_a_pipe_that_is_not_there_drops(pair: Pair) -> None:
@@ -112,7 +123,9 @@ def test_a_rule_to_a_pipe_that_is_not_there_drops(pair: Pair) -> None:
 
 
 def test_a_delay_is_whole_ticks_and_the_first_has_begun(pair: Pair) -> None:
-    assert max(pings(pair)) < 0.002
+    received, sent = counted(pair, pair.one)
+    assert max(pings(pair, 20)) < 0.002
+    assert counted(pair, pair.one) == (received + 20 * 98, sent + 20 * 98)
     shape(pair, "delay 25ms")  # two ticks of 10 ms
     times = pings(pair)
     assert 2 * TICK < min(times) < max(times) < 4 * TICK + 0.002
@@ -127,6 +140,17 @@ def test_a_delay_is_whole_ticks_and_the_first_has_begun(pair: Pair) -> None:
 def test_what_is_lost_is_not_answered(pair: Pair) -> None:
     shape(pair, "plr 0.3", pair.one)
     assert 50 < len(pings(pair, 100)) < 90
+
+
+def test_who_comes_to_a_full_pipe_waits(pair: Pair) -> None:
+    shape(pair, "bw 8Mbit/s delay 10ms", pair.one)
+    pipe = pair.one.system.network.pipe
+    assert pipe is not None
+    now = pair.world.now
+    assert pipe.take(now, 100_000)[1] == pytest.approx(now + 0.1 + 2 * TICK, abs=TICK)
+    first, last = pipe.take(now, 100_000)
+    assert first == pytest.approx(now + 0.1 + 2 * TICK, abs=TICK)
+    assert last == pytest.approx(now + 0.2 + 2 * TICK, abs=TICK)
 
 
 def nc_rate(pair: Pair, mib: int = 4) -> float:
@@ -155,6 +179,11 @@ def test_nc_hands_on_what_comes(pair: Pair) -> None:
     pair.out(pair.two, "nc -l 192.168.0.2 5001 >/tmp/came 2>&1 & sleep 1")
     pair.out(pair.one, "echo hello | nc -N 192.168.0.2 5001")
     assert pair.out(pair.two, "cat /tmp/came") == "hello\n"
+    pair.out(pair.two, "nc -l 192.168.0.2 5001 >/tmp/came 2>&1 & sleep 1")
+    pair.out(pair.one, "dd if=/dev/random of=/tmp/data bs=1m count=1 2>/dev/null")
+    pair.out(pair.one, "dd if=/tmp/data bs=64k | nc -N 192.168.0.2 5001")
+    pair.world.pass_time(1)
+    assert pair.two.tree.read("/tmp/came") == pair.one.tree.read("/tmp/data")
     assert said(pair, "echo hello | nc -N 192.168.0.2 5001") == (1, "", ""), "nobody listens"
     assert said(pair, "nc -l 192.168.0.9 5001 </dev/null")[::2] == (
         1,
