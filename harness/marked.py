@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import TextIO
 
 _PIECES = re.compile(r"(?<=\n)|(?=\r(?!\n))")
@@ -10,13 +11,17 @@ _PIECES = re.compile(r"(?<=\n)|(?=\r(?!\n))")
 
 
 class MarkedStream:
-    """A text stream that begins every line with a mark, once. Else it is the given one."""
+    """A text stream that begins every line with a mark, once. Else it is the given one.
+
+    Threads may write side by side: what one writes at a time stays together.
+    """
 
     def __init__(self, stream: TextIO, mark: str) -> None:
         self.unmarked = stream
         """The stream itself, for what is not a line: the movements of a terminal's cursor."""
         self._mark = f"[{mark}] "
         self._at_start = True
+        self._lock = threading.Lock()
 
     @property
     def width(self) -> int:
@@ -25,17 +30,19 @@ class MarkedStream:
 
     def write(self, text: str) -> int:
         """Write text; a line that has the mark already does not get it again."""
-        for line in _PIECES.split(text):
-            if not line:
-                continue
-            if line.startswith("\r") and line != "\r\n":  # the line is written over from its start
-                self.unmarked.write("\r")
-                line, self._at_start = line[1:], True  # noqa: PLW2901 - the same line
-            if self._at_start and not line.startswith(self._mark):
-                self.unmarked.write(self._mark)
-            self.unmarked.write(line)
-            self._at_start = line.endswith("\n")
+        with self._lock:
+            for line in filter(None, _PIECES.split(text)):
+                self._write(line)
         return len(text)
+
+    def _write(self, line: str) -> None:
+        if line.startswith("\r") and line != "\r\n":  # the line is written over from its start
+            self.unmarked.write("\r")
+            line, self._at_start = line[1:], True
+        if self._at_start and not line.startswith(self._mark):
+            self.unmarked.write(self._mark)
+        self.unmarked.write(line)
+        self._at_start = line.endswith("\n")
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.unmarked, name)

@@ -211,6 +211,10 @@ class Controller:
         if (why := output.get("broken")) is not None:
             pytest.exit(why, returncode=3)
 
+    def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
+        """Let a scenario whose process was killed say nothing about FreeBSD."""
+        report.longrepr = f"{LabError.__qualname__}: {report.longrepr}"
+
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Scheduling | None:
         """Halve the scenarios in their order, and let who is done first take from the others.
 

@@ -29,21 +29,26 @@ def listening() -> Iterator[NoiseMeter]:
     try:
         yield meter
     finally:
-        after, ours = psutil.cpu_times(), _ours() - ours_before
+        after, ours = psutil.cpu_times(), _spent_between(ours_before, _ours())
         total = sum(after) - sum(before)
         idle = after.idle - before.idle + getattr(after, "iowait", 0) - getattr(before, "iowait", 0)
         stolen = getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)
         if total > 0:
-            other = max(0.0, total - idle - stolen - ours) / total
+            other = min(1.0, max(0.0, total - idle - stolen - ours) / total)
             meter.noise = Noise(other=round(other, 4), stolen=round(max(0.0, stolen) / total, 4))
 
 
-def _ours() -> float:
-    """Processor seconds of this process and its living children."""
+def _ours() -> dict[int, float]:
+    """Processor seconds of this process and its living children, by process ID."""
     me = psutil.Process()
-    seconds = 0.0
+    seconds: dict[int, float] = {}
     for process in [me, *me.children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
             times = process.cpu_times()
-            seconds += times.user + times.system
+            seconds[process.pid] = times.user + times.system
     return seconds
+
+
+def _spent_between(before: dict[int, float], after: dict[int, float]) -> float:
+    """What has been spent since. Of a machine whose power was cut nobody can tell any more."""
+    return sum(max(0.0, spent - before.get(pid, 0.0)) for pid, spent in after.items())

@@ -228,11 +228,11 @@ def _sampling(bench: Bench) -> Table | None:
             sampled.append(resync)
     rows = []
     for without in _by_label(plain, lambda each: each.label).values():
-        same = without[0].conditions.model_copy(update={"sampling_s": None, "link": None})
+        same = without[0].label
         with_them = [
             each
             for each in sampled
-            if each.conditions.model_copy(update={"sampling_s": None, "link": None}) == same
+            if each.conditions.model_copy(update={"sampling_s": None}).label == same
         ]
         if not with_them:
             continue

@@ -24,7 +24,7 @@ from harness.side_by_side import check_room, gather
 from harness.wait import wait_until
 
 GIB = 1024
-SCENARIOS = "test_set_up or test_no_resource_at_all or test_planned_failover or test_reboot_of"
+SCENARIOS = "test_set_up.py or test_no_resource_at_all or test_planned_failover"
 
 
 def emulated() -> Settings:

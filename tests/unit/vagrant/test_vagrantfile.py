@@ -87,9 +87,12 @@ def test_everything_comes_from_the_settings(changed: Settings, tmp_path: Path) -
 def test_the_cpu_goes_with_the_driver(settings: Settings, tmp_path: Path) -> None:
     emulated, _ = libvirt(read(settings, tmp_path, driver="qemu"), 0)
     assert (emulated["driver"], emulated["cpu_model"]) == ([["qemu"]], [["qemu64"]])
+    room_for_two = [[{"value": "-smp"}], [{"value": "1,maxcpus=2,sockets=2,cores=1,threads=1"}]]
+    assert emulated["qemuargs"] == room_for_two
     real, _ = libvirt(read(settings, tmp_path, driver="kvm"), 0)
     assert real["driver"] == [["kvm"]]
     assert "cpu_model" not in real
+    assert "qemuargs" not in real
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,14 @@
+"""What else the host does: a share that can be one, and what died is not counted against others."""
+
+from harness.measure.noise import _spent_between, listening
+
+
+def test_a_machine_that_lost_its_power_is_no_noise() -> None:
+    assert _spent_between({1: 10.0, 2: 500.0}, {1: 12.0, 3: 1.5}) == 3.5
+
+
+def test_what_is_heard_is_a_share() -> None:
+    with listening() as meter:
+        sum(range(300_000))
+    assert 0 <= meter.noise.other <= 1
+    assert 0 <= meter.noise.stolen <= 1
