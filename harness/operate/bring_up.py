@@ -222,4 +222,7 @@ def _daemon(order: Order) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_daemon(Order.model_validate(json.loads(sys.argv[1]))))
+    status = _daemon(Order.model_validate(json.loads(sys.argv[1])))
+    sys.stderr.flush()
+    # All is stopped and removed. A request that still waits for a node must not hold the process.
+    os._exit(status)

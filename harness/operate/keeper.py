@@ -28,7 +28,8 @@ from harness.pair import Pair
 MOST_CATCHING_UP = 600.0
 """Virtual seconds that pass at most between two commands, however long the host's clock says."""
 
-_SECOND_SHUTDOWN = 5.0
+_LAST_REQUESTS_SECONDS = 10.0
+"""A look at two dead nodes takes less; `heal` may take longer, and then fails."""
 
 
 class Keeper:
@@ -61,6 +62,8 @@ class Keeper:
         self._seen = time.monotonic()
         self._catching_up = threading.Lock()
         self._looking = threading.Lock()
+        self._under_way = 0
+        self._idle = threading.Condition()
         self._server: _Server | None = None
         self.stopping = threading.Event()
         """Set when somebody wants the pair to go down."""
@@ -79,12 +82,12 @@ class Keeper:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Cease to listen, once the last change has ended or a few seconds have gone."""
+        """Cease to listen, and let what is under way come to its end, for some seconds."""
         assert self._server is not None
         self._server.shutdown()
         self._server.server_close()
-        if self._changing.acquire(timeout=_SECOND_SHUTDOWN):
-            self._changing.release()
+        with clock.current().parked(), self._idle:
+            self._idle.wait_for(lambda: self._under_way == 0, _LAST_REQUESTS_SECONDS)
         self._looker.close()
 
     def wait(self) -> None:
@@ -108,8 +111,19 @@ class Keeper:
             raise SettingsError(f"the keeper knows no verb {verb!r}")
         # A thread that waits for its turn must not keep virtual time from passing.
         turn = self._looking if verb == "status" else contextlib.nullcontext()
-        with turn, self._in_the_pairs_time():
+        with self._counted(), turn, self._in_the_pairs_time():
             return verbs[verb](**request)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._idle:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._under_way -= 1
+                self._idle.notify_all()
 
     @contextlib.contextmanager
     def _in_the_pairs_time(self) -> Iterator[None]:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness import settings as settings_file
-from harness.lab.simulated.direct import DirectConnect
-from harness.lab.simulated.lab import SimulatedLab
 from harness.session import Session
+from tests.simulated_session import simulated_session
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +17,5 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     slow = loaded.simulated.model_copy(update={"disk_mb": 6.0})
     settings = loaded.model_copy(update={"simulated": slow})
     folder = tmp_path_factory.mktemp("bench")
-    lab = SimulatedLab(settings, "bench", state_dir=folder, over_ssh=False)
-    with Session(
-        settings,
-        lab,
-        say=lambda _: None,
-        results=folder / "results",
-        connect=DirectConnect(lab),
-    ) as running:
+    with simulated_session(settings, folder) as running:
         yield running

@@ -10,13 +10,13 @@ import pytest
 
 from harness import settings as settings_file
 from harness.errors import CommandFailed
-from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
 from harness.measure import plan, run
 from harness.measure.result import Bench, DiskSetting, Resync
 from harness.measure.run import Subject
 from harness.measure.shaping import shaped_disk
 from harness.session import Session
+from tests.simulated_session import simulated_session
 
 PLAN = plan.Plan(
     repeats=1,
@@ -46,14 +46,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     """A pair with disks as fast as usual."""
     settings = settings_file.load()
     folder = tmp_path_factory.mktemp("bench")
-    lab = SimulatedLab(settings, "bench", state_dir=folder, over_ssh=False)
-    with Session(
-        settings,
-        lab,
-        say=lambda _: None,
-        results=folder / "results",
-        connect=DirectConnect(lab),
-    ) as running:
+    with simulated_session(settings, folder) as running:
         yield running
 
 

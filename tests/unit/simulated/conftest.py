@@ -9,7 +9,6 @@ import pytest
 
 from harness import clock as clocks
 from harness import settings as settings_file
-from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
 from harness.node import Node
 from harness.pair import Pair
@@ -17,6 +16,7 @@ from harness.parallel import on_each
 from harness.session import Session
 from harness.settings import Settings
 from harness.transcript import Transcript
+from tests.simulated_session import simulated_session
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +51,7 @@ def nodes(lab: SimulatedLab, settings: Settings) -> Iterator[tuple[Node, Node]]:
 def session(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     """A run, as the scenarios have it, without the wire."""
     folder = tmp_path_factory.mktemp("session")
-    lab = SimulatedLab(settings, "session", state_dir=folder, over_ssh=False)
-    with Session(
-        settings,
-        lab,
-        say=lambda _: None,
-        results=folder / "results",
-        connect=DirectConnect(lab),
-    ) as running:
+    with simulated_session(settings, folder) as running:
         yield running
 
 

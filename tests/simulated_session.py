@@ -1,0 +1,25 @@
+"""A run on the simulated lab as the scenarios have it, without the wire."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.lab.simulated.direct import DirectConnect
+from harness.lab.simulated.lab import SimulatedLab
+from harness.session import Session
+from harness.settings import Settings
+
+
+@contextlib.contextmanager
+def simulated_session(settings: Settings, folder: Path) -> Iterator[Session]:
+    lab = SimulatedLab(settings, "session", state_dir=folder, over_ssh=False)
+    with Session(
+        settings,
+        lab,
+        say=lambda _: None,
+        results=folder / "results",
+        connect=DirectConnect(lab),
+    ) as running:
+        yield running
