@@ -82,11 +82,17 @@ image: setup  ## download the official FreeBSD image that lab.yaml names
 box: setup  ## turn IMAGE=path into a Vagrant box for libvirt and add it
 	$(SKUNK) box $(if $(IMAGE),--image $(IMAGE))
 
+docs: setup  ## the documentation as a site in build/site, every link checked
+	$(VENV)/bin/mkdocs build --quiet --strict
+
+reference: setup  ## write the tables of docs/fixtures.md anew from the code
+	$(VENV)/bin/python -m tests.reference
+
 lock: setup  ## pin every dependency anew
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	    --no-header --extra dev --output-file requirements.lock pyproject.toml
+	    --no-header --extra dev --extra docs --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what was made here, but not results/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help setup doctor up status down demo check plumbing browser test conformance record soak mutations fuzz bench bench-harness image box lock clean
+.PHONY: help setup doctor up status down demo check plumbing browser test conformance record soak mutations fuzz bench bench-harness image box docs reference lock clean

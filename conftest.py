@@ -89,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
     side_by_side.configure(config)
 
 
+@pytest.hookimpl(optionalhook=True)  # with `-p no:xdist` nobody asks
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Say what `-n auto` is."""
     chosen = settings_file.load(config.getoption("--settings"))

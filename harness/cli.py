@@ -18,6 +18,7 @@ from harness.evidence import new_run_folder
 from harness.lab.choose import LabName
 from harness.lab.qemu.prepare import prepared
 from harness.measure import cli as measure_cli
+from harness.nightly import cli as nightly_cli
 from harness.operate import commands, repeats
 from harness.results.publish import publish
 
@@ -42,6 +43,7 @@ commands.register(app)
 
 _RUN_EXAMPLES = commands.examples(
     "skunk run --lab simulated -k failover -x",
+    "skunk run --lab qemu -n 2",
     "skunk run --lab qemu tests/scenarios/test_crashes.py",
     "skunk run --lab qemu --repeat 20 --shuffle -x -m smoke",
     "skunk run --lab qemu --shell-on-failure -k split_brain",
@@ -277,6 +279,7 @@ def make_box(image: ImageOption = None, settings: SettingsOption = paths.SETTING
 
 
 app.add_typer(measure_cli.app, name="bench", help="Measure resyncs, failovers and writes.")
+app.add_typer(nightly_cli.app, name="nightly", help="Every night all releases; what changed.")
 
 
 def main() -> None:

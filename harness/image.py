@@ -45,6 +45,9 @@ OFFICIAL = "https://download.freebsd.org/releases/VM-IMAGES"
 ARCHIVE = "https://archive.freebsd.org/old-releases/VM-IMAGES"
 """Releases that have left the official site, in the same layout."""
 
+SNAPSHOTS = "https://download.freebsd.org/snapshots/VM-IMAGES"
+"""Images of the branches, as 16.0-CURRENT/amd64/Latest/..., replaced every week."""
+
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 """Seconds: to be connected to, and between two packets of an answer."""
@@ -70,6 +73,7 @@ _ISO_9660 = (32769, b"CD001")
 _BOOT_SIGNATURE = (510, b"\x55\xaa")
 
 _LISTED = re.compile(r"^SHA512 \((?P<name>[^()/]+)\) = (?P<sum>[0-9a-fA-F]{128})\s*$", re.MULTILINE)
+_SNAPSHOT_BUILD = r"(?:-\d{8}-[0-9a-f]+-\d+)?"
 _INDEXED = re.compile(r'href="(?:[^"]*/)?(\d+)\.(\d+)-RELEASE/?"')
 
 
@@ -94,7 +98,7 @@ def find(image: ImageSettings, folder: Path | None = None) -> Path:
     path = folder / image.file_name
     if path.is_file():
         return path
-    begun = any(folder.glob(f"FreeBSD-{image.release}-RELEASE-*.xz.part"))
+    begun = any(folder.glob(f"FreeBSD-{image.full_release}-*.xz.part"))
     raise ImageError(
         f"there is no image of FreeBSD {image.release} for {image.architecture}: {path} is "
         + ("only partly downloaded" if begun else "not there"),
@@ -224,12 +228,42 @@ def _qemu_img(verb: Literal["info", "check"], path: Path) -> dict[str, Any]:
 # --- The download -------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Published:
+    """An image that FreeBSD offers: its address, its file's name, and the SHA-512 of the file."""
+
+    url: str
+    name: str
+    sha512: str
+
+
+def published(
+    image: ImageSettings,
+    *,
+    base_url: str = OFFICIAL,
+    archive_url: str | None = ARCHIVE,
+    snapshots_url: str = SNAPSHOTS,
+    session: requests.Session | None = None,
+) -> Published:
+    """What `download` would fetch: a few kilobytes tell. Raises `ImageError` as `download` does."""
+    job = _Download(image, paths.images_dir(), session or new_session(), Console(stderr=True))
+    return job.published(_sites(image, base_url, archive_url, snapshots_url))
+
+
+def _sites(
+    image: ImageSettings, base_url: str, archive_url: str | None, snapshots_url: str
+) -> list[str]:
+    sites = [snapshots_url] if image.is_snapshot else [base_url, archive_url]
+    return [site.rstrip("/") for site in sites if site]
+
+
 def download(
     image: ImageSettings,
     folder: Path | None = None,
     *,
     base_url: str = OFFICIAL,
     archive_url: str | None = ARCHIVE,
+    snapshots_url: str = SNAPSHOTS,
     console: Console | None = None,
     session: requests.Session | None = None,
 ) -> Path:
@@ -238,8 +272,10 @@ def download(
     An image that is already there and undamaged is returned without asking the network. A part left
     by an earlier attempt is continued; its SHA-512 is compared with the published one
     before it is unpacked; the image appears under its name only when it is whole. A release that
-    `base_url` does not have is looked for under `archive_url`. Progress goes to `console`
-    (None: standard error): a bar on a terminal, elsewhere a line every tenth of the way.
+    `base_url` does not have is looked for under `archive_url`. For a branch (16.0-CURRENT) the
+    network is always asked, and the image fetched anew when another has been published. Progress
+    goes to `console` (None: standard error): a bar on a terminal, elsewhere a line every tenth of
+    the way.
 
     Raises `ImageError` for everything that can go wrong on the way: no network, a proxy,
     no such release, a wrong checksum, no space, another download of the same image under way.
@@ -251,9 +287,8 @@ def download(
         session or new_session(),
         console or Console(stderr=True),
     )
-    sites = [site.rstrip("/") for site in (base_url, archive_url) if site]
     try:
-        return job.run(sites)
+        return job.run(_sites(image, base_url, archive_url, snapshots_url))
     except filelock.Timeout:
         raise ImageError(
             f"another process is downloading {image.file_name}",
@@ -298,13 +333,6 @@ class _Broken(Exception):
 
 
 @dataclass(frozen=True)
-class _Published:
-    url: str
-    name: str
-    sha512: str
-
-
-@dataclass(frozen=True)
 class _Download:
     image: ImageSettings
     folder: Path
@@ -319,14 +347,21 @@ class _Download:
     def lock(self) -> Path:
         return self.folder / f".{self.image.file_name}.lock"
 
+    @property
+    def _sha512_of_snapshot(self) -> Path:
+        """Beside the image of a branch: the SHA-512 of what it was unpacked from."""
+        return self.target.with_name(f"{self.target.name}.sha512")
+
     def run(self, sites: list[str]) -> Path:
-        if self._is_there():
+        if not self.image.is_snapshot and self._is_there():
             return self.target
         self.folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(self.lock, timeout=0):
-            if self._is_there():
+            if not self.image.is_snapshot and self._is_there():
                 return self.target
-            published = self._published(sites)
+            published = self.published(sites)
+            if self._is_same_snapshot(published) and self._is_there():
+                return self.target
             part = self.folder / f"{published.name}.part"
             self._say(f"from {published.url}\nto {self.target}")
             try:
@@ -337,7 +372,13 @@ class _Download:
                 if kept := _size(part):
                     self._say(f"stopped; {decimal(kept)} are kept, and `make image` goes on there")
                 raise
+            if self.image.is_snapshot:
+                self._sha512_of_snapshot.write_text(published.sha512)
         return self.target
+
+    def _is_same_snapshot(self, published: Published) -> bool:
+        kept = self._sha512_of_snapshot
+        return self.image.is_snapshot and kept.exists() and kept.read_text() == published.sha512
 
     def _is_there(self) -> bool:
         if not self.target.exists():
@@ -353,10 +394,10 @@ class _Download:
 
     # What is published
 
-    def _published(self, sites: list[str]) -> _Published:
+    def published(self, sites: list[str]) -> Published:
         """The image's address and checksum, from the first site that has the release."""
         for nth, site in enumerate(sites):
-            where = f"{site}/{self.image.release}-RELEASE/{self.image.architecture}/Latest"
+            where = f"{site}/{self.image.full_release}/{self.image.architecture}/Latest"
             try:
                 answer = self._get(f"{where}/CHECKSUM.SHA512")
             except _NotFound:
@@ -364,12 +405,12 @@ class _Download:
             except ImageError as error:
                 if nth == 0:
                     raise
-                gone = f"FreeBSD {self.image.release}-RELEASE is not on {sites[0]} (any more), and "
+                gone = f"FreeBSD {self.image.full_release} is not on {sites[0]} (any more), and "
                 raise ImageError(gone + error.what, advice=error.advice) from None
             return self._choose(where, answer.text)
         offered = sorted({release for site in sites for release in self._releases(site)})
         raise ImageError(
-            f"there is no FreeBSD {self.image.release}-RELEASE for {self.image.architecture} on "
+            f"there is no FreeBSD {self.image.full_release} for {self.image.architecture} on "
             + " or ".join(sites),
             advice="choose a release with `image: release:` in lab.yaml"
             + (
@@ -379,12 +420,13 @@ class _Download:
             ),
         )
 
-    def _choose(self, where: str, listing: str) -> _Published:
+    def _choose(self, where: str, listing: str) -> Published:
         """The plain UFS image out of the published list.
 
         On download.freebsd.org it was NAME.qcow2.xz up to 14.1 (with a NAME-zfs one beside it from
         14.0 on), and is NAME-ufs.qcow2.xz now. The list decides, not the release. BASIC-CI and
-        BASIC-CLOUDINIT are other flavours, and have names of their own.
+        BASIC-CLOUDINIT are other flavours, and have names of their own. An image of a branch may
+        have its date, commit and count in the middle: -20251022-2427ae41b7cf-280773.
         """
         sums = {found["name"]: found["sum"].lower() for found in _LISTED.finditer(listing)}
         if not sums:
@@ -395,10 +437,13 @@ class _Download:
             )
         # Files carry MACHINE-MACHINE_ARCH where the two differ (arm64-aarch64); folders do not.
         machine = {"aarch64": "arm64-aarch64"}.get(self.image.architecture, self.image.architecture)
-        stem = f"FreeBSD-{self.image.release}-RELEASE-{machine}"
-        for name in (f"{stem}-ufs.qcow2.xz", f"{stem}.qcow2.xz"):
-            if name in sums:
-                return _Published(f"{where}/{name}", name, sums[name])
+        stem = f"FreeBSD-{self.image.full_release}-{machine}"
+        for kind in ("-ufs", ""):
+            wanted = re.compile(
+                re.escape(stem) + r"(-\d{8}-[0-9a-f]+-\d+)?" + kind + r"\.qcow2\.xz"
+            )
+            if name := next(filter(wanted.fullmatch, sums), None):
+                return Published(f"{where}/{name}", name, sums[name])
         raise ImageError(
             f"{where}/ has no {stem}.qcow2.xz and no {stem}-ufs.qcow2.xz, only "
             + ", ".join(sorted(sums)),
@@ -479,7 +524,7 @@ class _Download:
                 advice="make room, or put the cache somewhere else with SKUNK_CACHE_DIR",
             )
 
-    def _verify(self, published: _Published, part: Path) -> None:
+    def _verify(self, published: Published, part: Path) -> None:
         with part.open("rb") as file:
             found = hashlib.file_digest(file, "sha512").hexdigest()
         if found == published.sha512:

@@ -55,15 +55,30 @@ class MachineSettings(_Section):
 
 
 class ImageSettings(_Section):
-    """Which FreeBSD image the qemu lab takes when none is named."""
+    """Which FreeBSD image the qemu lab takes when none is named: 13.2, or 16.0-CURRENT."""
 
-    release: str = Field(default="13.2", pattern=r"^\d+\.\d+$")
+    release: str = Field(default="13.2", pattern=r"^\d+\.\d+(-CURRENT|-STABLE)?$")
     architecture: Literal["amd64"] = "amd64"
+
+    @staticmethod
+    def named(release: str) -> str:
+        """The release as FreeBSD writes it: 13.2-RELEASE for 13.2, 16.0-CURRENT as it is."""
+        return release if "-" in release else f"{release}-RELEASE"
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it is of a branch, of which the project publishes another image every week."""
+        return "-" in self.release
+
+    @property
+    def full_release(self) -> str:
+        """As in the image's name: 13.2-RELEASE, 16.0-CURRENT."""
+        return self.named(self.release)
 
     @property
     def file_name(self) -> str:
         """The project's own name of the image, as on download.freebsd.org."""
-        return f"FreeBSD-{self.release}-RELEASE-{self.architecture}.qcow2"
+        return f"FreeBSD-{self.full_release}-{self.architecture}.qcow2"
 
 
 class BoxSettings(_Section):

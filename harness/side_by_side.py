@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 CONTROLLER = pytest.StashKey["Controller"]()
 
 SIMULATED_MIB = 1024
-"""Memory of a process with two simulated nodes and their snapshots; all scenarios took 690 MiB."""
+"""Memory of a process with two simulated nodes and their snapshots; all scenarios took 890 MiB."""
 
 EMULATION_MIB = 1024
 """What QEMU takes besides a guest's memory when it emulates: mostly its buffer of translated code.

@@ -61,10 +61,10 @@ def _lines(results: Results, pasts: Mapping[str, Past], warnings: Sequence[str])
     yield ""
     yield " · ".join(
         [
-            f"**{_plain(run.lab)} lab**",
-            f"**{'a model of ' if run.simulated else ''}FreeBSD {_plain(run.release)}**",
-            _plain(run.hypervisor),
-            _plain(run.acceleration),
+            f"**{plain(run.lab)} lab**",
+            f"**{'a model of ' if run.simulated else ''}FreeBSD {plain(run.release)}**",
+            plain(run.hypervisor),
+            plain(run.acceleration),
             *([f"seed {run.seed}"] if run.seed is not None else []),
             f"{run.started:%Y-%m-%d %H:%M} UTC",
             seconds(run.seconds),
@@ -74,8 +74,8 @@ def _lines(results: Results, pasts: Mapping[str, Past], warnings: Sequence[str])
     if run.simulated:
         yield "> [!WARNING]\n> Its nodes were a model: nothing here is evidence about FreeBSD.\n"
     if run.mutation is not None:
-        yield f"> [!WARNING]\n> The world was broken on purpose: {_plain(run.mutation)}.\n"
-    yield from (f"> {_plain(warning)}\n" for warning in warnings)
+        yield f"> [!WARNING]\n> The world was broken on purpose: {plain(run.mutation)}.\n"
+    yield from (f"> {plain(warning)}\n" for warning in warnings)
     yield from _failures([one for one in results.scenarios if one.verdict in BAD])
     yield from _claims(results)
     yield from _known_bugs([one for one in results.scenarios if one.verdict is Verdict.KNOWN_BUG])
@@ -83,7 +83,7 @@ def _lines(results: Results, pasts: Mapping[str, Past], warnings: Sequence[str])
         yield from _difference(results.difference)
     yield from _flaky(flakiest(pasts.values()))
     yield from _notes(results.scenarios)
-    yield f"Evidence: `{_code(run.name)}`, with report.html and results.json{_artifacts()}."
+    yield f"Evidence: `{code(run.name)}`, with report.html and results.json{_artifacts()}."
 
 
 def _failures(failed: Sequence[Ended]) -> Iterator[str]:
@@ -93,12 +93,12 @@ def _failures(failed: Sequence[Ended]) -> Iterator[str]:
     for one in failed[:_MOST]:
         yield f"- {_SIGNS[one.verdict]} **{one.verdict}** {_name(one.id)}{_of_claims(one)}"
         for why in one.failures[:2]:
-            where = f" at `{_code(why.place)}`" if why.place else ""
-            yield f"  {_plain(why.error)}{where}"
+            where = f" at `{code(why.place)}`" if why.place else ""
+            yield f"  {plain(why.error)}{where}"
             if why.step:
                 yield _block(why.step)
             if why.awaited is not None:
-                yield f"  waited {seconds(why.within or 0.0)} for {_plain(why.awaited)}; last seen:"
+                yield f"  waited {seconds(why.within or 0.0)} for {plain(why.awaited)}; last seen:"
                 yield _block(why.last_seen or "nothing")
             else:
                 yield _block(why.message)
@@ -113,7 +113,7 @@ def _claims(results: Results) -> Iterator[str]:
     by_id = {one.id: one for one in results.scenarios}
     for claim in results.claims:
         counts = _counts(by_id[name].verdict for name in claim.scenarios)
-        yield f"| {claim.number} | {_plain(claim.title)} | {_verdict(claim.verdict)} | {counts} |"
+        yield f"| {claim.number} | {plain(claim.title)} | {_verdict(claim.verdict)} | {counts} |"
     others = [one.verdict for one in results.scenarios if not one.claims]
     if others:
         worst = _verdict(Verdict.worst(others))
@@ -134,16 +134,16 @@ def _known_bugs(known: Sequence[Ended]) -> Iterator[str]:
             if number
             else "no number"
         )
-        yield f"| {link} | {_name(one.id)} | {_plain(one.reason)} |"
+        yield f"| {link} | {_name(one.id)} | {plain(one.reason)} |"
     yield from _more(known)
     yield ""
 
 
 def _difference(other: Difference) -> Iterator[str]:
-    yield f"### Against {_plain(other.name)}\n"
+    yield f"### Against {plain(other.name)}\n"
     yield (
-        f"{other.compared} scenarios in common; FreeBSD {_plain(other.release)}, "
-        f"harness {_plain(other.harness)}.\n"
+        f"{other.compared} scenarios in common; FreeBSD {plain(other.release)}, "
+        f"harness {plain(other.harness)}.\n"
     )
     if not (other.verdicts or other.times or other.added or other.missing):
         yield "Nothing changed.\n"
@@ -187,7 +187,7 @@ def _notes(scenarios: Iterable[Ended]) -> Iterator[str]:
     yield "| scenario | what | |"
     yield "| --- | --- | --- |"
     for one, note in noted[: 2 * _MOST]:
-        yield f"| {_name(one.id)} | {_plain(note.name)} | {_plain(note.value)} |"
+        yield f"| {_name(one.id)} | {plain(note.name)} | {plain(note.value)} |"
     yield "\n</details>\n"
 
 
@@ -203,7 +203,7 @@ def _artifacts() -> str:
 
 
 def _was(change: Changed) -> str:
-    why = f": {_plain(change.reason)}" if change.reason else ""
+    why = f": {plain(change.reason)}" if change.reason else ""
     return f"{change.before} before, now {change.now}{why}"
 
 
@@ -226,10 +226,10 @@ def _more(rows: Sequence[object]) -> Iterator[str]:
 
 
 def _name(scenario: str) -> str:
-    return f"`{_code(scenario)}`"
+    return f"`{code(scenario)}`"
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """What may stand between backquotes, in a table too."""
     return " ".join(text.replace("`", "'").replace("|", "\\|").split())
 
@@ -241,7 +241,7 @@ def _block(text: str) -> str:
     return "\n".join(f"  {line}" for line in (f"{fence}text", *lines.splitlines(), fence))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A node's or a person's text in one line, with nothing that Markdown takes for its own."""
     line = " ".join(text.split())
     line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ... (cut off)"

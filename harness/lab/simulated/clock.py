@@ -22,6 +22,8 @@ CallKey = tuple[int, int]
 _LOOK_AGAIN = 1.0
 """Seconds of the host's time after which a thread that waits for its packets looks again."""
 
+_WHOLE_ANSWER = 0.05
+"""Seconds of the host's time in which an answer is here that needs nobody to make room for it."""
 
 _INSTANT = 1e-9
 """Seconds by which two moments may differ and still be the same: sums of floats are not exact."""
@@ -185,7 +187,8 @@ class VirtualClock(Clock):
                 )
                 if here.status is None:
                     return
-        if not channel.closed:
+        # The exit status comes last. Output that fills the window has to be read before it comes.
+        if not channel.closed and not channel.status_event.wait(_WHOLE_ANSWER):
             super().wait_for_output(channel, _LOOK_AGAIN)
 
     def forget(self, key: CallKey) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
@@ -57,6 +58,7 @@ STRERROR = {
 """strerror(3) of FreeBSD 13.2 (lib/libc/gen/errlst.c) for the errors that occur here."""
 
 
+@functools.lru_cache(maxsize=1024)
 def normal(path: str) -> str:
     """An absolute path without `.`, `..` and double slashes; POSIX would keep two at the start."""
     return posixpath.normpath("/" + path.lstrip("/"))
@@ -355,7 +357,7 @@ class Tree:
     def _split(self, path: str) -> tuple[FileSystem, str]:
         best = path
         while best not in self.mounts and best != "/":
-            best = posixpath.dirname(best)
+            best = best[: best.rfind("/")] or "/"
         inner = path if best == "/" else path[len(best) :] or "/"
         return self.mounts[best], inner
 
@@ -364,13 +366,14 @@ class Tree:
     ) -> str | None:
         """The path with its first symbolic link replaced, or None when there is none."""
         root = path[: len(path) - len(inner)] if inner != "/" else path
-        parts = inner.strip("/").split("/")
-        for number in range(1, len(parts) + 1):
-            at = "/" + "/".join(parts[:number])
+        end = 0
+        while end < len(inner):
+            end = inner.find("/", end + 1)
+            end = len(inner) if end < 0 else end
+            at = inner[:end]
             entry = filesystem.get(at)
-            last = number == len(parts)
-            if entry is not None and entry.kind == "link" and (follow or not last):
+            if entry is not None and entry.kind == "link" and (follow or end < len(inner)):
                 base = root + posixpath.dirname(at)
-                rest = parts[number:]
+                rest = inner[end + 1 :].split("/") if end < len(inner) else []
                 return normal(posixpath.join("/" + base, entry.target, *rest))
         return None

@@ -179,6 +179,7 @@ class _Login(paramiko.ServerInterface):
                     clock.condition.wait(_ACCEPT_SECONDS)
             channel.sendall(bytes(process.stdout))
             channel.sendall_stderr(bytes(process.stderr))
+            channel.shutdown_write()
             if process.status >= 0:
                 channel.send_exit_status(process.status)
         except (OSError, EOFError, paramiko.SSHException):

@@ -104,6 +104,8 @@ def matches(items: tuple[_Item, ...], text: str) -> bool:
         if item < len(items) and items[item] is _STAR:
             star, resume = item, at
             item += 1
+            if item == len(items):
+                return True
         elif item < len(items) and _fits(items[item], text[at]):
             item += 1
             at += 1

@@ -189,11 +189,8 @@ class PipeBuffer(bytearray):
         """Append."""
         if not self and is_zeros(data):
             self.zeros += len(data)
-            return
-        if self.zeros:
-            self += zeros(self.zeros)
-            self.zeros = 0
-        self += data
+        else:
+            self += data
 
     @property
     def content(self) -> bytes:

@@ -7,6 +7,7 @@ the line `fixture`, with the text `stdin` (recorded on 22 Nov 2026).
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import random
 import re
@@ -190,6 +191,20 @@ def test_a_power_cut_takes_what_was_not_written_to_the_disk(guest: Guest) -> Non
     assert guest.root.entries["/tmp/safe"] == Entry(
         "file", b"a\n", 0o644, guest.root.entries["/tmp/safe"].mtime
     )
+
+
+def test_zeros_in_a_pipe_are_bytes_like_others(guest: Guest) -> None:
+    """At its start they are only counted (`shell_streams.PipeBuffer`)."""
+    zeros = "dd if=/dev/zero bs=4k count=2"
+    for line, expected in (
+        (zeros, bytes(8192)),
+        (f"{zeros}; {zeros}", bytes(16384)),
+        (f"{zeros}; printf x; {zeros}", bytes(8192) + b"x" + bytes(8192)),
+        (f"printf x; {zeros}", b"x" + bytes(8192)),
+        (f"{zeros} | dd bs=1k count=1", bytes(1024)),
+    ):
+        said = run(guest, f"{{ {line}; }} 2>/dev/null | sha256").stdout.decode().strip()
+        assert said == hashlib.sha256(expected).hexdigest(), line
 
 
 def test_dd_moves_blocks_of_a_device(guest: Guest) -> None:

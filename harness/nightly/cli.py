@@ -1,0 +1,174 @@
+"""`skunk nightly`: the commands of the nightly run, for GitHub's workflow and for cron."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import image as images
+from harness import paths
+from harness.errors import HarnessError
+from harness.lab.qemu.prepare import prepared
+from harness.nightly import issue, night, words
+from harness.nightly import plan as plans
+from harness.nightly.collect import collect, prune
+from harness.nightly.night import News, Night
+from harness.nightly.run import run_night
+from harness.operate.commands import examples
+from harness.settings import ImageSettings
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+PlanOption = Annotated[Path, typer.Option("--plan", help="What runs every night.")]
+ResultsOption = Annotated[
+    Path | None,
+    typer.Option(help="Where the results of all nights are.", show_default="results/nightly"),
+]
+
+
+def _results(given: Path | None) -> Path:
+    return given or paths.results_dir() / "nightly"
+
+
+_FOR_PYTEST = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(
+    "run",
+    context_settings=_FOR_PYTEST,
+    epilog=examples(
+        "skunk nightly run",
+        "skunk nightly run --only simulated --always",
+        "skunk nightly run --only qemu-14.5 -m smoke",
+    ),
+)
+def run(
+    context: typer.Context,
+    *,
+    only: Annotated[list[str] | None, typer.Option(help="Only this lane; repeat it.")] = None,
+    always: Annotated[bool, typer.Option(help="Print the night, changed or not.")] = False,
+    results: ResultsOption = None,
+    plan: PlanOption = plans.PLAN,
+) -> None:
+    """Run every lane of nightly.yaml on this host; print something only if a verdict changed.
+
+    Further arguments go to pytest. Ends with 0 when every verdict is that of the night before, and
+    with 1 when one changed: cron(8) mails what is printed.
+    """
+    folder = _results(results)
+    planned = plans.load(plan)
+    unknown = set(only or ()) - {lane.name for lane in planned.lanes()}
+    if unknown:
+        known = ", ".join(lane.name for lane in planned.lanes())
+        raise typer.BadParameter(f"no such lane: {', '.join(unknown)}; there are {known}")
+    say = (lambda text: typer.echo(text, err=True)) if os.isatty(2) else (lambda _: None)
+    told = run_night(planned, folder, lanes=only or (), arguments=context.args, say=say)
+    _tell(night.news(folder, told), always=always)
+
+
+@app.command("news", epilog=examples("skunk nightly news", "skunk nightly news --always"))
+def show_news(
+    always: Annotated[bool, typer.Option(help="Print the night, changed or not.")] = False,
+    results: ResultsOption = None,
+) -> None:
+    """Print what the last night found otherwise than the one before; 1 when something is."""
+    folder = _results(results)
+    _tell(night.news(folder, _last(folder)), always=always)
+
+
+def _tell(news: News, *, always: bool) -> None:
+    if news.changed or always:
+        typer.echo(words.changes(news), nl=False)
+    raise typer.Exit(int(news.changed))
+
+
+def _last(folder: Path) -> Night:
+    found = night.load(folder)
+    if found is None:
+        raise HarnessError(
+            f"there was no night in {folder} yet",
+            advice="`skunk nightly run`, or name the folder with --results",
+        )
+    return found
+
+
+@app.command("issue", epilog=examples("skunk nightly issue --dry-run"))
+def tell_github(
+    dry_run: Annotated[bool, typer.Option(help="Read GitHub, and only say what to do.")] = False,
+    results: ResultsOption = None,
+) -> None:
+    """Open, update or close the one issue that tells how the nights go (needs gh, GH_TOKEN)."""
+    folder = _results(results)
+    news = night.news(folder, _last(folder))
+    for done in issue.tell(news, _link(), dry_run=dry_run):
+        typer.echo(done)
+
+
+def _link() -> str | None:
+    """Where this run is, on GitHub's runners: its documented variables say."""
+    server, repository, number = (
+        os.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+    )
+    return f"{server}/{repository}/actions/runs/{number}" if number else None
+
+
+@app.command("matrix")
+def show_matrix(plan: PlanOption = plans.PLAN) -> None:
+    """Print the jobs of a night for GitHub's matrix, as lines for $GITHUB_OUTPUT."""
+    for name, value in plans.load(plan).matrix().items():
+        typer.echo(f"{name}={value}")
+
+
+@app.command(
+    "image",
+    epilog=examples("skunk nightly image 14.5", "skunk nightly image 16.0-CURRENT --sha512"),
+)
+def fetch_image(
+    release: Annotated[str, typer.Argument(help="As nightly.yaml has it.", show_default=False)],
+    sha512: Annotated[
+        bool, typer.Option("--sha512", help="Only tell the published SHA-512: a cache's key.")
+    ] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="And make it reachable over SSH, once.")
+    ] = False,
+) -> None:
+    """Download the image of a release, and print where it is."""
+    wanted = ImageSettings(release=release)
+    if sha512:
+        typer.echo(images.published(wanted).sha512)
+        return
+    path = images.download(wanted)
+    if prepare:
+        prepared(path, say=lambda text: typer.echo(text, err=True))
+    typer.echo(path)
+
+
+@app.command("collect", epilog=examples("skunk nightly collect parts"))
+def collect_parts(
+    parts: Annotated[Path, typer.Argument(help="Where the shards' results are.")],
+    results: ResultsOption = None,
+    plan: PlanOption = plans.PLAN,
+) -> None:
+    """Make one run of each lane's shards, compare it with the night before, and say the night."""
+    folder = _results(results)
+    told, warnings = collect(plans.load(plan), parts, folder)
+    typer.echo(words.state(night.news(folder, told), _link()), nl=False)
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+@app.command("prune")
+def prune_results(
+    results: ResultsOption = None,
+    plan: PlanOption = plans.PLAN,
+    keep_evidence: Annotated[
+        int | None, typer.Option(min=0, help="Instead of the plan's number.")
+    ] = None,
+) -> None:
+    """Remove the runs of the oldest nights, and the evidence of old ones."""
+    planned = plans.load(plan)
+    evidence = planned.keep_evidence if keep_evidence is None else keep_evidence
+    prune(_results(results), keep=planned.keep, keep_evidence=evidence)
