@@ -83,7 +83,7 @@ box: setup  ## turn IMAGE=path into a Vagrant box for libvirt and add it
 	$(SKUNK) box $(if $(IMAGE),--image $(IMAGE))
 
 docs: setup  ## the documentation as a site in build/site, every link checked
-	$(VENV)/bin/mkdocs build --quiet --strict
+	$(VENV)/bin/sphinx-build -q -W --keep-going -b html -d build/doctrees docs build/site
 
 reference: setup  ## write the tables of docs/fixtures.md anew from the code
 	$(VENV)/bin/python -m tests.reference

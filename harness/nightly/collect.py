@@ -36,7 +36,7 @@ def collect(plan: Plan, parts: Path, results: Path) -> tuple[Night, list[str]]:
     for lane in plan.lanes():
         its = [path for path, (lab, release) in found.items() if lane.had(lab, release)]
         if not its:
-            ended.append((lane, None, "did not run"))
+            ended.append((lane, None, "no runner left results"))
             continue
         folder = results / f"{started:%Y-%m-%dT%H-%M-%S}-{lane.name}"
         merge(its, folder)

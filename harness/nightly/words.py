@@ -41,7 +41,8 @@ def _table(news: News, link: str | None) -> Iterator[str]:
     yield "| | FreeBSD | held | do not hold | |"
     yield "| --- | --- | --- | --- | --- |"
     for lane in news.lanes:
-        about = ["may fail"] if lane.turn.may_fail else []
+        about = ["a model, nothing about FreeBSD"] if lane.turn.lane == "simulated" else []
+        about += ["may fail"] if lane.turn.may_fail else []
         about += [f"**{plain(lane.turn.why)}**"] if lane.turn.why else []
         yield (
             f"| {lane.turn.lane} | {plain(lane.release)} | {lane.held} | {len(lane.bad)} "

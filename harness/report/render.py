@@ -95,7 +95,10 @@ def render(
         anchors={s.case.scenario: s.anchor for s in reversed(run.scenarios)},
         difference=difference,
         pasts=pasts or {},
-        restless=[past for past in (pasts or {}).values() if past.bad],
+        restless=sorted(
+            (past for past in (pasts or {}).values() if past.bad),
+            key=lambda past: -(past.flake_rate or 0.0),  # None before its second run
+        ),
         warnings=warnings,
     )
 

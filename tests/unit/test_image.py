@@ -142,6 +142,7 @@ def fetch(site: Site, tmp_path: Path, shown: io.StringIO) -> Callable[..., Path]
             tmp_path / "images",
             base_url=base or f"{site.url}/releases",
             archive_url=archive or f"{site.url}/archive",
+            snapshots_url=f"{site.url}/snapshots",
             console=Console(file=shown, width=200),
             session=image.new_session(backoff=0),
         )
@@ -434,6 +435,32 @@ def test_the_ufs_image_is_chosen_by_the_published_list(
     path = fetch(ImageSettings(release=release))
     assert path.name == f"{prefix}amd64.qcow2"
     assert path.read_bytes() == CONTENT
+
+
+def test_the_snapshot_of_a_branch_is_fetched_anew_when_there_is_another(
+    site: Site, fetch: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image, "inspect", lambda _: None)  # these are no images
+    current, under = ImageSettings(release="16.0-CURRENT"), "/snapshots/16.0-CURRENT/amd64/Latest"
+    names = ["-20261116-9bec8a959bd6-288738-ufs", "-20261123-74019bc3ea91-288900-ufs", "-ufs"]
+    contents = [CONTENT, CONTENT[::-1], CONTENT[:CHUNK]]
+    for name, content in zip(names, contents, strict=True):
+        site.files.clear()
+        site.publish(
+            f"FreeBSD-16.0-CURRENT-amd64{name}.qcow2.xz", lzma.compress(content), under=under
+        )
+        found = fetch(current)
+        assert found.name == "FreeBSD-16.0-CURRENT-amd64.qcow2"
+        assert found.read_bytes() == content
+        assert fetch(current) == found
+    assert len(site.ranges_asked) == len(names), "each was fetched once"
+
+
+def test_what_is_published_is_told_without_fetching_it(site: Site) -> None:
+    site.publish()
+    told = image.published(IMAGE, base_url=f"{site.url}/releases", archive_url=None)
+    assert (told.name, told.sha512) == (f"{NAME}.xz", hashlib.sha512(PACKED).hexdigest())
+    assert site.ranges_asked == []
 
 
 def test_a_release_without_such_an_image_says_what_it_has(

@@ -306,6 +306,15 @@ def test_what_is_flaky_and_what_is_only_broken() -> None:
     assert flakiest([broken, flaky]) == [flaky]
 
 
+def test_the_page_shows_a_scenario_that_went_bad_in_its_first_run_beside_others(
+    tmp_path: Path,
+) -> None:
+    """It has no flake rate yet, and theirs are numbers."""
+    publish(a_run(tmp_path / "before", case("test_a", FAILED)), remember=True)
+    run = a_run(tmp_path / "run", case("test_a"), case("test_b", FAILED), hours=1)
+    assert "History" in publish(run, remember=True).report.read_text()
+
+
 def test_a_run_adds_itself_and_shows_the_past(results: Path, tmp_path: Path) -> None:
     for hours, end in enumerate(["", FAILED, ""]):
         publish(

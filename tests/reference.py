@@ -1,0 +1,143 @@
+"""Writes the tables of docs/fixtures.md from the code: `make reference`. A test compares them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import paths
+
+PAGE = paths.PROJECT / "docs" / "fixtures.md"
+_PLACE = re.compile(r"(<!-- begin: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_HIDDEN = {"evidence"}
+"""Fixtures that only others ask for."""
+
+
+def page(text: str) -> str:
+    """The page with every table written anew."""
+    return _PLACE.sub(lambda found: f"{found[1]}{_table(found[2])}\n{found[3]}", text)
+
+
+def _table(name: str) -> str:
+    kind, _, source = name.partition(":")
+    file, _, wanted = source.partition("#")
+    tree = ast.parse((paths.PROJECT / file).read_text())
+    head, rows = {
+        "fixtures": (("fixture", "is", "made anew for", ""), _fixtures),
+        "markers": (("marker", ""), _markers),
+        "options": (("option", ""), _options),
+        "functions": (("word", ""), lambda tree: _functions(tree.body, wanted)),
+        "class": (("word", ""), lambda tree: _functions(_class(tree, wanted).body)),
+        "fields": (("key", "takes", "default"), lambda tree: _fields(_class(tree, wanted))),
+        "values": (("value", ""), lambda tree: _values(_class(tree, wanted))),
+        "events": (("event", ""), _events),
+    }[kind]
+    lines = [head, tuple("---" for _ in head), *rows(tree)]
+    if len(lines) == 2:
+        raise ValueError(f"nothing to tell of {name}")
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
+
+def _class(tree: ast.Module, name: str) -> ast.ClassDef:
+    return next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+
+
+def _functions(body: list[ast.stmt], only: str = "") -> Iterator[tuple[str, ...]]:
+    """All public ones, or those named, with commas between."""
+    for node in body:
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        if not only or node.name in only.split(","):
+            yield f"`{_signature(node)}`", _says(node)
+
+
+def _fixtures(tree: ast.Module) -> Iterator[tuple[str, ...]]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name not in _HIDDEN:
+            if not any("pytest.fixture" in ast.unparse(each) for each in node.decorator_list):
+                continue
+            session = any("session" in ast.unparse(each) for each in node.decorator_list)
+            returns = "" if node.returns is None else _plain(node.returns)
+            life = "the whole run" if session else "each scenario"
+            yield f"`{node.name}`", f"`{returns}`", life, _says(node)
+
+
+def _markers(tree: ast.Module) -> Iterator[tuple[str, ...]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For) and "markers" in ast.unparse(node.body[-1]):
+            for line in ast.literal_eval(node.iter):
+                name, _, what = line.partition(": ")
+                yield f"`{name}`", what
+
+
+def _options(tree: ast.Module) -> Iterator[tuple[str, ...]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "group.addoption":
+            told = {each.arg: each.value for each in node.keywords}
+            what = ast.literal_eval(told["help"]) if "help" in told else "the settings file"
+            yield f"`{ast.literal_eval(node.args[0])}`", what
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, ...]]:
+    for each in node.body:
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            kind = re.sub(r"Literal\[(.*?)\]", r"\1", _plain(each.annotation))
+            kind = re.sub(r"Annotated\[(\w+), .*\]", r"\1", kind)
+            default = "" if each.value is None else _plain(each.value)
+            found = re.match(r"Field\(default=(.*?)(, .*)?\)$", default)
+            yield f"`{each.target.id}`", f"`{kind}`", f"`{found[1] if found else default}`"
+
+
+def _values(node: ast.ClassDef) -> Iterator[tuple[str, ...]]:
+    for each in node.body:
+        if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
+            yield f"`{node.name}.{each.targets[0].id}`", str(ast.literal_eval(each.value))
+
+
+def _events(tree: ast.Module) -> Iterator[tuple[str, ...]]:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and any(
+            ast.unparse(base) == "Event" for base in node.bases
+        ):
+            names = [
+                each.target.id
+                for each in node.body
+                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            ]
+            yield f"`{node.name}({', '.join(names)})`", _says(node)
+
+
+def _signature(node: ast.FunctionDef) -> str:
+    if any(ast.unparse(each) == "property" for each in node.decorator_list):
+        return node.name
+    given = ast.arguments(**{name: getattr(node.args, name) for name in ast.arguments._fields})
+    if given.args and given.args[0].arg in ("self", "cls"):
+        given.args = given.args[1:]
+    for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]:
+        each.annotation = None
+    for other in (given.vararg, given.kwarg):
+        if other is not None:
+            other.annotation = None
+    return f"{node.name}({ast.unparse(given)})"
+
+
+def _says(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """The first paragraph of its docstring, in a table's cell."""
+    paragraph = (ast.get_docstring(node) or "").partition("\n\n")[0]
+    return " ".join(paragraph.split()).replace("|", "\\|")
+
+
+def _plain(node: ast.expr) -> str:
+    return ast.unparse(node).replace("|", "\\|").replace("'", "").replace('"', "")
+
+
+def main() -> None:
+    """Write the page."""
+    path: Path = PAGE
+    path.write_text(page(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
