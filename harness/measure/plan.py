@@ -73,9 +73,14 @@ class WritesPlan(_Section):
 
 
 class Plan(_Section):
-    """All of it. `sampling_s` None: the harness chooses by what a sample costs."""
+    """All of it. `sampling_s` None: the harness chooses by what a sample costs.
+
+    Each row is measured `repeats` times, `at_once` of them before the pair is set up for another
+    hast.conf: more at once saves set-ups, and a drift of the machine hits rows less alike.
+    """
 
     repeats: Annotated[int, Field(ge=1)] = 3
+    at_once: Annotated[int, Field(ge=1)] = 1
     warm_up: Annotated[int, Field(ge=0)] = 1
     resync: ResyncPlan | None = None
     failover: FailoverPlan | None = None
@@ -185,18 +190,20 @@ def _rows(plan: ResyncPlan, hast: HastSettings, sampling: float) -> Iterator[Res
     yield from (full(base, load=load) for load in plan.load)
 
 
-def shuffled(rows: list[ResyncConditions], repeats: int, chance: int) -> list[ResyncConditions]:
-    """Every row `repeats` times, each round in another order.
+def shuffled(
+    rows: list[ResyncConditions], repeats: int, chance: int, at_once: int = 1
+) -> list[ResyncConditions]:
+    """Every row `repeats` times, each round in another order, `at_once` of them a round.
 
     Rows of the same hast.conf stay together within a round, because changing it sets the pair up
     anew.
     """
     dice = random.Random(chance)  # noqa: S311 - no secret
     chosen: list[ResyncConditions] = []
-    for _ in range(repeats):
+    for done in range(0, repeats, at_once):
         groups: dict[HastSettings, list[ResyncConditions]] = {}
         for row in rows:
-            groups.setdefault(row.hast, []).append(row)
+            groups.setdefault(row.hast, []).extend([row] * min(at_once, repeats - done))
         order = list(groups.values())
         dice.shuffle(order)
         for group in order:

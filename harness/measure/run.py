@@ -217,7 +217,7 @@ def _resyncs(
     running: Running, plan: Plan, wanted: ResyncPlan, sampling: float, progress: Progress
 ) -> None:
     rows = resync_rows(wanted, running.subjects[0].session.settings, sampling)
-    order = shuffled(rows, plan.repeats, chance=1)
+    order = shuffled(rows, plan.repeats, chance=1, at_once=plan.at_once)
     task = progress.add_task("resyncs", total=len(order) * len(running.subjects))
     for number, row in enumerate(order):
         for subject in _in_turns(running.subjects, number):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -213,6 +214,16 @@ def test_a_wrong_plan_is_refused_by_its_key(tmp_path: Path, text: str, words: st
     file.write_text(text)
     with pytest.raises(SettingsError, match=words):
         plan.load(file)
+
+
+def test_rows_of_one_hast_conf_stay_together_and_each_comes_as_often() -> None:
+    wanted = plan.ResyncPlan(base_mib=128, sizes_mib=[32, 64], unsampled=True)
+    rows = plan.resync_rows(wanted, settings_file.load(), 1.0)
+    order = plan.shuffled(rows, repeats=5, chance=1, at_once=2)
+    assert {row.label: order.count(row) for row in order} == {row.label: 5 for row in rows}
+    visits = [label for label, _ in itertools.groupby(order, key=lambda row: row.hast)]
+    assert len(visits) <= 3 * 3
+    assert plan.shuffled(rows, 5, chance=2, at_once=2) != order
 
 
 def test_a_plan_too_large_for_the_disks_is_refused_before_anything() -> None:
