@@ -59,7 +59,8 @@ class Difference(_Part):
     added: tuple[str, ...] = Field(description="Only this run had them.")
     missing: tuple[str, ...] = Field(description="Only the other run had them.")
     times: tuple[Time, ...] = Field(
-        description="Whose time changed, the most first; on the simulated lab the nodes' time."
+        description="Whose time changed, the most first; on the simulated lab the nodes' time. "
+        "None when another number of pairs shared the host's processors."
     )
 
     @property
@@ -86,7 +87,9 @@ def difference(now: Results, before: Results) -> Difference:
         changed=tuple(_changed(*pair) for pair in other if pair not in new and pair not in fixed),
         added=tuple(name for name in later if name not in earlier),
         missing=tuple(name for name in earlier if name not in later),
-        times=tuple(sorted(_times(both, now.run.simulated), key=_ratio, reverse=True)),
+        times=tuple(sorted(_times(both, now.run.simulated), key=_ratio, reverse=True))
+        if now.run.pairs == before.run.pairs
+        else (),
     )
 
 

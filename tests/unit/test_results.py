@@ -186,6 +186,16 @@ def test_a_time_that_changed_is_far_off_in_share_and_in_seconds(
     assert [(one.before, one.now) for one in times] == ([(before, now)] if told else [])
 
 
+def test_times_of_pairs_side_by_side_say_nothing_about_those_of_one(tmp_path: Path) -> None:
+    slow, fast = case("test_a").replace('time="3.5"', 'time="30"'), case("test_a")
+    before = results_in(a_run(tmp_path / "before", slow, hours=-1))
+    alike = results_in(a_run(tmp_path / "alike", fast))
+    crowded = results_in(a_run(tmp_path / "crowded", fast, pairs=2))
+    assert len(difference(alike, before).times) == 1
+    assert difference(crowded, before).times == ()
+    assert difference(crowded, before).compared == 1
+
+
 def test_the_last_run_is_the_newest_like_it(tmp_path: Path) -> None:
     tests = [case("test_a"), case("test_b"), case("test_c")]
     now = a_run(tmp_path / "now", *tests)
