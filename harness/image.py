@@ -439,9 +439,7 @@ class _Download:
         machine = {"aarch64": "arm64-aarch64"}.get(self.image.architecture, self.image.architecture)
         stem = f"FreeBSD-{self.image.full_release}-{machine}"
         for kind in ("-ufs", ""):
-            wanted = re.compile(
-                re.escape(stem) + r"(-\d{8}-[0-9a-f]+-\d+)?" + kind + r"\.qcow2\.xz"
-            )
+            wanted = re.compile(re.escape(stem) + _SNAPSHOT_BUILD + kind + r"\.qcow2\.xz")
             if name := next(filter(wanted.fullmatch, sums), None):
                 return Published(f"{where}/{name}", name, sums[name])
         raise ImageError(

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import pydantic
-import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness import paths
-from harness.errors import HarnessError, KnownBugMet, SettingsError
+from harness import paths, yaml_file
+from harness.errors import HarnessError, KnownBugMet
 from harness.freebsd import hast, hastd_log
 
 if TYPE_CHECKING:
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
     from harness.pair import Pair
 
 _SECONDS = 20.0
-_NUMBER = re.compile(r"\bbug (\d{4,7})\b")
+NUMBER = re.compile(r"\bbug (\d{4,7})\b")
+"""How a bug's number stands in a text."""
+
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -134,26 +135,13 @@ def version(release: str) -> Version:
 
 def number_in(reason: str) -> int | None:
     """FreeBSD's number of the bug that the reason of an expected failure names, if it does."""
-    found = _NUMBER.search(reason)
+    found = NUMBER.search(reason)
     return int(found[1]) if found else None
 
 
 def load(path: Path = paths.KNOWN_BUGS) -> tuple[KnownBug, ...]:
     """Read the table. Raises `SettingsError` for what cannot be read or is wrong."""
-    try:
-        return _TABLE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(
-            f"{path} cannot be read: {error}", advice="restore it from the repository"
-        ) from None
-    except pydantic.ValidationError as error:
-        problems = (
-            f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise SettingsError(
-            f"{path} is wrong:\n" + "\n".join(problems), advice="its first lines say what it has"
-        ) from None
+    return yaml_file.read(path, _TABLE.validate_python, advice="its first lines say what it has")
 
 
 _TABLE = pydantic.TypeAdapter(tuple[KnownBug, ...])

@@ -96,6 +96,32 @@ class Remote(Protocol):
         """Drop the connection at once."""
 
 
+class Wrapped:
+    """In front of another `Remote`, to which it passes all on: for whoever adds to `run`."""
+
+    def __init__(self, remote: Remote, node: str) -> None:
+        self._remote = remote
+        self._node = node
+
+    @property
+    def host_key(self) -> str:
+        """The server's public key."""
+        return self._remote.host_key
+
+    @property
+    def alive(self) -> bool:
+        """Whether commands can still be run."""
+        return self._remote.alive
+
+    def run(self, argv: Sequence[str], *, within: float, stdin: bytes = b"") -> Result:
+        """Run a command and wait for its end."""
+        return self._remote.run(argv, within=within, stdin=stdin)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._remote.close()
+
+
 class Connect(Protocol):
     """What makes a `Remote`; takes what `Connection` takes."""
 

@@ -19,7 +19,7 @@ from typing import ClassVar, Self
 from harness import clock
 from harness.errors import HarnessError, SettingsError
 from harness.lab.base import Costs, Endpoint, Lab, LabDescription, Machine, Power
-from harness.ssh import Connection, Remote, Result
+from harness.ssh import Connection, Remote, Result, Wrapped
 
 _SHORT = 16384
 """Bytes, compressed, up to which standard input is kept."""
@@ -152,34 +152,19 @@ def load(path: Path) -> tuple[Source, tuple[Step, ...]]:
 # --- recording what a session does --------------------------------------------------------------
 
 
-class RecordedConnection:
+class RecordedConnection(Wrapped):
     """A connection that notes each command."""
 
     def __init__(self, remote: Remote, node: str, recorder: Recorder) -> None:
-        self._remote = remote
-        self._node = node
+        super().__init__(remote, node)
         self._recorder = recorder
-
-    @property
-    def host_key(self) -> str:
-        """The server's public key."""
-        return self._remote.host_key
-
-    @property
-    def alive(self) -> bool:
-        """Whether commands can still be run."""
-        return self._remote.alive
-
-    def close(self) -> None:
-        """Drop the connection."""
-        self._remote.close()
 
     def run(self, argv: Sequence[str], *, within: float, stdin: bytes = b"") -> Result:
         """Run a command and note what it did."""
         started = self._recorder.now()
         fed = Fed.of(stdin) if stdin else None
         try:
-            result = self._remote.run(argv, within=within, stdin=stdin)
+            result = super().run(argv, within=within, stdin=stdin)
         except HarnessError as error:
             took = self._recorder.now() - started
             self._recorder.add(

@@ -151,12 +151,12 @@ def harness_cost(
 def newest() -> Path:
     """The folder of the newest benchmark. Raises `SettingsError` when there is none."""
     found = sorted(paths.results_dir().glob(f"*/{result.FILE}"))
-    usable = [file for file in found if _is_bench(file)]
-    if not usable:
+    usable = next(filter(_is_bench, reversed(found)), None)
+    if usable is None:
         raise SettingsError(
             f"there is no benchmark under {paths.results_dir()}", advice="make one: make bench"
         )
-    return usable[-1].parent
+    return usable.parent
 
 
 def _is_bench(file: Path) -> bool:

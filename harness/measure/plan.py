@@ -22,6 +22,7 @@ from harness.measure.result import (
     WriteSetting,
 )
 from harness.settings import HastSettings, Settings
+from harness.yaml_file import problems
 
 FILE = paths.PROJECT / "bench.yaml"
 COMPARE_FILE = paths.PROJECT / "compare.yaml"
@@ -110,12 +111,8 @@ def load(path: Path = FILE) -> Plan:
             f"the plan {path} is not YAML: {error}", advice="mend the line it names"
         ) from None
     except pydantic.ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors()
-        ]
         raise SettingsError(
-            f"the plan {path} is wrong:\n" + "\n".join(lines),
+            f"the plan {path} is wrong:\n{problems(error)}",
             advice="correct the keys above; bench.yaml in the repository shows them all",
         ) from None
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from harness import clock
 from harness.errors import ClaimFailed, HarnessError, WaitExpired
-from harness.freebsd import ifconfig
+from harness.faults.link import private_nic
 from harness.freebsd.hast import Status
 from harness.freebsd.hastd_log import (
     InSync,
@@ -72,13 +72,9 @@ def find_hardware(pair: Pair) -> Hardware:
     """Ask both nodes: the disk under the resource's provider, and the NIC on the private link."""
 
     def find(node: Node) -> Watched:
-        nic = ifconfig.interface(
-            ifconfig.parse(node.ask(*ifconfig.COMMAND).check().stdout),
-            ether=pair.settings.private_mac(node.name),
-        )
-        assert nic is not None, "provisioning has seen it"
         provider = pair.info(node).localpath
-        return Watched(provider.removeprefix("/dev/").removesuffix(shaping.NOP), nic.name)
+        disk = provider.removeprefix("/dev/").removesuffix(shaping.NOP)
+        return Watched(disk, private_nic(node, pair.settings))
 
     first, second = on_each(pair.nodes, find)
     return first, second

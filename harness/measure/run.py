@@ -112,11 +112,21 @@ class Running:
                 stack.callback(machine.resume)
             yield
 
-    def share_pair(self, subject: Subject) -> None:
-        """Note that a pair is in use: what another one had prepared on it is gone."""
+    def take_pair(self, subject: Subject) -> None:
+        """Note that a pair is set up anew: whatever had been prepared on it is gone."""
         for other in self.subjects:
-            if other is not subject and other.session is subject.session:
+            if other.session is subject.session:
                 other.ready = None
+
+    @contextlib.contextmanager
+    def attempt(self, subject: Subject, what: str) -> Iterator[None]:
+        """Let the block set up the subject's pair and measure; an error is noted, not raised."""
+        try:
+            with self.alone(subject):
+                self.take_pair(subject)
+                yield
+        except HarnessError as error:
+            self.failed(what, error)
 
 
 def where(lab: Lab, release: str) -> Where:
@@ -161,7 +171,6 @@ def run(
         if plan.resync is not None:
             with running.alone(subjects[0]):
                 cost = sampling_cost(first, plan.sampling_s)
-            subjects[0].ready = None
             running.bench = running.bench.model_copy(update={"sampling": cost})
             say(f"a sample every {cost.every_s:.1f} s; one takes {cost.look_s * 1000:.0f} ms")
             _resyncs(running, plan, plan.resync, cost.every_s, progress)
@@ -235,8 +244,7 @@ def _resync(
     try:
         with running.alone(subject):
             if subject.ready is None or not subject.ready.suits(own):
-                subject.ready = None
-                running.share_pair(subject)
+                running.take_pair(subject)
                 subject.ready = _make_ready(subject.session, own, warm_up)
             result = _one_resync(subject.ready, own, chance)
         running.keep(resyncs=(result.model_copy(update=named),))
@@ -307,18 +315,13 @@ def _failovers(running: Running, plan: Plan, wanted: FailoverPlan, progress: Pro
         for subject in _in_turns(running.subjects, number):
             what = f"{subject.name} failover: {kind}, timeout {timeout} s".strip()
             progress.update(task, description=what)
-            try:
-                with running.alone(subject):
-                    running.share_pair(subject)
-                    subject.ready = None
-                    pair = subject.session.set_up(subject.hast.but(timeout=timeout))
-                    subject.session.used()
-                    result = failover.measure(pair, kind, wait_to_notice=wait)
+            with running.attempt(subject, what):
+                pair = subject.session.set_up(subject.hast.but(timeout=timeout))
+                subject.session.used()
+                result = failover.measure(pair, kind, wait_to_notice=wait)
                 row = result.label if subject.name else ""
                 named = {"set_name": subject.name, "row": row}
                 running.keep(failovers=(result.model_copy(update=named),))
-            except HarnessError as error:
-                running.failed(what, error)
             progress.advance(task)
 
 
@@ -329,17 +332,12 @@ def _writes(running: Running, plan: Plan, wanted: WritesPlan, progress: Progress
         for subject in _in_turns(running.subjects, number):
             what = f"{subject.name} writes: {setting}".strip()
             progress.update(task, description=what)
-            try:
-                with running.alone(subject):
-                    running.share_pair(subject)
-                    subject.ready = None
-                    result = writes.measure(
-                        subject.session, subject.hast, setting, wanted.write_bytes, wanted.count
-                    )
+            with running.attempt(subject, what):
+                result = writes.measure(
+                    subject.session, subject.hast, setting, wanted.write_bytes, wanted.count
+                )
                 named = {"set_name": subject.name}
                 running.keep(writes=(result.model_copy(update=named),))
-            except HarnessError as error:
-                running.failed(what, error)
             progress.advance(task)
 
 

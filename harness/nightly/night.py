@@ -174,9 +174,7 @@ def _lane(results: Path, turn: Turn) -> LaneNews:
 def _changes(found: Results, bad: Iterable[Ended]) -> tuple[Changed, ...]:
     """Verdicts that changed, and what is bad without having been there before."""
     other = found.difference
-    new = {one.scenario: one for one in bad} if other is None else {}
-    if other is not None:
-        new = {one.scenario: one for one in bad if one.scenario in other.added}
+    new = {one.scenario: one for one in bad if other is None or one.scenario in other.added}
     return (
         *(() if other is None else other.verdicts),
         *(

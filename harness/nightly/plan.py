@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness import paths
-from harness.errors import SettingsError
+from harness import paths, yaml_file
 from harness.lab.choose import LabName
 from harness.settings import ImageSettings
 
@@ -97,18 +95,8 @@ class Plan(_Section):
 
 def load(path: Path = PLAN) -> Plan:
     """Read and check it. Raises `SettingsError`."""
-    try:
-        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(
-            f"{path} cannot be read: {error}", advice="restore it from the repository"
-        ) from None
-    except pydantic.ValidationError as error:
-        problems = (
-            f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise SettingsError(
-            f"{path} is wrong:\n" + "\n".join(problems),
-            advice="correct the keys above; nightly.yaml in the repository shows them all",
-        ) from None
+    return yaml_file.read(
+        path,
+        Plan.model_validate,
+        advice="correct the keys above; nightly.yaml in the repository shows them all",
+    )

@@ -27,7 +27,7 @@ from rich.cells import set_cell_size
 from harness import wait
 from harness.lab.base import Endpoint
 from harness.marked import MarkedStream
-from harness.ssh import Connect, Remote, Result
+from harness.ssh import Connect, Remote, Result, Wrapped
 from harness.wait import Deadline, Waiting
 
 REDRAWN_EVERY = 0.2
@@ -350,23 +350,11 @@ class FollowedConnect:
         )
 
 
-class _Followed:
+class _Followed(Wrapped):
     def __init__(self, remote: Remote, node: str, live: Live) -> None:
-        self._remote = remote
-        self._node = node
+        super().__init__(remote, node)
         self._live = live
-
-    @property
-    def host_key(self) -> str:
-        return self._remote.host_key
-
-    @property
-    def alive(self) -> bool:
-        return self._remote.alive
 
     def run(self, argv: Sequence[str], *, within: float, stdin: bytes = b"") -> Result:
         with self._live.command(self._node, argv, within):
-            return self._remote.run(argv, within=within, stdin=stdin)
-
-    def close(self) -> None:
-        self._remote.close()
+            return super().run(argv, within=within, stdin=stdin)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from harness import known_bugs
 from harness.report.drawing import NARROW, WIDE, draw, fewer, seconds, size
 from harness.report.run import BAD, Claim, Run, Scenario, Verdict, in_words
 from harness.report.timeline import Span, Timeline
@@ -42,7 +43,6 @@ _SIGNS = {
     Verdict.NOT_TESTED: "○",
 }
 
-_BUG = re.compile(r"\bbug (\d{4,7})\b")
 _CODE = re.compile(r"`([^`]+)`")
 _CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 
@@ -162,7 +162,7 @@ def _paragraphs(text: str) -> list[Markup]:
 def _link_bugs(text: str) -> Markup:
     """The text, with FreeBSD's bug numbers as links to its bug tracker."""
     return Markup(  # noqa: S704 - the text is escaped, and a number needs no escaping
-        _BUG.sub(
+        known_bugs.NUMBER.sub(
             r'<a href="https://bugs.freebsd.org/bugzilla/show_bug.cgi?id=\1">bug \1</a>',
             str(escape(_printable(text))),
         )
