@@ -15,11 +15,11 @@ from harness import image as images
 from harness import settings as settings_file
 from harness.errors import HarnessError
 from harness.evidence import new_run_folder
-from harness.lab.choose import LabName
 from harness.lab.qemu.prepare import prepared
 from harness.measure import cli as measure_cli
 from harness.nightly import cli as nightly_cli
 from harness.operate import commands, repeats
+from harness.options import ImageOption, LabOption, PairOption, SettingsOption
 from harness.results.publish import publish
 
 app = typer.Typer(
@@ -28,12 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-
-LabOption = Annotated[LabName, typer.Option(help="Where the pair comes from.")]
-ImageOption = Annotated[
-    Path | None, typer.Option(help="A FreeBSD qcow2 or raw image (qemu lab, box).")
-]
-SettingsOption = Annotated[Path, typer.Option(help="The settings file.")]
 
 BROKEN_LAB = 3
 """Exit status when the lab, the host or the set-up broke: nothing is said about FreeBSD."""
@@ -58,7 +52,7 @@ def run_scenarios(
     *,
     lab: LabOption = "vagrant",
     image: ImageOption = None,
-    pair: Annotated[str, typer.Option(help="Name of the pair of machines.")] = "default",
+    pair: PairOption = "default",
     settings: SettingsOption = paths.SETTINGS,
     repeat: Annotated[int, typer.Option(min=1, help="Run each scenario so often.")] = 1,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="In an order of chance.")] = False,

@@ -13,8 +13,9 @@ from harness import paths
 from harness import settings as settings_file
 from harness.errors import HarnessError, SettingsError
 from harness.evidence import new_run_folder
-from harness.lab.choose import LabName, open_lab
+from harness.lab.choose import open_lab
 from harness.measure import plan, result
+from harness.options import ImageOption, LabOption, PairOption, SettingsOption
 from harness.session import Session
 
 if TYPE_CHECKING:
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-LabChoice = Annotated[LabName, typer.Option(help="Which lab.")]
-ImageChoice = Annotated[
-    Path | None, typer.Option(help="FreeBSD image for the qemu lab (else the one in the cache).")
-]
-SettingsChoice = Annotated[Path, typer.Option(help="Settings of the pair.")]
 PlanChoice = Annotated[Path, typer.Option("--plan", help="What to measure.")]
 FolderChoice = Annotated[
     Path | None, typer.Argument(help="Results of a benchmark.", show_default="the newest")
@@ -38,11 +34,11 @@ FolderChoice = Annotated[
 
 @app.command("run")
 def run_plan(
-    lab: LabChoice = "qemu",
-    image: ImageChoice = None,
-    settings: SettingsChoice = paths.SETTINGS,
+    lab: LabOption = "qemu",
+    image: ImageOption = None,
+    settings: SettingsOption = paths.SETTINGS,
     what: PlanChoice = plan.FILE,
-    pair: Annotated[str, typer.Option(help="Name of the pair of machines.")] = "bench",
+    pair: PairOption = "bench",
 ) -> None:
     """Measure what bench.yaml says: resyncs, failovers, writes. Ends with 1 if a row failed.
 
@@ -66,11 +62,11 @@ def run_plan(
 def compare_two(  # noqa: PLR0917 - each is an option of the command line
     a: Annotated[str, typer.Argument(help="Settings file, image, or key=value of hast.conf.")],
     b: Annotated[str, typer.Argument(help="The same for B.")],
-    lab: LabChoice = "qemu",
-    settings: SettingsChoice = paths.SETTINGS,
-    image: ImageChoice = None,
+    lab: LabOption = "qemu",
+    settings: SettingsOption = paths.SETTINGS,
+    image: ImageOption = None,
     what: PlanChoice = plan.COMPARE_FILE,
-    pair: Annotated[str, typer.Option(help="Name of the pair of machines.")] = "bench",
+    pair: PairOption = "bench",
 ) -> None:
     """Measure A and B in turns, and say whether they differ.
 
@@ -137,10 +133,10 @@ def history(
 
 @app.command("harness")
 def harness_cost(
-    lab: LabChoice = "qemu",
-    image: ImageChoice = None,
+    lab: LabOption = "qemu",
+    image: ImageOption = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each figure is taken.")] = 3,
-    settings: SettingsChoice = paths.SETTINGS,
+    settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Measure the harness itself: cold start, restore, round trip of a command, memory."""
     from harness.measure import own_cost

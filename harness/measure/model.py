@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from harness.measure.fit import Model, Point, fit
+import statistics
+from dataclasses import dataclass
+
+from harness.measure.fit import Estimate, FitError, Model, Point, fit
 from harness.measure.result import Bench, Resync
 
 
@@ -17,6 +20,45 @@ def fitted(bench: Bench) -> Model:
     return fit(points(bench))
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What the smaller resyncs of a run tell of its largest ones, and what those took.
+
+    `largest_fitted` and `size` are in bytes, `seconds` is the median of `n` resyncs.
+    """
+
+    largest_fitted: int
+    size: int
+    told: Estimate
+    seconds: float
+    n: int
+
+    @property
+    def off(self) -> float:
+        """How far what was told is from what they took, as a share of the latter."""
+        return self.told.seconds / self.seconds - 1
+
+
+def held_out(bench: Bench) -> HeldOut | None:
+    """Fit to all but the largest size, and see what that tells of the largest.
+
+    Over the usual link only. None when the smaller sizes do not suffice for a fit.
+    """
+    plain = [resync for resync in bench.resyncs if resync.complete and is_plain(resync)]
+    usual = [_point(resync) for resync in plain if not resync.conditions.link.shaped]
+    if not usual:
+        return None
+    size = max(point.size for point in usual)
+    largest = [point for point in usual if point.size == size]
+    try:
+        model = fit([point for point in usual if point.size < size])
+    except FitError:
+        return None
+    trip, rate = model.usual_link
+    seconds = statistics.median(point.seconds for point in largest)
+    return HeldOut(model.largest, size, model.predict(size, trip, rate), seconds, len(largest))
+
+
 def is_plain(resync: Resync) -> bool:
     """Whether it is a full resync of random data with plain settings and nothing in its way."""
     conditions = resync.conditions
@@ -24,6 +66,7 @@ def is_plain(resync: Resync) -> bool:
         conditions.kind == "full"
         and conditions.content == "random"
         and conditions.load == "none"
+        and not conditions.sampling_named
         and conditions.disk.delay_ms is None
         and conditions.disk.rate_mb is None
         and conditions.link.loss is None

@@ -54,6 +54,7 @@ class ResyncPlan(_Section):
     disk_rate_mb: list[Annotated[float, Field(gt=0)]] = []
     load: list[Literal["writes"]] = []
     unsampled: bool = False
+    sampled_every_s: list[Annotated[float, Field(gt=0)]] = []
 
 
 class FailoverPlan(_Section):
@@ -167,6 +168,7 @@ def _rows(plan: ResyncPlan, hast: HastSettings, sampling: float) -> Iterator[Res
     yield full(base)
     if plan.unsampled:
         yield full(base, sampling_s=None)
+    yield from (full(base, sampling_s=s, sampling_named=True) for s in plan.sampled_every_s)
     yield from (full(mib) for mib in plan.sizes_mib)
     for mib in plan.incremental_mib:
         for pattern in plan.patterns:

@@ -62,6 +62,9 @@ class Noise(_Result):
 
     other: float
     stolen: float
+    pace_s: Positive | None = None
+    """Seconds that always the same work took the host, the mean of before and after: where it is a
+    virtual machine itself, its neighbours slow it down and no counter of its own tells."""
 
 
 class LinkSetting(_Result):
@@ -74,6 +77,11 @@ class LinkSetting(_Result):
     """Measured with ping(8), the median."""
     rate_bytes_per_s: Positive | None = None
     """Measured with one TCP connection."""
+
+    @property
+    def shaped(self) -> bool:
+        """Whether anything was done to it."""
+        return (self.delay_ms, self.rate_mbit, self.loss) != (None, None, None)
 
 
 class DiskSetting(_Result):
@@ -113,6 +121,8 @@ class ResyncConditions(_Result):
     load: Literal["none", "writes"] = "none"
     sampling_s: Positive | None = 1.0
     """Seconds between two samples; None: no samples are taken."""
+    sampling_named: bool = False
+    """The plan names this interval, to find what samples cost; other rows have the run's."""
 
     @property
     def label(self) -> str:
@@ -140,6 +150,8 @@ class ResyncConditions(_Result):
             words.append(f"load: {self.load}")
         if self.sampling_s is None:
             words.append("not sampled")
+        elif self.sampling_named:
+            words.append(f"sampled every {self.sampling_s:g} s")
         return ", ".join(words)
 
 
@@ -191,10 +203,11 @@ class HastdSays(_Result):
 class Resync(_Result):
     """One resync. `bytes`, `seconds_s` and rates are None unless it is complete.
 
-    `seconds_s` is from the first to the last moment at which the primary had dirty extents to send,
-    by the harness's own samples; the first and the last sample may each be one interval late. Where
-    there are fewer than three samples, and under a load, which makes extents dirty until its end,
-    bytes and seconds are hastd's own (`by_hastd`).
+    `seconds_s` is from the first to the last moment at which the primary had dirty extents to send:
+    by the harness's own samples where no two are further apart than 1 % of it, else, and under a
+    load, which makes extents dirty until its end, between hastd's two log lines (`by_hastd`).
+    `samples` has the harness's own duration either way: the first has something dirty, the last
+    nothing, and each may be one interval late.
     """
 
     conditions: ResyncConditions

@@ -1,7 +1,8 @@
 """One resync, measured: how much was sent, how long it took, and the curve.
 
-The seconds are the harness's own, from its samples; hastd's words about the same resync stand
-beside them. A resync that did not complete gets a result that says so, and no figure.
+The samples give a duration of the harness's own, hastd's two log lines another: the finer of the
+two is the figure, and both are kept to be held against each other. A resync that did not complete
+gets a result that says so, and no figure.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ STALLED_SECONDS = 60.0
 """Without a single extent synchronised: hastd's own timeout is 20 s, and it would say so."""
 
 _LOOK_EVERY = 3.0
-_ENOUGH_LOOKS = 3
-"""With fewer a figure would be mostly what fell between two of them."""
+_FINE_ENOUGH = 0.01
+"""Two samples further apart than this share of the resync tell less than hastd's own two lines."""
 
 _EXTENT = 2 << 20
 """Bytes of an extent unless `hastctl create -e` says otherwise (hastctl(8))."""
@@ -274,7 +275,7 @@ def _figures(
         seconds_s=_stamp(complete) - _stamp(started),
     )
     busy = busy_looks(looks) or []
-    by_hastd = by_hastd or len(busy) < _ENOUGH_LOOKS
+    by_hastd = by_hastd or not _are_fine(busy)
     if by_hastd:
         seconds, size = hastd.seconds_s, words.about_bytes
     else:
@@ -312,6 +313,12 @@ def busy_looks(looks: Sequence[Look]) -> list[Look] | None:
     after = connected[-1] + 1
     busy = list(looks[connected[0] : after + 1])
     return busy if len(busy) >= 2 else None
+
+
+def _are_fine(busy: Sequence[Look]) -> bool:
+    """Whether the samples are close enough together to time the resync by them."""
+    gaps = [other.at - one.at for one, other in itertools.pairwise(busy)]
+    return bool(gaps) and max(gaps) <= _FINE_ENOUGH * sum(gaps)
 
 
 def percentile_rates(busy: Sequence[Look]) -> dict[str, float]:

@@ -43,8 +43,8 @@ from harness.session import Session
 from harness.settings import HastSettings
 from harness.ssh import Result
 
-SAMPLING_SHARE = 0.008
-"""Of a node's processor: samples may not cost a resync 1 %."""
+SAMPLING_SHARE = 0.005
+"""Of a node's processor: half of what samples may cost a resync, as they cost more than that."""
 
 _TRIAL_SAMPLES = 20
 

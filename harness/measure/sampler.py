@@ -3,7 +3,9 @@
 A loop writes each answer into a file of its own, so that a sample costs a node the programs that it
 asks (and a sleep), no connection, and nothing for a time stamp: that is the file's mtime, in
 microseconds (`vfs.timestamp_precision`, 2 on 13.2). They are fetched in one go at the end, over the
-node's one connection. A loop ends by itself after a while, should nobody be left to end it.
+node's one connection. A loop ends when its folder is gone, which it sees after its sleep: the next
+one may have begun by then, so each has a folder of its own. It ends by itself after a while, should
+nobody be left to end it.
 
 The primary's asks `hastctl list` each time, and every tenth time for the counters of processor,
 disk and link; the secondary's asks for its counters at those times only.
@@ -13,10 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from harness.errors import CommandTimedOut, NodeUnreachable, UnrecognisedOutput
+from harness.errors import ClaimFailed, CommandTimedOut, NodeUnreachable, UnrecognisedOutput
 from harness.freebsd import hast
 from harness.measure import counters
 from harness.measure.counters import Counters
@@ -24,7 +27,7 @@ from harness.node import Node
 from harness.pair import Pair
 from harness.parallel import on_each
 
-_FOLDER = "/var/run/skunk-samples"
+_FOLDER = "/var/run/skunk-samples-{}"
 
 COUNTERS_EVERY = 10
 """Looks at dirty bytes for one at the counters, which costs three times as much."""
@@ -32,10 +35,10 @@ COUNTERS_EVERY = 10
 _COUNTERS = counters.COUNTERS.format(disk="$6", nic="$7")
 
 _LOOP = rf"""
-rm -rf "$1"; mkdir -p "$1"; touch "$1/on"
+mkdir "$1" || exit
 (
     i=100000; last=$((i + $3))
-    while [ -e "$1/on" ] && [ "$i" -lt "$last" ]; do
+    while [ -d "$1" ] && [ "$i" -lt "$last" ]; do
         if [ -n "$4" ]; then hastctl list "$4" > "$1/sample-$i"; fi
         if [ $((i % $5)) -eq 0 ]; then
             {{ {_COUNTERS}; }} > "$1/use-$i"
@@ -49,13 +52,13 @@ rm -rf "$1"; mkdir -p "$1"; touch "$1/on"
 many samples for one of the counters, data disk, NIC."""
 
 _FETCH = r"""
-rm -f "$1/on"
-cd "$1"
+mv "$1" "$1-ended" && cd "$1-ended" || exit
 for sample in sample-* use-*; do
     [ -e "$sample" ] || continue
     echo "=== ${sample%-*} $(stat -f %.6Fm "$sample")"
     cat "$sample"
 done
+cd / && rm -rf "$1-ended"
 """
 
 _LONGEST = 6 * 3600.0
@@ -109,6 +112,7 @@ def sampling(
     sampler = Sampler()
     most = max(1, round(_LONGEST / every))
     both = list(zip(pair.nodes, watched, strict=True))
+    folder = _FOLDER.format(secrets.token_hex(4))
 
     def start(node_and_watched: tuple[Node, Watched]) -> None:
         node, what = node_and_watched
@@ -121,12 +125,12 @@ def sampling(
             what.disk,
             what.nic,
         )
-        node.ask("/bin/sh", "-c", _LOOP, "sh", _FOLDER, *arguments).check()
+        node.ask("/bin/sh", "-c", _LOOP, "sh", folder, *arguments).check()
 
     def fetch(node_and_watched: tuple[Node, Watched]) -> tuple[list[Look], list[Use]]:
         node, what = node_and_watched
         try:
-            said = node.ask("/bin/sh", "-c", _FETCH, "sh", _FOLDER, within=120).check().stdout
+            said = node.ask("/bin/sh", "-c", _FETCH, "sh", folder, within=120).check().stdout
         except (NodeUnreachable, CommandTimedOut):
             return [], []  # the node died in the block, which its result will say
         return parse_samples(said, pair.resource, what)
@@ -150,7 +154,7 @@ def parse_samples(text: str, resource: str, watched: Watched) -> tuple[list[Look
         last = index == len(answers) - 1 or answers[index + 1][0] != kind
         with contextlib.ExitStack() as stack:
             if last:
-                stack.enter_context(contextlib.suppress(UnrecognisedOutput))
+                stack.enter_context(contextlib.suppress(UnrecognisedOutput, ClaimFailed))
             if kind == "sample":
                 looks.append(Look(float(time), hast.parse_list(answer).resource(resource)))
             else:

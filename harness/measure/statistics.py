@@ -17,6 +17,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 _RESAMPLES = 9999
+_TELLING = 3
+"""Fewer repeats say nothing about their spread."""
 _CHANCE = 20111122
 """Seed of the resampling: the same figures give the same interval each time."""
 
@@ -49,7 +51,7 @@ def summarise(values: Sequence[float]) -> Summary:
         raise ValueError("there is nothing to summarise")
     data = np.asarray(values, dtype=float)
     low = high = None
-    if len(values) >= 3:
+    if len(values) >= _TELLING:
         if np.ptp(data) == 0:
             low = high = float(data[0])
         else:
@@ -63,6 +65,40 @@ def summarise(values: Sequence[float]) -> Summary:
             ).confidence_interval
             low, high = float(interval.low), float(interval.high)
     return Summary(tuple(values), float(np.median(data)), low, high)
+
+
+@dataclass(frozen=True)
+class Delay:
+    """What one of something adds to a duration, in seconds, with its interval."""
+
+    seconds: float
+    low: float
+    high: float
+
+
+def delay_of_one(a: Sequence[float], b: Sequence[float], counts: Sequence[float]) -> Delay | None:
+    """How much longer the mean of `b` is than that of `a`, by the mean of what `counts` has for b.
+
+    The interval is by bootstrap. None with fewer than three repeats, which say nothing.
+    """
+    if min(len(a), len(b)) < _TELLING:
+        return None
+
+    def difference(
+        x: NDArray[np.float64], y: NDArray[np.float64], n: NDArray[np.float64], axis: int = -1
+    ) -> NDArray[np.float64]:
+        return np.asarray((y.mean(axis=axis) - x.mean(axis=axis)) / n.mean(axis=axis))
+
+    sets = (np.asarray(a, float), np.asarray(b, float), np.asarray(counts, float))
+    found = stats.bootstrap(
+        sets,
+        difference,
+        confidence_level=CONFIDENCE,
+        n_resamples=_RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(_CHANCE),
+    ).confidence_interval
+    return Delay(float(difference(*sets)), float(found.low), float(found.high))
 
 
 @dataclass(frozen=True)

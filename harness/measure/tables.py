@@ -12,10 +12,17 @@ import numpy as np
 
 from harness.measure.figures import figures, grouped
 from harness.measure.fit import FitError, Model
-from harness.measure.model import fitted
+from harness.measure.model import fitted, held_out
 from harness.measure.plan import parse_size
-from harness.measure.result import Bench, Failover, Resync, WriteCost
-from harness.measure.statistics import Summary, compare, summarise
+from harness.measure.result import (
+    Bench,
+    Failover,
+    HastdSays,
+    Resync,
+    ResyncConditions,
+    WriteCost,
+)
+from harness.measure.statistics import Summary, compare, delay_of_one, summarise
 
 T = TypeVar("T")
 
@@ -67,8 +74,11 @@ def what_ran(bench: Bench) -> str:
         *bench.failovers,
         *bench.writes,
     ]
-    noise = [each.noise.other for each in measured]
-    loud = f"; others used {max(noise):.0%} of it at most" if noise else ""
+    noise = [each.noise for each in measured]
+    loud = f"; others used {max(n.other for n in noise):.0%} of it at most" if noise else ""
+    paces = [n.pace_s for n in noise if n.pace_s]
+    if paces:
+        loud += f", and its own pace varied by {max(paces) / min(paces) - 1:.0%}"
     return (
         f"{mark}FreeBSD {where.release}, {where.lab} lab, {where.hypervisor}, "
         f"{where.acceleration}, on {where.host_cores} cores of {where.host_cpu}{loud}"
@@ -92,10 +102,14 @@ def seconds(value: float) -> str:
 
 def interval(summary: Summary, scale: float = 1.0) -> str:
     """Median and interval in plain figures."""
-    middle = f"{summary.median / scale:.3g}"
-    if summary.low is None or summary.high is None:
+    return _with_interval(summary.median, summary.low, summary.high, scale)
+
+
+def _with_interval(value: float, low: float | None, high: float | None, scale: float) -> str:
+    middle = f"{value / scale:.3g}"
+    if low is None or high is None:
         return middle
-    return f"{middle} ({summary.low / scale:.3g} to {summary.high / scale:.3g})"
+    return f"{middle} ({low / scale:.3g} to {high / scale:.3g})"
 
 
 def _resyncs(bench: Bench) -> Table | None:
@@ -166,7 +180,7 @@ def _told(bench: Bench, sizes: Sequence[str]) -> Table | None:
         "What a full resync will take here",
         ("to send", "expected", "19 times of 20", "of the largest measured"),
         tuple(rows),
-        model_in_words(model),
+        " ".join(filter(None, (model_in_words(model), _held_out_in_words(bench)))),
     )
 
 
@@ -180,80 +194,142 @@ def model_in_words(model: Model) -> str:
     )
 
 
-def _agreement(bench: Bench) -> Table | None:
-    """Our own seconds beside the time between hastd's two log lines."""
-    pairs = [
-        (resync.seconds_s, resync.hastd.seconds_s, _longest_gap(resync), resync.bytes, resync.hastd)
-        for resync in bench.resyncs
-        if resync.complete and not resync.by_hastd and resync.seconds_s and resync.hastd
-    ]
-    if not pairs:
-        return None
-    off = [abs(ours - theirs) for ours, theirs, *_ in pairs]
-    within = sum(abs(ours - theirs) <= max(gap, 0.01 * theirs) for ours, theirs, gap, *_ in pairs)
-    rates = [
-        abs((size or 0) / ours / (says.about_bytes / says.seconds_s) - 1)
-        for ours, _, _, size, says in pairs
-    ]
-    return Table(
-        "Against hastd's own log",
-        ("sampled resyncs", "within 1 % or a sample", "furthest off", "rates differ by"),
-        (
-            (
-                str(len(pairs)),
-                str(within),
-                f"{max(off):.2f} s",
-                f"{np.median(rates):.2%}, {max(rates):.2%} at most",
-            ),
-        ),
-        "Our seconds are between two samples; hastd's are between its lines `Synchronization "
-        "started` and `Synchronization complete`.",
+def _held_out_in_words(bench: Bench) -> str:
+    """How well the smaller resyncs tell of the largest, in a sentence; nothing if they cannot."""
+    found = held_out(bench)
+    if found is None:
+        return ""
+    return (
+        f"Fitted to those of {found.largest_fitted / MIB:.0f} MiB and less, it tells "
+        f"{seconds(found.told.seconds)} ({seconds(found.told.low)} to {seconds(found.told.high)}) "
+        f"for {found.size / MIB:.0f} MiB; those took {seconds(found.seconds)} "
+        f"(median of {found.n}), so that is off by {found.off:+.1%}."
     )
 
 
-def _longest_gap(resync: Resync) -> float:
-    times = [sample.at_s for sample in resync.samples]
-    return max((b - a for a, b in itertools.pairwise(times)), default=0.0)
+def _agreement(bench: Bench) -> Table | None:
+    """Our own seconds and rate, by the samples, beside those of hastd's log."""
+    seen = [found for resync in bench.resyncs if (found := _beside_hastd(resync)) is not None]
+    if not seen:
+        return None
+    return Table(
+        "Against hastd's own log",
+        (
+            "sampled resyncs",
+            "seconds within 1 % or a sample",
+            "furthest off",
+            "rates within 1 % or a sample",
+            "rates differ by",
+        ),
+        (
+            (
+                str(len(seen)),
+                str(sum(each.seconds_agree for each in seen)),
+                f"{max(each.seconds_off for each in seen):.2f} s",
+                str(sum(each.rates_agree for each in seen)),
+                f"{np.median([each.rates_off for each in seen]):.2%}, "
+                f"{max(each.rates_off for each in seen):.2%} at most",
+            ),
+        ),
+        "Our seconds are between two samples, our rate is what was dirty at the first by those "
+        "seconds; hastd's seconds are between its lines `Synchronization started` and "
+        "`Synchronization complete`, its rate is the one that the latter has.",
+    )
+
+
+@dataclass(frozen=True)
+class _BesideHastd:
+    """A resync by its samples and by hastd; `reach` is how far a sample may be late, in seconds."""
+
+    seconds: float
+    rate: float
+    reach: float
+    hastd: HastdSays
+
+    @property
+    def seconds_off(self) -> float:
+        return abs(self.seconds - self.hastd.seconds_s)
+
+    @property
+    def seconds_agree(self) -> bool:
+        return self.seconds_off <= max(self.reach, 0.01 * self.hastd.seconds_s)
+
+    @property
+    def rates_off(self) -> float:
+        return abs(self.rate / self.hastd.about_bytes_per_s - 1)
+
+    @property
+    def rates_agree(self) -> bool:
+        return self.rates_off <= max(self.reach / self.seconds, 0.01)
+
+
+def _beside_hastd(resync: Resync) -> _BesideHastd | None:
+    """None where the samples tell no duration: too few, or a load that dirties meanwhile."""
+    samples = resync.samples
+    if not resync.complete or resync.conditions.load != "none" or resync.hastd is None:
+        return None
+    if len(samples) < 3:
+        return None
+    took = samples[-1].at_s
+    gap = max(b.at_s - a.at_s for a, b in itertools.pairwise(samples))
+    return _BesideHastd(took, samples[0].dirty_bytes / took, gap, resync.hastd)
 
 
 def _sampling(bench: Bench) -> Table | None:
-    """What samples cost: hastd's own seconds for the same row with and without them."""
-    sampled, plain = [], []
+    """What samples cost: hastd's own seconds for the same row without and with them."""
+    groups: dict[ResyncConditions, dict[ResyncConditions, list[Resync]]] = defaultdict(dict)
     for resync in bench.resyncs:
-        if not resync.complete or resync.hastd is None or resync.set_name:
-            continue
-        if resync.conditions.sampling_s is None:
-            plain.append(resync)
-        else:
-            sampled.append(resync)
-    rows = []
-    for without in _by_label(plain, lambda each: each.label).values():
-        same = without[0].label
-        with_them = [
-            each
-            for each in sampled
-            if each.conditions.model_copy(update={"sampling_s": None}).label == same
-        ]
-        if not with_them:
-            continue
-        a = [each.hastd.seconds_s for each in without if each.hastd]
-        b = [each.hastd.seconds_s for each in with_them if each.hastd]
-        every = with_them[0].conditions.sampling_s
-        rows.append(
-            (
-                with_them[0].label,
-                f"{every:g} s",
-                f"{float(np.median(a)):.3g} s",
-                f"{float(np.median(b)):.3g} s",
-                f"{float(np.median(b)) / float(np.median(a)) - 1:+.2%}",
-                str(compare(a, b)),
-            )
-        )
+        if resync.complete and resync.hastd is not None and not resync.set_name:
+            bare = _measured_nothing(resync.conditions)
+            unsampled = bare.model_copy(update={"sampling_s": None, "sampling_named": False})
+            groups[unsampled].setdefault(bare, []).append(resync)
+    rows: list[tuple[str, ...]] = []
+    usual = bench.sampling.every_s if bench.sampling else None
+    for unsampled, group in groups.items():
+        if unsampled in group:
+            for conditions, with_them in group.items():
+                if conditions != unsampled:
+                    rows.append(_cost(group[unsampled], with_them, usual))
     return Table(
         "What samples cost",
-        ("what", "one every", "without", "with", "difference", "which says"),
+        (
+            "a sample every",
+            "n",
+            "seconds without, with",
+            "one delays by, ms",
+            "as usual",
+            "that is",
+        ),
         tuple(rows),
-        "By hastd's own seconds.",
+        "By hastd's own seconds, means. `As usual` is what samples at the interval of the other "
+        "rows take of a resync's rate, by the delay of one; it shows best where samples are many.",
+    )
+
+
+def _measured_nothing(conditions: ResyncConditions) -> ResyncConditions:
+    """The conditions as the plan had them, to tell rows by: without what was measured."""
+    link = conditions.link.model_copy(update={"round_trip_s": None, "rate_bytes_per_s": None})
+    disk = conditions.disk.model_copy(update={"request_s": None, "read_bytes_per_s": None})
+    return conditions.model_copy(update={"link": link, "disk": disk})
+
+
+def _cost(without: list[Resync], with_them: list[Resync], usual: float | None) -> tuple[str, ...]:
+    """A row: how much longer the resyncs with samples took, and what one sample adds."""
+    a = [each.hastd.seconds_s for each in without if each.hastd]
+    b = [each.hastd.seconds_s for each in with_them if each.hastd]
+    delay = delay_of_one(a, b, [max(1, len(each.samples)) for each in with_them])
+    one = share = ""
+    if delay is not None:
+        one = _with_interval(delay.seconds, delay.low, delay.high, 1e-3)
+        if usual is not None:
+            share = _with_interval(delay.seconds, delay.low, delay.high, usual / 100) + " %"
+    return (
+        f"{with_them[0].conditions.sampling_s:g} s",
+        f"{len(a)}, {len(b)}",
+        f"{np.mean(a):.3g}, {np.mean(b):.3g}",
+        one,
+        share,
+        str(compare(a, b)),
     )
 
 

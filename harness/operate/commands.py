@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -15,6 +14,7 @@ import typer
 from harness import paths
 from harness.errors import MissingTool
 from harness.lab.choose import LabName
+from harness.options import ImageOption, LabOption, PairOption, SettingsOption
 
 Node = Literal["skunk1", "skunk2"]
 Cut = Literal["power", "link", "pause", "deaf", "hastd"]
@@ -89,11 +89,11 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     lab: Annotated[DoctorLab | None, typer.Option(help="Only this lab.")] = None,
-    image: Annotated[Path | None, typer.Option(help="A FreeBSD image of yours.")] = None,
+    image: ImageOption = None,
     probe: Annotated[
         bool, typer.Option(help="Try KVM with the image now: up to 30 s, and remembered.")
     ] = False,
-    settings: Annotated[Path, typer.Option(help="The settings file.")] = paths.SETTINGS,
+    settings: SettingsOption = paths.SETTINGS,
     as_json: Json = False,
 ) -> None:
     """Say what each lab lacks on this host, and the command that mends it. Changes nothing.
@@ -114,9 +114,9 @@ def doctor(
 def up(
     context: typer.Context,
     *,
-    lab: Annotated[LabName, typer.Option(help="Where the pair comes from.")] = "vagrant",
-    pair: Annotated[str, typer.Option(help="Its name; each lab has its own names.")] = "default",
-    image: Annotated[Path | None, typer.Option(help="A FreeBSD image (qemu lab).")] = None,
+    lab: LabOption = "vagrant",
+    pair: PairOption = "default",
+    image: ImageOption = None,
     provisioned: Annotated[
         bool, typer.Option("--provision", help="hast.conf and all, but no metadata and no roles.")
     ] = False,
@@ -125,7 +125,7 @@ def up(
     ] = False,
     foreground: Annotated[bool, typer.Option(help="Stay in front until Ctrl-C.")] = False,
     seed: Annotated[int | None, typer.Option(help="The chance of the simulated lab.")] = None,
-    settings: Annotated[Path, typer.Option(help="The settings file.")] = paths.SETTINGS,
+    settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Boot a pair, set it up as the scenarios have it, and leave it up.
 

@@ -17,16 +17,19 @@ from harness.measure import page, plan, result, run, tables
 from harness.measure.compare import Contestant, Opening, opened
 from harness.measure.figures import figures
 from harness.measure.history import History
+from harness.measure.model import held_out, points
 from harness.measure.result import (
     Bench,
     Event,
     Failover,
     HastdSays,
+    LinkSetting,
     Noise,
     Outcome,
     Resync,
     ResyncConditions,
     Sample,
+    SamplingCost,
     Where,
     WriteCost,
 )
@@ -52,6 +55,11 @@ WHERE = Where(
 )
 
 
+def hastd(seconds: float, mib: int = 64) -> HastdSays:
+    rate = round(mib * MIB / seconds)
+    return HastdSays(about_bytes=mib * MIB, about_bytes_per_s=rate, seconds_s=seconds)
+
+
 def resync(seconds: float, mib: int = 64, **more: object) -> Resync:
     """A complete one, sampled once a second, unless `more` says otherwise."""
     conditions = ResyncConditions(size_bytes=mib * MIB, data_bytes=mib * MIB, hast=HastSettings())
@@ -67,7 +75,7 @@ def resync(seconds: float, mib: int = 64, **more: object) -> Resync:
                 for at in range(int(seconds) + 1)
             ),
             "percentile_rates_bytes_per_s": {"10": 1e6, "50": 2e6, "90": 3e6},
-            "hastd": HastdSays(about_bytes=mib * MIB, about_bytes_per_s=1, seconds_s=seconds + 0.4),
+            "hastd": hastd(seconds + 0.4, mib),
             "noise": QUIET,
             "taken": NOON,
         }
@@ -149,13 +157,75 @@ def test_the_time_for_a_size_follows_the_model() -> None:
     assert told.rows[0][:2] == ("40 GB", f"{40e9 / (6.4 * MIB) / 60:.0f} min")
 
 
+def test_the_largest_size_is_told_from_the_smaller_ones_and_held_against_what_it_took() -> None:
+    def bench(largest: float) -> Bench:
+        sizes = {30: 3.0, 60: 6.0, 120: 12.0, 480: largest}
+        taken = [resync(s, mib, hastd=hastd(s)) for mib, s in sizes.items() for _ in range(3)]
+        slow = LinkSetting(rate_mbit=8, rate_bytes_per_s=1e6, round_trip_s=0.001)
+        over_it = resync(10).conditions.model_copy(update={"link": slow, "size_bytes": 960 * MIB})
+        taken.append(resync(960, 960, conditions=over_it))
+        return Bench(where=WHERE, resyncs=tuple(taken))
+
+    found = held_out(bench(48.0))
+    assert found is not None
+    assert (found.largest_fitted, found.size, found.n) == (120 * MIB, 480 * MIB, 3)
+    assert abs(found.off) < 0.001
+    found = held_out(bench(60.0))
+    assert found is not None
+    assert found.off == pytest.approx(-0.2)
+    text = "\n".join(table.note for table in tables.tables(bench(60.0), ["40 GB"]))
+    assert "for 480 MiB; those took 60.0 s (median of 3), so that is off by -20.0%" in text
+    assert held_out(a_bench().model_copy(update={"resyncs": a_bench().resyncs[:6]})) is None
+
+
 def test_our_seconds_stand_beside_hastds() -> None:
     table = next(t for t in tables.tables(a_bench()) if "hastd" in t.title)
-    assert table.rows[0][:3] == ("9", "9", "0.40 s")
-    far = resync(10, hastd=HastdSays(about_bytes=64 * MIB, about_bytes_per_s=1, seconds_s=14.0))
+    assert table.rows[0][:4] == ("9", "9", "0.40 s", "9")
+    far = resync(10, hastd=hastd(14.0))
     bench = a_bench().model_copy(update={"resyncs": (far,)})
     table = next(t for t in tables.tables(bench) if "hastd" in t.title)
-    assert table.rows[0][:3] == ("1", "0", "4.00 s")
+    assert table.rows[0] == ("1", "0", "4.00 s", "0", "40.00%, 40.00% at most")
+
+
+def test_what_samples_cost_is_told_by_the_delay_of_one() -> None:
+    def row(seconds: float, **more: object) -> Resync:
+        conditions = resync(10).conditions.model_copy(update=more)
+        return resync(10, conditions=conditions, hastd=hastd(seconds))
+
+    noise = (-0.02, 0.0, 0.02)
+    plain = [row(10.0 + each, sampling_s=None) for each in noise]
+    usual = [row(10.01 + each, sampling_s=5.0) for each in noise]
+    dense = [row(10.55 + each, sampling_s=1.0, sampling_named=True) for each in noise]
+    bench = Bench(
+        where=WHERE,
+        sampling=SamplingCost(look_s=0.03, counters_s=0.09, every_s=5.0),
+        resyncs=(*plain, *usual, *dense),
+    )
+    table = next(t for t in tables.tables(bench) if "samples cost" in t.title)
+    of_dense = next(row for row in table.rows if row[0] == "1 s")
+    assert of_dense[1:3] == ("3, 3", "10, 10.6")
+    # 0.55 s for 11 samples: 50 ms each, and 1 % with one every 5 s.
+    assert of_dense[3].startswith("50 (")
+    assert of_dense[4].startswith("1 (")
+    assert len(table.rows) == 2
+
+
+def test_resyncs_under_many_samples_are_not_what_the_model_is_fitted_to() -> None:
+    slow = [
+        each.model_copy(
+            update={"conditions": each.conditions.model_copy(update={"sampling_named": True})}
+        )
+        for each in a_bench().resyncs
+    ]
+    bench = a_bench().model_copy(update={"resyncs": (*a_bench().resyncs, *slow)})
+    assert len(points(bench)) == len(slow)
+
+
+def test_a_host_that_its_neighbours_slowed_down_is_told() -> None:
+    paces = [QUIET.model_copy(update={"pace_s": seconds}) for seconds in (0.010, 0.013, 0.010)]
+    bench = Bench(where=WHERE, resyncs=tuple(resync(10, noise=noise) for noise in paces))
+    assert "its own pace varied by 30%" in tables.what_ran(bench)
+    assert "pace" not in tables.what_ran(a_bench())
 
 
 def test_the_page_says_where_the_figures_are_from_and_needs_no_network(tmp_path: Path) -> None:

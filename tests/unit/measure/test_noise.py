@@ -12,3 +12,5 @@ def test_what_is_heard_is_a_share() -> None:
         sum(range(300_000))
     assert 0 <= meter.noise.other <= 1
     assert 0 <= meter.noise.stolen <= 1
+    assert meter.noise.pace_s is not None
+    assert 0 < meter.noise.pace_s < 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -55,10 +56,10 @@ def test_our_figures_are_hastds_within_a_sample(ready: tuple[Pair, resync.Hardwa
     found = resync.measure(pair, full(pair), hardware)
     assert found.outcome is Outcome.COMPLETE
     assert found.hastd is not None
-    assert found.seconds_s is not None
-    assert not found.by_hastd
     assert len(found.samples) > 8
-    assert abs(found.seconds_s - found.hastd.seconds_s) <= 1.1
+    assert abs(found.samples[-1].at_s - found.hastd.seconds_s) <= 1.1
+    assert found.by_hastd, "its lines are finer than samples a second apart"
+    assert found.seconds_s == found.hastd.seconds_s
     assert found.samples[0].dirty_bytes > found.samples[1].dirty_bytes
     assert found.samples[-1].dirty_bytes == 0
     assert found.bytes is not None
@@ -67,6 +68,30 @@ def test_our_figures_are_hastds_within_a_sample(ready: tuple[Pair, resync.Hardwa
     assert found.primary is not None
     assert found.secondary is not None
     assert found.secondary.disk_written_bytes == pytest.approx(found.hastd.about_bytes, rel=0.05)
+
+
+def test_samples_closer_than_one_percent_are_the_figure(
+    ready: tuple[Pair, resync.Hardware],
+) -> None:
+    pair, hardware = ready
+    found = resync.measure(pair, full(pair, sampling_s=0.05), hardware)
+    assert not found.by_hastd
+    assert found.hastd is not None
+    assert found.seconds_s == pytest.approx(found.samples[-1].at_s)
+    assert found.seconds_s == pytest.approx(found.hastd.seconds_s, rel=0.01)
+    assert found.bytes == found.samples[0].dirty_bytes
+
+
+def test_the_samples_of_the_resync_before_have_ended(
+    ready: tuple[Pair, resync.Hardware],
+) -> None:
+    """Its loop still sleeps when the next resync is sampled, and may not go on with that one."""
+    pair, hardware = ready
+    for _ in range(3):
+        found = resync.measure(pair, full(pair, sampling_s=7.0), hardware)
+        times = [sample.at_s for sample in found.samples]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert all(6.9 < gap < 8 for gap in gaps), times
 
 
 def test_both_nodes_counters_are_sampled(ready: tuple[Pair, resync.Hardware]) -> None:

@@ -24,6 +24,7 @@ EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_OSERR = 64, 65, 69, 71
 
 _NO_MODULE = "Protocol not available"
 
+_MOST_QUEUED_KIB = 1024
 _MOST_DELAY = 10000
 _MOST_PIPES = 65536
 
@@ -181,12 +182,13 @@ def _configuration(kernel: Kernel, words: list[str]) -> Pipe:
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        if word not in {"delay", "bw", "bandwidth", "plr"}:
+        if word not in {"delay", "bw", "bandwidth", "plr", "queue"}:
             raise NotModelled(f"ipfw pipe config {word}")
         if not rest:
             needs = {
                 "delay": "delay needs argument 0..10000ms\n",
                 "plr": "plr needs argument 0..1\n",
+                "queue": "queue needs queue size\n",
             }
             raise Failure(needs.get(word, "bw needs bandwidth or interface\n"), EX_USAGE)
         value = rest.pop(0)
@@ -194,6 +196,8 @@ def _configuration(kernel: Kernel, words: list[str]) -> Pipe:
             pipe.delay_ticks = _milliseconds(value) * HZ // 1000
         elif word == "plr":
             pipe.loss = _share(value)
+        elif word == "queue":
+            _check_queue(value)
         else:
             pipe.bits_per_s = _bandwidth(value)
     return pipe
@@ -207,6 +211,15 @@ def _milliseconds(text: str) -> int:
     if int(digits[0]) > _MOST_DELAY:
         raise Failure("delay must be < 10000", EX_DATAERR)
     return int(digits[0])
+
+
+def _check_queue(text: str) -> None:
+    """A size in KiB; the model's link drops nothing for want of room."""
+    size = re.fullmatch(r"([1-9][0-9]{0,6})[Kk]", text)
+    if size is None:
+        raise NotModelled(f"ipfw pipe config queue {text}")
+    if int(size[1]) > _MOST_QUEUED_KIB:
+        raise Failure(f"queue size must be < {_MOST_QUEUED_KIB << 10}B", EX_DATAERR)
 
 
 def _share(text: str) -> float:
