@@ -10,6 +10,7 @@ the controller shows which scenarios run.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 import sys
@@ -78,6 +79,7 @@ class Live:
         self._writable = False
         self._next_line = FIRST_LINE_AFTER
         self._last: Doing | Running | None = None
+        self._written = -math.inf
         self._total = 0
         self._ended = 0
 
@@ -280,8 +282,12 @@ class Live:
             longest = next(iter(self._running.values()), None)
         if longest is not self._last:
             self._last, self._next_line = longest, FIRST_LINE_AFTER
-        if longest is None or time.monotonic() - longest.began < self._next_line:
+        now = time.monotonic()
+        if longest is None or now - longest.began < self._next_line:
             return
+        if now - self._written < FIRST_LINE_AFTER:
+            return  # one wait ended, and the next longest is as old: the line would say the same
+        self._written = now
         self._next_line = (
             LINES_EVERY if self._next_line < LINES_EVERY else self._next_line + LINES_EVERY
         )
@@ -291,7 +297,10 @@ class Live:
 
 
 def _short(running: Running) -> str:
-    return running.name.removeprefix("test_").replace(".py::test_", ": ").replace(".py::", ": ")
+    """File and test, without what all of them have; once where both have the same name."""
+    file, _, test = running.name.removeprefix("test_").partition(".py::")
+    test = test.removeprefix("test_")
+    return test if test.startswith(file) else f"{file}: {test}"
 
 
 def _seconds(running: Running) -> str:

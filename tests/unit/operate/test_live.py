@@ -78,18 +78,27 @@ def test_several_at_a_time_are_those_of_the_workers(shown: Live) -> None:
     assert shown.text() == "2 run: a: one 0 s, b: two 0 s"
     shown.pytest_runtest_logfinish("tests/scenarios/test_a.py::test_one")
     assert shown.text() == "b: two 0 s"
+    shown.pytest_runtest_logfinish("tests/scenarios/test_b.py::test_two")
+    shown.pytest_runtest_logstart("tests/scenarios/test_set_up.py::test_set_up")
+    assert shown.text() == "set_up 0 s", "one name for both"
 
 
-def test_without_a_terminal_only_what_takes_long_is_told(shown: Live, terminal: Terminal) -> None:
+def test_without_a_terminal_only_what_takes_long_is_told(
+    shown: Live, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown.pytest_runtest_logstart("tests/scenarios/test_a.py::test_one")
     shown.begun(Waiting("the end", wait.Deadline.after(300)))
-    (doing,) = shown._doing
-    for seconds, lines in ((9, 0), (11, 1), (50, 1), (61, 2), (100, 2), (121, 3)):
-        doing.began = time.monotonic() - seconds
+    shown.begun(Waiting("the other's end", wait.Deadline.after(300)))
+    doing = shown._doing[0]
+    for seconds, lines in ((9, 0), (11, 1), (50, 1), (61, 2), (100, 2), (121, 3), (122, 3)):
+        monkeypatch.setattr(time, "monotonic", lambda at=doing.began + seconds: at)
         shown._write_if_it_takes_long()
         assert len(terminal.lines) == lines, f"after {seconds} s"
+    shown._doing.remove(doing)
+    shown._write_if_it_takes_long()
+    assert len(terminal.lines) == 3, "the other is as old, and was in the lines before"
     assert terminal.lines[0][2] == ":", "it begins with the time"
-    assert terminal.lines[0].endswith("waiting for the end, 0 of 300 s")
+    assert "waiting for the end, 11 of 300 s" in terminal.lines[0]
 
 
 def test_the_line_is_gone_before_anything_else_is_written(shown: Live) -> None:
