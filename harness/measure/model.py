@@ -11,8 +11,7 @@ from harness.measure.result import Bench, Resync
 
 def points(bench: Bench) -> list[Point]:
     """The full resyncs of random data with plain settings, over whatever link, as points."""
-    plain = [resync for resync in bench.resyncs if resync.complete and is_plain(resync)]
-    return [_point(resync) for resync in plain]
+    return [_point(resync) for resync in _undisturbed(bench)]
 
 
 def fitted(bench: Bench) -> Model:
@@ -44,8 +43,7 @@ def held_out(bench: Bench) -> HeldOut | None:
 
     Over the usual link only. None when the smaller sizes do not suffice for a fit.
     """
-    plain = [resync for resync in bench.resyncs if resync.complete and is_plain(resync)]
-    usual = [_point(resync) for resync in plain if not resync.conditions.link.shaped]
+    usual = [_point(each) for each in _undisturbed(bench) if not each.conditions.link.shaped]
     if not usual:
         return None
     size = max(point.size for point in usual)
@@ -59,6 +57,15 @@ def held_out(bench: Bench) -> HeldOut | None:
     return HeldOut(model.largest, size, model.predict(size, trip, rate), seconds, len(largest))
 
 
+def _undisturbed(bench: Bench) -> list[Resync]:
+    """The complete, plain ones, without those that many samples slowed down."""
+    return [
+        resync
+        for resync in bench.resyncs
+        if resync.complete and is_plain(resync) and not resync.conditions.sampling_named
+    ]
+
+
 def is_plain(resync: Resync) -> bool:
     """Whether it is a full resync of random data with plain settings and nothing in its way."""
     conditions = resync.conditions
@@ -66,7 +73,6 @@ def is_plain(resync: Resync) -> bool:
         conditions.kind == "full"
         and conditions.content == "random"
         and conditions.load == "none"
-        and not conditions.sampling_named
         and conditions.disk.delay_ms is None
         and conditions.disk.rate_mb is None
         and conditions.link.loss is None
