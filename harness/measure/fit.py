@@ -4,11 +4,13 @@ hastd's sync thread has one request in flight (sbin/hastd/primary.c, `sync_threa
 chunk of at most 1 MiB (MAXPHYS on 64-bit FreeBSD), sends it, waits until the other node has written
 it, and only then takes the next. So
 
-    seconds = start + chunks x (work + trips x round trip) + bytes / link rate
+    seconds = start + chunks x trips x round trip + max(chunks x work, bytes / link rate)
 
-where `start` is paid once, `work` is what reading, writing and the processors cost for a chunk, and
-`trips` how often the link's delay is paid for a chunk. Round trip and link rate are measured before
-each resync; the other three are fitted.
+where `start` is paid once, `work` is what reading, sending, writing and the processors cost for a
+chunk, and `trips` how often the link's delay is paid for a chunk. A slow link carries one part of a
+chunk while the processors work on the next, so it is the slower of the two that counts: 120 MiB
+over 50 Mbit/s took what the link needs and 3 % more, on 13.2. Round trip and link rate are measured
+before each resync; the other three are fitted, to resyncs over links whose rate is not limited.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted model. Times in seconds; `error` is the largest relative residual of a point.
+    """A fitted model. Times in seconds.
 
     `trips` is None when the round trip did not vary enough to tell; it is then part of `work`.
     """
@@ -75,7 +77,6 @@ class Model:
     start: float
     work: float
     trips: float | None
-    error: float
     points: tuple[Point, ...]
     _names: tuple[str, ...]
     _covariance: NDArray[np.float64]
@@ -85,6 +86,11 @@ class Model:
     def rate(self) -> float:
         """Bytes a second of a long resync, over the unshaped link of the points."""
         return CHUNK / (self.work + (self.trips or 0.0) * min(p.round_trip for p in self.points))
+
+    @property
+    def error(self) -> float:
+        """The largest relative residual of a point."""
+        return float(np.max(np.abs(self._residuals)))
 
     @property
     def largest(self) -> int:
@@ -100,9 +106,8 @@ class Model:
     def seconds(self, size: int, round_trip: float = 0.0, link_rate: float | None = None) -> float:
         """How long a resync of `size` bytes takes according to the model."""
         point = Point(size, 0.0, round_trip, link_rate)
-        chosen = dict(zip(("start", "work", "trips"), self._values, strict=True))
-        row = _row(point, self._names)
-        return float(row @ [chosen[name] for name in self._names]) + point.on_the_wire
+        slower = max(point.chunks * self.work, point.on_the_wire)
+        return self.start + point.chunks * (self.trips or 0.0) * round_trip + slower
 
     def predict(
         self, size: int, round_trip: float = 0.0, link_rate: float | None = None
@@ -118,44 +123,42 @@ class Model:
         return Estimate(seconds, max(0.0, seconds - reach), seconds + reach)
 
     @property
-    def _values(self) -> tuple[float, float, float]:
-        return self.start, self.work, self.trips or 0.0
-
-    @property
     def _spread(self) -> float:
         """The relative standard deviation of a point around the model."""
-        residuals = [
+        return float(np.sqrt(np.sum(np.square(self._residuals)) / self._freedom))
+
+    @property
+    def _residuals(self) -> list[float]:
+        return [
             self.seconds(p.size, p.round_trip, p.link_rate) / p.seconds - 1 for p in self.points
         ]
-        return float(np.sqrt(np.sum(np.square(residuals)) / self._freedom))
 
 
 def fit(points: Sequence[Point]) -> Model:
     """Fit by least squares of the relative errors, with nothing negative.
 
-    Raises `FitError` when there are fewer points than needed, or all of one size.
+    Points whose link rate is limited are not fitted to, but count for the error. Raises `FitError`
+    when there are fewer others than needed, or all of one size.
     """
-    trips_vary = _varies([point.round_trip for point in points])
+    free = [point for point in points if point.link_rate is None]
+    trips_vary = _varies([point.round_trip for point in free])
     names = ("start", "work", "trips") if trips_vary else ("start", "work")
-    if len({point.size for point in points}) < 2:
+    if len({point.size for point in free}) < 2:
         raise FitError("resyncs of at least two sizes are needed to fit the model")
-    if len(points) <= len(names):
-        raise FitError(
-            f"{len(points)} resyncs are too few to fit {len(names)} figures and an error"
-        )
-    seconds = np.array([point.seconds for point in points])
-    rows = np.array([_row(point, names) for point in points]) / seconds[:, None]
-    goal = (seconds - np.array([point.on_the_wire for point in points])) / seconds
+    if len(free) <= len(names):
+        raise FitError(f"{len(free)} resyncs are too few to fit {len(names)} figures and an error")
+    seconds = np.array([point.seconds for point in free])
+    rows = np.array([_row(point, names) for point in free]) / seconds[:, None]
+    goal = np.ones(len(free))
     solution = optimize.lsq_linear(rows, goal, bounds=(0, np.inf)).x
     residuals = rows @ solution - goal
-    freedom = len(points) - len(names)
+    freedom = len(free) - len(names)
     covariance = np.linalg.pinv(rows.T @ rows) * float(residuals @ residuals) / freedom
     values = dict(zip(names, (float(value) for value in solution), strict=True))
     return Model(
         start=values["start"],
         work=values["work"],
         trips=values.get("trips"),
-        error=float(np.max(np.abs(residuals))),
         points=tuple(points),
         _names=names,
         _covariance=covariance,

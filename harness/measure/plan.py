@@ -194,15 +194,16 @@ def shuffled(
 ) -> list[ResyncConditions]:
     """Every row `repeats` times, each round in another order, `at_once` of them a round.
 
-    Rows of the same hast.conf stay together within a round, because changing it sets the pair up
-    anew.
+    Rows of the same hast.conf and content stay together within a round, because changing either
+    sets the pair up anew.
     """
     dice = random.Random(chance)  # noqa: S311 - no secret
     chosen: list[ResyncConditions] = []
     for done in range(0, repeats, at_once):
-        groups: dict[HastSettings, list[ResyncConditions]] = {}
+        groups: dict[tuple[HastSettings, str], list[ResyncConditions]] = {}
         for row in rows:
-            groups.setdefault(row.hast, []).extend([row] * min(at_once, repeats - done))
+            group = groups.setdefault((row.hast, row.content), [])
+            group.extend([row] * min(at_once, repeats - done))
         order = list(groups.values())
         dice.shuffle(order)
         for group in order:

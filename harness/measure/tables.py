@@ -131,15 +131,16 @@ def _resyncs(bench: Bench) -> Table | None:
                 interval(summarise(rates), 1e6),
                 f"{np.median(slow) / 1e6:.3g}" if slow else "",
                 " / ".join(f"{np.median(values):.0%}" for values in zip(*cpus, strict=True)),
+                f"{max(resync.noise.other for resync in group):.0%}",
             )
         )
     return Table(
         "Resyncs",
-        ("what", "n", "seconds", "MB/s", "slowest tenth, MB/s", "CPU"),
+        ("what", "n", "seconds", "MB/s", "slowest tenth, MB/s", "CPU", "others"),
         tuple(rows),
         "Medians, with the interval that holds the median 19 times of 20. MB are 1e6 bytes. The "
         "slowest tenth is of the rates between two samples. CPU is the busy share of the primary's "
-        "and the secondary's processors.",
+        "and the secondary's processors; others is what the host had for others, at most.",
     )
 
 

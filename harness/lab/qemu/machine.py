@@ -25,6 +25,8 @@ _LAST_WORDS = 5.0
 
 _PRIVATE_NIC = "private"
 _DATA_DISK = "data-disk"
+_DATA_BACKEND = f"/machine/peripheral/{_DATA_DISK}/virtio-backend"
+"""The device that has the disk, below the one that the guest sees: a throttle wants this one."""
 _VMSTATE_DISK = "os"
 _SAVED_DISKS = ["os", "data"]
 
@@ -281,7 +283,7 @@ class QemuMachine(Machine):
         """QEMU's own throttle, on what is read and written together."""
         limits = dict.fromkeys(("bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
         self._monitor.execute(
-            "block_set_io_throttle", id=_DATA_DISK, bps=round(bytes_per_s or 0), **limits
+            "block_set_io_throttle", id=_DATA_BACKEND, bps=round(bytes_per_s or 0), **limits
         )
 
     def save_state(self, tag: str) -> None:

@@ -287,12 +287,12 @@ def test_a_wrong_plan_is_refused_by_its_key(tmp_path: Path, text: str, words: st
 
 
 def test_rows_of_one_hast_conf_stay_together_and_each_comes_as_often() -> None:
-    wanted = plan.ResyncPlan(base_mib=128, sizes_mib=[32, 64], unsampled=True)
+    wanted = plan.ResyncPlan(base_mib=128, sizes_mib=[32, 64], unsampled=True, contents=["zeros"])
     rows = plan.resync_rows(wanted, settings_file.load(), 1.0)
     order = plan.shuffled(rows, repeats=5, chance=1, at_once=2)
     assert {row.label: order.count(row) for row in order} == {row.label: 5 for row in rows}
-    visits = [label for label, _ in itertools.groupby(order, key=lambda row: row.hast)]
-    assert len(visits) <= 3 * 3
+    visits = [label for label, _ in itertools.groupby(order, lambda row: (row.hast, row.content))]
+    assert len(visits) <= 3 * 4
     assert plan.shuffled(rows, 5, chance=2, at_once=2) != order
 
 

@@ -43,9 +43,10 @@ def test_too_few_repeats_say_so() -> None:
 def measured(
     size_mib: int, *, round_trip: float = 0.001, noise: float = 1.0, link: float | None = None
 ) -> Point:
-    """A resync with 0.5 s to start, 20 ms a chunk and one round trip."""
+    """A resync with 0.5 s to start, 20 ms a chunk or what the link takes, and one round trip."""
     size = size_mib * CHUNK
-    seconds = 0.5 + size_mib * (0.020 + round_trip) + (0 if link is None else size / link)
+    slower = max(size_mib * 0.020, 0 if link is None else size / link)
+    seconds = 0.5 + size_mib * round_trip + slower
     return Point(size, seconds * noise, round_trip, link)
 
 
@@ -64,6 +65,17 @@ def test_the_model_finds_what_a_resync_costs_and_predicts_others() -> None:
     estimate = model.predict(256 * CHUNK, 0.01, 12.5e6)
     assert estimate.seconds == pytest.approx(true, rel=0.03)
     assert estimate.low < true < estimate.high
+
+
+def test_a_link_that_is_quicker_than_the_work_costs_nothing() -> None:
+    slow, quick = (measured(32, link=rate) for rate in (1e6, 1e9))
+    assert quick.seconds == measured(32).seconds
+    points = [*(measured(mib) for mib in (16, 32, 64, 128)), slow, quick]
+    model = fit(points)
+    assert model.error < 0.002
+    assert model.seconds(64 * CHUNK, link_rate=1e6) == pytest.approx(0.5 + 64 * 1.048576)
+    wrong = Point(slow.size, slow.seconds / 2, slow.round_trip, slow.link_rate)
+    assert fit([*points[:4], wrong]).error == pytest.approx(1, rel=0.01)
 
 
 def test_without_another_delay_the_round_trip_is_part_of_the_work() -> None:
