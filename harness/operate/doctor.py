@@ -181,6 +181,7 @@ def _vagrant(settings: Settings, family: Family, provider: str) -> Iterator[Chec
     from harness.lab.vagrant import VagrantLab  # noqa: PLC0415 - only where it is wanted
     from harness.lab.vagrant.boxes import check_box  # noqa: PLC0415
     from harness.lab.vagrant.commands import QUIET, Vagrant  # noqa: PLC0415
+    from harness.lab.vagrant.ssh_host import is_over_ssh  # noqa: PLC0415
 
     box = settings.box.model_copy(update={"provider": provider})
     settings = settings.model_copy(update={"box": box})
@@ -206,11 +207,11 @@ def _vagrant(settings: Settings, family: Family, provider: str) -> Iterator[Chec
 
     def hypervisor() -> str:
         lab.hypervisor.check()
-        return lab.hypervisor.describe()
+        return f"{lab.hypervisor.describe()}, {lab.hypervisor.acceleration()}"
 
     answers = _made(provider, hypervisor, mend=command(missing, family))
     yield answers
-    if provider == "libvirt":
+    if provider == "libvirt" and not is_over_ssh(box.libvirt_uri):
         yield _kvm(settings, family, None, None)
     if answers.ok:
         yield _made("room", lab.check_room, _room(settings))

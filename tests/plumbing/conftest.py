@@ -103,16 +103,17 @@ def qemu_lab(small: Settings, pair: str = PAIR) -> QemuLab:
 
 
 @contextlib.contextmanager
-def vagrant_lab(small: Settings) -> Iterator[Lab]:
-    """A running lab, of a box that is added to Vagrant before and removed after.
+def vagrant_lab(small: Settings, pair: str = PAIR) -> Iterator[Lab]:
+    """A running lab, of a box of its own that is added to Vagrant before and removed after.
 
     Skips the test where Vagrant, its plugin or a libvirtd that answers is missing.
     """
     image = guest.cached(vagrant=True)
-    name = f"skunk-plumbing/{image.stem}"
+    name = f"skunk-{pair}/{image.stem}"
     box = small.box.model_copy(update={"name": name, "version": None, "provider": "libvirt"})
-    lab = VagrantLab(small.model_copy(update={"box": box}), pair=PAIR)
-    libvirt = Libvirt(small, lab.prefix, "qemu")
+    lab = VagrantLab(small.model_copy(update={"box": box}), pair=pair)
+    libvirt = VagrantLab(small, pair, "qemu").hypervisor
+    assert isinstance(libvirt, Libvirt)
     try:
         libvirt.check()
         make_box(image, name, say=lambda _: None)

@@ -6,10 +6,27 @@ moment. So everything but making and destroying the machines goes to the hypervi
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.lab.base import Power
+import psutil
+
+from harness.lab.base import Endpoint, Power
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the hypervisor's host has free, in MiB; `folder` is on the disks' file system.
+
+    `host` is its name where it is another host than this.
+    """
+
+    memory_mib: int
+    disk_mib: int
+    folder: str
+    host: str | None = None
 
 
 class Hypervisor(Protocol):
@@ -24,11 +41,14 @@ class Hypervisor(Protocol):
     def acceleration(self) -> str:
         """How the CPU of a guest is made."""
 
-    def storage_folder(self) -> Path:
-        """An existing folder on the file system that the disks will be on."""
+    def room(self) -> Room:
+        """Memory and disk that are free for a pair."""
 
     def prepare(self) -> dict[str, str]:
         """Make the host ready for `vagrant up`; return what the Vagrantfile must be told of it."""
+
+    def reach(self, node: str, guest: Endpoint) -> Endpoint:
+        """Where this host reaches a guest whose address on the hypervisor's host is `guest`."""
 
     def power(self, node: str) -> Power:
         """The power state now."""
@@ -65,6 +85,16 @@ class Hypervisor(Protocol):
 
     def remove_all(self) -> None:
         """Remove every machine, disk and network of the pair, whoever left it."""
+
+
+def room_here(folder: Path) -> Room:
+    """What this host has free, on the file system that `folder` is or will be on."""
+    there = existing_part(folder)
+    return Room(
+        memory_mib=psutil.virtual_memory().available >> 20,
+        disk_mib=shutil.disk_usage(there).free >> 20,
+        folder=str(there),
+    )
 
 
 def existing_part(folder: Path) -> Path:

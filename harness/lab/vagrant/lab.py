@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import ClassVar
 
 import filelock
 import paramiko
-import psutil
 import yaml
 
 from harness import console, paths
@@ -23,6 +23,8 @@ from harness.lab.vagrant.boxes import check_box
 from harness.lab.vagrant.commands import QUIET, Vagrant, kill_strays
 from harness.lab.vagrant.hypervisor import Hypervisor
 from harness.lab.vagrant.libvirt import Driver, Libvirt
+from harness.lab.vagrant.remote import RemoteLibvirt
+from harness.lab.vagrant.ssh_host import is_over_ssh
 from harness.lab.vagrant.virtualbox import VirtualBox
 from harness.parallel import on_each
 from harness.settings import Settings
@@ -52,11 +54,11 @@ class VagrantMachine(Machine):
 
     @property
     def console(self) -> Path:
-        """The file that the hypervisor writes the first serial port to."""
+        """What the first serial port says: written by the hypervisor, or brought from its host."""
         return self._lab.folder / f"{self.name}.console"
 
     def endpoint(self) -> Endpoint:
-        """What `vagrant ssh-config` says, asked once: an address is kept over every power cut."""
+        """Where this host reaches what `vagrant ssh-config` says."""
         return self._lab.endpoint(self.name)
 
     def power(self) -> Power:
@@ -127,7 +129,10 @@ class VagrantLab(Lab):
 
     @property
     def log(self) -> Path:
-        """What Vagrant said since the last start. It is kept after `stop`."""
+        """What Vagrant said since the last start, and what broke on the way to another host.
+
+        It is kept after `stop`.
+        """
         return paths.state_dir() / "pairs" / f"{self._pair.pair}.vagrant.log"
 
     @property
@@ -135,10 +140,19 @@ class VagrantLab(Lab):
         """The start of the name of every machine, disk and network of this pair.
 
         Other users and other state folders of this host share the hypervisor, so a digest of this
-        one's path is part of it: what has the prefix is certainly this pair's.
+        one's path is part of it, and of this host's name where other hosts share it too: what has
+        the prefix is certainly this pair's.
         """
-        digest = hashlib.sha256(str(self._pair.path.absolute()).encode()).hexdigest()[:8]
+        whose = str(self._pair.path.absolute())
+        if self._is_remote:
+            whose = f"{platform.node()}:{whose}"
+        digest = hashlib.sha256(whose.encode()).hexdigest()[:8]
         return f"skunk-{self._pair.pair}-{digest}-"
+
+    @property
+    def _is_remote(self) -> bool:
+        box = self._settings.box
+        return box.provider == "libvirt" and is_over_ssh(box.libvirt_uri)
 
     @property
     def hypervisor(self) -> Hypervisor:
@@ -146,6 +160,10 @@ class VagrantLab(Lab):
         if self._hypervisor is None:
             if self._settings.box.provider == "virtualbox":
                 self._hypervisor = VirtualBox(self._settings, self.prefix, self.folder)
+            elif self._is_remote:
+                self._hypervisor = RemoteLibvirt(
+                    self._settings, self.prefix, self.folder, self.log, self._driver
+                )
             else:
                 self._hypervisor = Libvirt(self._settings, self.prefix, self._driver)
         return self._hypervisor
@@ -265,10 +283,14 @@ class VagrantLab(Lab):
         )
 
     def endpoint(self, node: str) -> Endpoint:
-        """Where a machine is reached. Raises `LabError` when Vagrant knows no address of it."""
+        """Where a machine is reached from this host.
+
+        Vagrant is asked once: an address is kept over every power cut. Raises `LabError` when it
+        knows none, or when there is no way to the hypervisor's host.
+        """
         if node not in self._endpoints:
             self._endpoints |= self._read_endpoints(node)
-        return self._endpoints[node]
+        return self.hypervisor.reach(node, self._endpoints[node])
 
     def _read_endpoints(self, *nodes: str) -> dict[str, Endpoint]:
         """By node; of both, in one run of Vagrant, when none is named."""
@@ -288,22 +310,22 @@ class VagrantLab(Lab):
     # --- the host -------------------------------------------------------------------------------
 
     def check_room(self) -> None:
-        """Raise `LabError` unless the host has memory and disk for a pair."""
+        """Raise `LabError` unless the hypervisor's host has memory and disk for a pair."""
         machine = self._settings.machine
-        free_memory = psutil.virtual_memory().available >> 20
-        if free_memory < 2 * machine.memory_mib:
+        room = self.hypervisor.room()
+        there = f" on {room.host}" if room.host else ""
+        if room.memory_mib < 2 * machine.memory_mib:
             raise LabError(
-                f"two guests of {machine.memory_mib} MiB do not fit into the {free_memory} MiB "
-                "of free memory",
+                f"two guests of {machine.memory_mib} MiB do not fit into the {room.memory_mib} MiB "
+                f"of free memory{there}",
                 advice="stop something, or lower machine.memory_mib in lab.yaml (at least 512)",
             )
         # A snapshot puts the memory onto the disk.
         needed = 2 * (machine.data_disk_mib + machine.memory_mib + GROWTH_MIB)
-        folder = self.hypervisor.storage_folder()
-        free = shutil.disk_usage(folder).free >> 20
-        if free < needed:
+        if room.disk_mib < needed:
             raise LabError(
-                f"{folder} has {free} MiB free, and a pair may need {needed} MiB",
+                f"{room.folder}{there} has {room.disk_mib} MiB free, and a pair may need "
+                f"{needed} MiB",
                 advice="make room there, or lower machine.data_disk_mib in lab.yaml",
             )
 

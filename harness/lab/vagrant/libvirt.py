@@ -12,15 +12,15 @@ import time
 import xml.etree.ElementTree as ET  # what it reads is libvirt's own
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import psutil
 
 from harness.errors import LabError, MissingTool, SettingsError
-from harness.lab.base import Power
+from harness.lab.base import Endpoint, Power
 from harness.lab.qemu.host import Qemu, choose_accelerator
 from harness.lab.vagrant.boxes import libvirt_images
-from harness.lab.vagrant.hypervisor import existing_part
+from harness.lab.vagrant.hypervisor import Room, room_here
 from harness.lab.vagrant.programs import run
 from harness.settings import BoxSettings, Settings
 from harness.wait import scaled
@@ -59,7 +59,15 @@ _INSTALL = (
 
 
 class Libvirt:
-    """A pair of domains whose names are `prefix` and the node's name."""
+    """A pair of domains of this host's libvirt; their names are `prefix` and the node's name."""
+
+    programs: ClassVar[tuple[str, ...]] = ("virsh", "dnsmasq")
+    """What has to be on this host."""
+    refused: ClassVar[str] = (
+        "start it with `systemctl start libvirtd`; if it is running and refuses you, join its "
+        "group: `usermod -aG libvirt $USER` and log in anew"
+    )
+    """What to do when libvirtd does not answer."""
 
     def __init__(self, settings: Settings, prefix: str, driver: Driver | None = None) -> None:
         """`driver` None: what the settings say, and `auto` is found out when it is needed."""
@@ -76,21 +84,19 @@ class Libvirt:
     # --- before the start -----------------------------------------------------------------------
 
     def check(self) -> None:
-        """Look for virsh, dnsmasq, an answering libvirtd and an emulator for the driver."""
+        """Look for the programs, an answering libvirtd and an emulator for the driver."""
         if not re.match(r"qemu(\+unix)?:///system", self._uri):
-            raise SettingsError(
-                f"box.libvirt_uri is {self._uri}, and the pair's networks and console files need "
-                "the system's libvirt on this host",
-                advice="use qemu:///system, or the qemu lab, which needs no libvirt at all",
-            )
-        for program in ("virsh", "dnsmasq"):
+            raise wrong_uri(self._uri)
+        self._check_programs()
+        self._check_daemon()
+
+    def _check_programs(self) -> None:
+        for program in self.programs:
             if not any(shutil.which(program, path=path) for path in (None, *SYSTEM_PROGRAMS)):
                 raise MissingTool(f"there is no {program} on this host", advice=_INSTALL)
-        self._virsh(
-            "version",
-            advice="start it with `systemctl start libvirtd`; if it is running and refuses you, "
-            "join its group: `usermod -aG libvirt $USER` and log in anew",
-        )
+
+    def _check_daemon(self) -> None:
+        self._virsh("version", advice=self.refused)
         self._check_emulator()
 
     def _check_emulator(self) -> None:
@@ -130,15 +136,30 @@ class Libvirt:
         box = self._settings.box.name
         sizes = [image.stat().st_size for image in libvirt_images(box)]
         self.remove_broken_box_images(box, sizes)
-        network = free_network([*self._libvirt_networks(), *_host_networks()])
+        network = free_network([*self._libvirt_networks(), *self._host_networks()])
         return {"SKUNK_DRIVER": self.driver, "SKUNK_MANAGEMENT_NETWORK": str(network)}
 
-    def storage_folder(self) -> Path:
-        """The folder of the storage pool."""
-        folder = POOL_FOLDER
+    def reach(self, node: str, guest: Endpoint) -> Endpoint:  # noqa: ARG002 - not here
+        """As Vagrant says: this host has an address in the management network."""
+        return guest
+
+    def room(self) -> Room:
+        """Of this host, where the storage pool is."""
+        return room_here(self._storage_folder())
+
+    def _storage_folder(self) -> Path:
+        """The folder of the storage pool, which need not exist yet."""
         if POOL in self._names("pool-list", "--all", "--name"):
-            folder = Path(_text(self._xml("pool-dumpxml", POOL), "target/path"))
-        return existing_part(folder)
+            return Path(_text(self._xml("pool-dumpxml", POOL), "target/path"))
+        return POOL_FOLDER
+
+    def _host_networks(self) -> Iterable[ipaddress.IPv4Network]:
+        for addresses in psutil.net_if_addrs().values():
+            for address in addresses:
+                if address.family.name == "AF_INET" and address.netmask:
+                    yield ipaddress.IPv4Network(
+                        f"{address.address}/{address.netmask}", strict=False
+                    )
 
     def _libvirt_networks(self) -> Iterable[ipaddress.IPv4Network]:
         for _, network in self._described(
@@ -312,11 +333,14 @@ def free_network(taken: Iterable[ipaddress.IPv4Network]) -> ipaddress.IPv4Networ
     raise LabError(f"all of {MANAGEMENT_NETWORKS} is in use on this host")
 
 
-def _host_networks() -> Iterable[ipaddress.IPv4Network]:
-    for addresses in psutil.net_if_addrs().values():
-        for address in addresses:
-            if address.family.name == "AF_INET" and address.netmask:
-                yield ipaddress.IPv4Network(f"{address.address}/{address.netmask}", strict=False)
+def wrong_uri(uri: str) -> SettingsError:
+    """The error for a libvirt that the Vagrant lab cannot use."""
+    return SettingsError(
+        f"box.libvirt_uri is {uri}, and the Vagrant lab needs the system's libvirt, on this host "
+        "or over ssh on another",
+        advice="use qemu:///system, or qemu+ssh://USER@HOST/system: docs/vagrant.md; the qemu lab "
+        "needs no libvirt at all",
+    )
 
 
 def _text(element: ET.Element, path: str) -> str:

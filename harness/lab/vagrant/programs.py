@@ -88,7 +88,7 @@ def run(
         if status is None
         else f"`{command}` ended with status {status}"
     )
-    lines = [line for line in (answer + said).splitlines() if line.strip()][-LAST_LINES:]
+    lines = _last_lines(answer + said)
     what += "; it said:\n" + "\n".join(f"  {line}" for line in lines) if lines else " and silence"
     raise LabError(what, node=node, advice=advice)
 
@@ -99,6 +99,12 @@ def kill_family(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_DEATH_SECONDS)
+
+
+def _last_lines(text: str) -> list[str]:
+    """The last ones, each once: what waits for a machine may say the same a hundred times."""
+    backwards = dict.fromkeys(line for line in reversed(text.splitlines()) if line.strip())
+    return list(backwards)[:LAST_LINES][::-1]
 
 
 def _file(path: Path | None) -> IO[bytes]:

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 from harness.errors import LabError, MissingTool
-from harness.lab.base import Power
-from harness.lab.vagrant.hypervisor import existing_part
+from harness.lab.base import Endpoint, Power
+from harness.lab.vagrant.hypervisor import Room, room_here
 from harness.lab.vagrant.programs import run
 from harness.settings import Settings
 
@@ -61,12 +61,16 @@ class VirtualBox:
         """Nothing: the Vagrantfile knows all."""
         return {}
 
-    def storage_folder(self) -> Path:
-        """The default machine folder."""
+    def reach(self, node: str, guest: Endpoint) -> Endpoint:  # noqa: ARG002 - not here
+        """As Vagrant says: VirtualBox forwards a port of this host."""
+        return guest
+
+    def room(self) -> Room:
+        """Of this host, where the default machine folder is."""
         found = re.search(
             r"^Default machine folder:\s+(.+)$", self._manage("list", "systemproperties"), re.M
         )
-        return existing_part(Path(found[1])) if found else Path.home()
+        return room_here(Path(found[1]) if found else Path.home())
 
     # --- verbs ----------------------------------------------------------------------------------
 

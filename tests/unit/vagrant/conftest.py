@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness import settings as settings_file
@@ -43,6 +45,20 @@ class Programs:
         program.write_text(f"#!/bin/sh\n{text}\n")
         program.chmod(0o755)
 
+    def ssh(self, first: str = "", then: str = "") -> None:
+        """Make an ssh that does here what it is told to do over there.
+
+        `first` is a line that goes before; with `then` the output goes through that command, which
+        stays, as ssh does, until there is something that it cannot hand on.
+        """
+        self.script(
+            "ssh",
+            f'echo "$*" >> {self._calls("ssh")}\n'
+            f"PATH=/usr/bin:/bin\n{first}\n"
+            'while [ "$1" != -- ]; do shift; done\n'
+            f'{"" if then else "exec "}/bin/sh -c "$3" {then}',
+        )
+
     def calls(self, name: str) -> list[str]:
         """The command lines that the program has had, the oldest first."""
         calls = self._calls(name)
@@ -71,6 +87,13 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
 @pytest.fixture
 def settings() -> Settings:
     return settings_file.load()
+
+
+def kill_children() -> None:
+    """End all that this process has started, as a broken network would end an ssh."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended with the one before
+            process.kill()
 
 
 def with_box(settings: Settings, **changes: object) -> Settings:

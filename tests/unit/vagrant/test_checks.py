@@ -176,3 +176,16 @@ def test_pairs_of_other_state_folders_have_other_names(
         names |= {VagrantLab(qemu_settings, pair).prefix for pair in ("a", "b")}
     assert len(names) == 4
     assert all(name.startswith(("skunk-a-", "skunk-b-")) for name in names)
+
+
+def test_hosts_that_share_a_libvirt_have_other_names(
+    qemu_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CI runners have the same folders, each on a host of its own, and may share a hypervisor."""
+    shared = with_box(qemu_settings, libvirt_uri="qemu+ssh://hypervisor/system")
+    names = {"here": set[str](), "shared": set[str]()}
+    for host in ("runner1", "runner2"):
+        monkeypatch.setattr("platform.node", lambda host=host: host)
+        names["here"].add(VagrantLab(qemu_settings).prefix)
+        names["shared"].add(VagrantLab(shared).prefix)
+    assert {where: len(found) for where, found in names.items()} == {"here": 1, "shared": 2}

@@ -9,6 +9,7 @@ import pytest
 from harness import wait
 from harness.errors import LabError, MissingTool, SettingsError
 from harness.lab.base import Power
+from harness.lab.vagrant import VagrantLab
 from harness.lab.vagrant import libvirt as module
 from harness.lab.vagrant.libvirt import Libvirt, find_driver, free_network
 from harness.settings import Settings
@@ -160,10 +161,23 @@ def test_libvirt_asks_qemu_anew_each_time(
     assert sum("domcapabilities" in call for call in calls(programs)) == 2
 
 
-@pytest.mark.parametrize("uri", ["qemu:///session", "qemu+ssh://host/system", "xen:///system"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "qemu:///session",
+        "xen:///system",
+        "qemu://host/system",
+        "qemu+tls://host/system",
+        "qemu+tcp://host/system",
+        "qemu+libssh2://user@host/system",
+        "qemu+ssh:///system",
+        "qemu+ssh://user@host/session",
+    ],
+)
 def test_a_libvirt_that_cannot_serve(programs: Programs, settings: Settings, uri: str) -> None:
+    lab = VagrantLab(with_box(settings, libvirt_uri=uri), driver="qemu")
     with pytest.raises(SettingsError, match="libvirt_uri is"):
-        Libvirt(with_box(settings, libvirt_uri=uri), PREFIX, "qemu").check()
+        lab.hypervisor.check()
 
 
 def test_a_libvirtd_that_hangs(libvirt: Libvirt, programs: Programs) -> None:
@@ -190,7 +204,7 @@ def test_networks_that_libvirt_has_are_taken(
     libvirt: Libvirt, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An inactive one too: Vagrant would take it for its own and find another name on it."""
-    monkeypatch.setattr(module, "_host_networks", list)
+    monkeypatch.setattr(libvirt, "_host_networks", list)
     answer(programs, "net-list --all --name", "other")
     answer(
         programs,

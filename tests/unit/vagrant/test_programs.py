@@ -48,6 +48,13 @@ def test_a_failure_shows_the_last_lines_of_both_streams() -> None:
     assert error.value.advice == "mend it"
 
 
+def test_what_is_said_again_and_again_is_shown_once() -> None:
+    """ssh to a machine that boots says for a minute that it cannot, and why comes before it."""
+    lines = "echo the reason; for i in $(seq 40); do echo refused; echo no way; done; exit 3"
+    with pytest.raises(LabError, match=r"said:\n  the reason\n  refused\n  no way$"):
+        run(["sh", "-c", lines], within=10)
+
+
 def test_all_that_is_said_goes_to_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert run(["sh", "-c", "echo one; echo two >&2"], within=10, log=log) == "one\n"

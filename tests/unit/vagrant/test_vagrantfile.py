@@ -34,7 +34,13 @@ def changed(settings: Settings) -> Settings:
     )
 
 
-def read(settings: Settings, folder: Path, release: str = "0.12.2", driver: str = "qemu") -> Any:
+def read(
+    settings: Settings,
+    folder: Path,
+    release: str = "0.12.2",
+    driver: str = "qemu",
+    consoles: str | None = None,
+) -> Any:
     """What the Vagrantfile says under a release of vagrant-libvirt."""
     file = folder / "settings.yaml"
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
@@ -44,6 +50,7 @@ def read(settings: Settings, folder: Path, release: str = "0.12.2", driver: str 
         "SKUNK_FOLDER": str(folder),
         "SKUNK_DRIVER": driver,
         "SKUNK_MANAGEMENT_NETWORK": "10.157.9.0/24",
+        **({"SKUNK_CONSOLES": consoles} if consoles else {}),
     }
     said = subprocess.run(
         ["ruby", READER, paths.PROJECT / "Vagrantfile", release],
@@ -109,6 +116,17 @@ def test_a_power_cycle_does_not_empty_the_console(
     expected = {key: value.format(tmp_path) for key, value in source.items()}
     assert provider["serial"] == [[{"type": "file", "source": expected}]]
     assert (tmp_path / "skunk1.console").stat().st_uid == os.getuid()
+
+
+def test_libvirt_on_another_host(settings: Settings, tmp_path: Path) -> None:
+    """Its console files are its own, and it has none where nobody made a folder for them."""
+    remote = with_box(settings, libvirt_uri="qemu+ssh://host/system")
+    provider, _ = libvirt(read(remote, tmp_path, consoles="/var/tmp/consoles"), 1)
+    source = {"path": "/var/tmp/consoles/skunk2.console", "append": "on"}
+    assert provider["serial"] == [[{"type": "file", "source": source}]]
+    by_hand, _ = libvirt(read(remote, tmp_path), 1)
+    assert "serial" not in by_hand
+    assert not list(tmp_path.glob("*.console"))
 
 
 def test_virtualbox(changed: Settings, tmp_path: Path) -> None:
