@@ -15,6 +15,7 @@ before each resync; the other three are fitted, to resyncs over links whose rate
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,8 +28,11 @@ from harness.measure.statistics import ALPHA, CONFIDENCE
 CHUNK = 1 << 20
 """Bytes of one request of the sync thread."""
 
-_VARIES = 1.5
-"""A round trip has to vary by this factor over the points for `trips` to be fitted."""
+_VARIES = 0.1
+"""Round trips have to differ by this share of what a chunk takes for `trips` to be fitted.
+
+With less it is the host's own pace that is fitted: where it is slow, so is a ping.
+"""
 
 
 class FitError(ValueError):
@@ -141,8 +145,7 @@ def fit(points: Sequence[Point]) -> Model:
     when there are fewer others than needed, or all of one size.
     """
     free = [point for point in points if point.link_rate is None]
-    trips_vary = _varies([point.round_trip for point in free])
-    names = ("start", "work", "trips") if trips_vary else ("start", "work")
+    names = ("start", "work", "trips") if _trips_vary(free) else ("start", "work")
     if len({point.size for point in free}) < 2:
         raise FitError("resyncs of at least two sizes are needed to fit the model")
     if len(free) <= len(names):
@@ -166,8 +169,12 @@ def fit(points: Sequence[Point]) -> Model:
     )
 
 
-def _varies(round_trips: Sequence[float]) -> bool:
-    return bool(round_trips) and max(round_trips) > _VARIES * max(min(round_trips), 1e-9)
+def _trips_vary(points: Sequence[Point]) -> bool:
+    if not points:
+        return False
+    trips = [point.round_trip for point in points]
+    chunk = statistics.median(point.seconds / point.chunks for point in points)
+    return max(trips) - min(trips) > _VARIES * chunk
 
 
 def _row(point: Point, names: tuple[str, ...]) -> NDArray[np.float64]:

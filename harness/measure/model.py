@@ -6,11 +6,11 @@ import statistics
 from dataclasses import dataclass
 
 from harness.measure.fit import Estimate, FitError, Model, Point, fit
-from harness.measure.result import Bench, Resync
+from harness.measure.result import Bench, Pattern, Resync
 
 
 def points(bench: Bench) -> list[Point]:
-    """The full resyncs of random data with plain settings, over whatever link, as points."""
+    """The resyncs of one stretch of random data with plain settings, over whatever link."""
     return [_point(resync) for resync in _undisturbed(bench)]
 
 
@@ -67,10 +67,13 @@ def _undisturbed(bench: Bench) -> list[Resync]:
 
 
 def is_plain(resync: Resync) -> bool:
-    """Whether it is a full resync of random data with plain settings and nothing in its way."""
+    """Whether it is a resync of random data with plain settings and nothing in its way.
+
+    What has to be sent lies in one stretch: the whole provider or a part, which are sent alike.
+    """
     conditions = resync.conditions
     return (
-        conditions.kind == "full"
+        conditions.pattern is Pattern.SEQUENTIAL
         and conditions.content == "random"
         and conditions.load == "none"
         and conditions.disk.delay_ms is None

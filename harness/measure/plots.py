@@ -139,8 +139,8 @@ def _sizes(bench: Bench, path: Path) -> Path | None:
     axes.set_ylabel("seconds")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper left")
-    return _save(figure, path, "A full resync by its size")
+    axes.legend(loc="lower right")
+    return _save(figure, path, "A resync by what it sends")
 
 
 def _factors(resyncs: Sequence[Resync], path: Path) -> Path | None:

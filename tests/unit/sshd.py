@@ -18,9 +18,12 @@ from harness.lab.base import Endpoint
 
 
 class _Server(paramiko.ServerInterface):
-    def __init__(self, allowed: str, shell: tuple[str, ...]) -> None:
+    def __init__(
+        self, allowed: str, shell: tuple[str, ...], commands: list[subprocess.Popen[bytes]]
+    ) -> None:
         self._allowed = allowed
         self._shell = shell
+        self._commands = commands
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
@@ -39,14 +42,15 @@ class _Server(paramiko.ServerInterface):
 
     def _serve(self, channel: paramiko.Channel, command: bytes) -> None:
         stdin = channel.makefile("rb").read()
-        done = subprocess.run(
-            [*self._shell, command], input=stdin, capture_output=True, check=False
-        )
+        pipe = subprocess.PIPE
+        running = subprocess.Popen([*self._shell, command], stdin=pipe, stdout=pipe, stderr=pipe)
+        self._commands.append(running)
+        output, errors = running.communicate(stdin)
         with contextlib.suppress(OSError):
-            channel.sendall(done.stdout)
-            channel.sendall_stderr(done.stderr)
-            if done.returncode >= 0:
-                channel.send_exit_status(done.returncode)
+            channel.sendall(output)
+            channel.sendall_stderr(errors)
+            if running.returncode >= 0:
+                channel.send_exit_status(running.returncode)
             channel.close()
 
 
@@ -114,13 +118,17 @@ class Sshd:
 
 @contextlib.contextmanager
 def running_sshd(folder: Path, shell: tuple[str, ...] = ("/bin/sh", "-c")) -> Iterator[Sshd]:
-    """Serve commands through `shell`, which plays the user's login shell."""
+    """Serve commands through `shell`, which plays the user's login shell.
+
+    What a client has given up ends with the server.
+    """
     client, host = KeyPair.generate("client"), KeyPair.generate("host")
     client_key, host_key = folder / "client", folder / "host"
     client.write_private(client_key)
     host.write_private(host_key)
     listener = socket.create_server(("127.0.0.1", 0))
     server_key = paramiko.Ed25519Key.from_private_key_file(str(host_key))
+    commands: list[subprocess.Popen[bytes]] = []
 
     def accept() -> None:
         while True:
@@ -131,7 +139,7 @@ def running_sshd(folder: Path, shell: tuple[str, ...] = ("/bin/sh", "-c")) -> It
             transport = paramiko.Transport(sock)
             transport.add_server_key(server_key)
             with contextlib.suppress(paramiko.SSHException, EOFError):
-                transport.start_server(server=_Server(client.public.split()[1], shell))
+                transport.start_server(server=_Server(client.public.split()[1], shell, commands))
 
     acceptor = threading.Thread(target=accept, daemon=True)
     acceptor.start()
@@ -145,3 +153,5 @@ def running_sshd(folder: Path, shell: tuple[str, ...] = ("/bin/sh", "-c")) -> It
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         acceptor.join(10)
+        for command in commands:
+            command.kill()

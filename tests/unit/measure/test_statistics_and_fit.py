@@ -85,6 +85,13 @@ def test_without_another_delay_the_round_trip_is_part_of_the_work() -> None:
     assert model.rate == pytest.approx(CHUNK / 0.021)
 
 
+def test_a_host_that_slows_down_is_not_taken_for_a_longer_link() -> None:
+    """As seen on FreeBSD: pings of 1.2 to 1.9 ms, and `work` of 5 ms with 12 round trips."""
+    paced = [(mib, pace) for mib in (30, 60, 120) for pace in (1.0, 1.1, 1.5)]
+    model = fit([measured(mib, round_trip=0.0012 * pace, noise=pace) for mib, pace in paced])
+    assert model.trips is None
+
+
 def test_points_that_determine_nothing_are_refused() -> None:
     with pytest.raises(FitError, match="two sizes"):
         fit([measured(16), measured(16), measured(16)])

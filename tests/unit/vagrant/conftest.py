@@ -89,9 +89,14 @@ def settings() -> Settings:
     return settings_file.load()
 
 
+def children() -> set[psutil.Process]:
+    """All that this process has started and what those have, other tests' leftovers too."""
+    return set(psutil.Process().children(recursive=True))
+
+
 def kill_children() -> None:
     """End all that this process has started, as a broken network would end an ssh."""
-    for process in psutil.Process().children(recursive=True):
+    for process in children():
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended with the one before
             process.kill()
 

@@ -18,7 +18,7 @@ from harness.lab.vagrant import libvirt as module
 from harness.lab.vagrant.remote import RemoteLibvirt
 from harness.settings import Settings
 from harness.wait import wait_until
-from tests.unit.vagrant.conftest import Programs, kill_children, with_box
+from tests.unit.vagrant.conftest import Programs, children, kill_children, with_box
 
 URI = "qemu+ssh://me@hypervisor/system"
 PREFIX = "skunk-try-0123abcd-"
@@ -183,11 +183,13 @@ def test_a_machine_that_stands_still_has_nothing_left_to_say(
 def test_nothing_is_left(libvirt: RemoteLibvirt, programs: Programs, there: Path) -> None:
     answer(programs, "list --all --name", f"{PREFIX}skunk1\n{PREFIX[:-2]}-skunk1")
     answer(programs, f"domstate {PREFIX}skunk1", "running")
+    before = children()
     libvirt.prepare()
     libvirt.reach("skunk1", GUEST)
+    assert children() - before
     libvirt.remove_all()
     assert not there.exists()
-    assert not psutil.Process().children(recursive=True)
+    assert not children() - before
     destroyed = [call for call in programs.calls("virsh") if "destroy" in call]
     assert destroyed == [f"{VIRSH} destroy {PREFIX}skunk1"]
 

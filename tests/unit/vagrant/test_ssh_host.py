@@ -17,7 +17,7 @@ from harness.errors import LabError, SettingsError
 from harness.lab.vagrant import ssh_host
 from harness.lab.vagrant.ssh_host import Line, SshHost, follow, forward
 from harness.wait import wait_until
-from tests.unit.vagrant.conftest import Programs, kill_children
+from tests.unit.vagrant.conftest import Programs, children, kill_children
 
 HOST = SshHost("hypervisor")
 
@@ -147,14 +147,15 @@ def test_a_line_that_cannot_be_says_why(
 
 def test_a_closed_line_leaves_nothing(programs: Programs, opened: Opened, there: Path) -> None:
     programs.ssh()
+    before = children()
     line = opened(lambda: follow(HOST, str(there), 0), there.with_name("here"))
     line.wait()
-    family = psutil.Process().children(recursive=True)
+    family = children() - before
     assert family
     line.close()
     wait_until("nothing to be left", lambda: not any(map(lives, family)), 5)
     time.sleep(ssh_host._PAUSE + 0.2)  # when a broken one would be tried again
-    assert not psutil.Process().children(recursive=True)
+    assert not children() - before
 
 
 @pytest.mark.parametrize("kind", ["follow", "forward"])
