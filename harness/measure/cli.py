@@ -51,10 +51,9 @@ def run_plan(
     loaded = settings_file.load(settings)
     plan.check(wanted, loaded)
     folder = new_run_folder(f"{lab}-bench")
-    console = Console(stderr=True)
-    hardware = open_lab(lab, loaded, image_path=image, pair=pair, say=console.print)
-    with Session(loaded, hardware, say=console.print, results=folder) as session:
-        running = run([Subject(session)], wanted, folder, console.print)
+    hardware = open_lab(lab, loaded, image_path=image, pair=pair, say=_say)
+    with Session(loaded, hardware, say=_say, results=folder) as session:
+        running = run([Subject(session)], wanted, folder, _say)
     _finish(running, wanted, folder)
 
 
@@ -84,9 +83,8 @@ def compare_two(  # noqa: PLR0917 - each is an option of the command line
     for contestant in (first, second):
         plan.check(wanted, contestant.settings)
     folder = new_run_folder(f"{lab}-compare")
-    say = Console(stderr=True).print
-    with opened(first, second, Opening(lab, pair, folder, say)) as subjects:
-        running = run(subjects, wanted, folder, say)
+    with opened(first, second, Opening(lab, pair, folder, _say)) as subjects:
+        running = run(subjects, wanted, folder, _say)
     _finish(running, wanted, folder)
 
 
@@ -113,20 +111,41 @@ def history(
         tuple[int, int] | None,
         typer.Option(help="Two runs by number: what did the second measure otherwise?"),
     ] = None,
+    releases: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Two releases: how do all runs of the second differ, on like machines?"),
+    ] = None,
 ) -> None:
-    """List all benchmarks so far, or compare two of them figure by figure."""
+    """List all benchmarks so far, or compare two of them figure by figure.
+
+    Example: skunk bench history --releases 13.2-RELEASE 14.3-RELEASE
+    """
     from harness.measure.history import History
 
     console = Console()
     with History() as kept:
-        if against is None:
+        if against is not None and releases is not None:
+            raise typer.BadParameter("either --against or --releases")
+        if against is None and releases is None:
             table = Table("run", "started (UTC)", "release", "lab", "figures")
             for run_id, started, release, lab, figures in kept.runs():
                 table.add_row(str(run_id), started[:16], release, lab, str(figures))
             console.print(table)
             return
-        table = Table("figure", "conditions", f"run {against[1]} is")
-        for change in kept.changes(*against):
+        if releases is not None:
+            later, changes = releases[1], kept.changes_of_releases(*releases)
+            note = "Medians of each run; n are runs. "
+        else:
+            assert against is not None
+            later, changes = f"run {against[1]}", kept.changes(*against)
+            note = "Each run has its day: to tell it from the rest, use `skunk bench compare`. "
+        table = Table(
+            "figure",
+            "conditions",
+            f"{later} is",
+            caption=note + "Of the differences told, one in twenty is chance at most.",
+        )
+        for change in changes:
             table.add_row(change.what, change.conditions, str(change.comparison))
         console.print(table)
 
@@ -142,6 +161,11 @@ def harness_cost(
     from harness.measure import own_cost
 
     own_cost.main(lab, settings_file.load(settings), image, repeats)
+
+
+def _say(line: str) -> None:
+    """Print a line as it is: in a log nothing is gained by breaking it."""
+    Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def newest() -> Path:

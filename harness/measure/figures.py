@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from harness.measure.result import Bench, Failover, Resync, WriteCost
+from harness.measure.statistics import Comparison, compare_all
 
 CSV_FILE = "figures.csv"
+
+_PARTS = ("failover: ", "write latency, 95th", "write latency, 99th")
+"""Figures that are a part of another: the steps of a failover, the tail of latencies."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,26 @@ def grouped(
         if figure.set_name == set_name:
             groups[figure.key].append(figure.value)
     return dict(groups)
+
+
+def differences(
+    a: Mapping[tuple[str, str, str], Sequence[float]],
+    b: Mapping[tuple[str, str, str], Sequence[float]],
+    *,
+    paired: bool = False,
+) -> dict[tuple[str, str, str], Comparison]:
+    """How the figures in seconds that both sets have differ, by what repeats have in common.
+
+    Figures are judged together, and parts of others apart from them: there are many, and the more
+    are judged together the clearer each has to be.
+    """
+    common = [key for key in a if key[2] == "s" and b.get(key) and min(*a[key], *b[key]) > 0]
+    found: dict[tuple[str, str, str], Comparison] = {}
+    for parts in (False, True):
+        keys = [key for key in common if key[0].startswith(_PARTS) == parts]
+        sets = [(a[key], b[key]) for key in keys]
+        found |= zip(keys, compare_all(sets, paired=paired), strict=True)
+    return {key: found[key] for key in common}
 
 
 def write_csv(bench: Bench, folder: Path) -> Path:

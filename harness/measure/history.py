@@ -6,14 +6,16 @@ A person may ask it with sqlite3(1): the tables are `runs` and `figures`.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from harness import paths
 from harness.errors import SettingsError
-from harness.measure.figures import Figure, figures
+from harness.measure.figures import Figure, differences, figures, grouped
 from harness.measure.result import Bench
-from harness.measure.statistics import Comparison, compare
+from harness.measure.statistics import Comparison
 
 FILE = "history.sqlite"
 
@@ -122,18 +124,68 @@ class History:
         )
 
     def changes(self, earlier: int, later: int) -> list[Change]:
-        """What a later run measured otherwise than an earlier one: figures in seconds, in both."""
-        before, after = (_seconds(self.figures(run)) for run in (earlier, later))
-        return [
-            Change(*key, compare(before[key], after[key]))
-            for key in before
-            if key in after and min(*before[key], *after[key]) > 0
-        ]
+        """What a later run measured otherwise than an earlier one: figures in seconds, in both.
+
+        Raises `SettingsError` when there is no such run.
+        """
+        return _changes(*(grouped(self.figures(run)) for run in (earlier, later)))
+
+    def changes_of_releases(self, earlier: str, later: str) -> list[Change]:
+        """How the runs of a release differ from those of another, by the median of each run.
+
+        Only runs of like machines count: those of the newest run of the later release. Repeats
+        within a run share its day, so that it is runs that are counted, and several are needed.
+        Raises `SettingsError` when there is no such run.
+        """
+        machine = self._machine(later)
+        medians = []
+        for release in (earlier, later):
+            runs = self._runs_on(machine, release)
+            if not runs:
+                raise SettingsError(
+                    f"the history in {self.path} has no run of {release} on {_told(machine)}",
+                    advice="see which there are: skunk bench history",
+                )
+            medians.append(_medians(grouped(self.figures(run)) for run in runs))
+        return _changes(*medians)
+
+    def _machine(self, release: str) -> tuple[object, ...]:
+        """What the newest run of a release was measured on, as `_MACHINE` has it."""
+        found: tuple[object, ...] | None = self._database.execute(
+            f"SELECT {_MACHINE} FROM runs WHERE release = ? ORDER BY started DESC, id DESC",  # noqa: S608
+            (release,),
+        ).fetchone()
+        if found is None:
+            raise SettingsError(
+                f"the history in {self.path} has no run of {release}",
+                advice="see which there are: skunk bench history",
+            )
+        return found
+
+    def _runs_on(self, machine: tuple[object, ...], release: str) -> list[int]:
+        query = f"SELECT id FROM runs WHERE ({_MACHINE}) = (?, ?, ?, ?) AND release = ?"  # noqa: S608
+        return [run for (run,) in self._database.execute(query, (*machine, release))]
 
 
-def _seconds(values: list[Figure]) -> dict[tuple[str, str], list[float]]:
-    groups: dict[tuple[str, str], list[float]] = {}
-    for figure in values:
-        if figure.unit == "s" and not figure.set_name:
-            groups.setdefault((figure.what, figure.conditions), []).append(figure.value)
-    return groups
+_MACHINE = "lab, acceleration, host_cpu, host_cores"
+"""Columns that runs have in common whose figures can be held against each other."""
+
+_Groups = dict[tuple[str, str, str], list[float]]
+
+
+def _told(machine: tuple[object, ...]) -> str:
+    lab, acceleration, cpu, cores = machine
+    return f"the {lab} lab, {acceleration}, {cores} cores of {cpu}"
+
+
+def _medians(runs: Iterable[_Groups]) -> _Groups:
+    """Each figure's median of each run."""
+    found: _Groups = {}
+    for run in runs:
+        for key, values in run.items():
+            found.setdefault(key, []).append(median(values))
+    return found
+
+
+def _changes(before: _Groups, after: _Groups) -> list[Change]:
+    return [Change(*key[:2], comparison) for key, comparison in differences(before, after).items()]

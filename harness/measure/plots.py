@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from harness.measure.fit import FitError, Model
 from harness.measure.model import fitted, is_plain
@@ -26,7 +26,7 @@ BLUE, ORANGE, GREEN, PINK, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#
 _STEPS = {
     "pool exported": BLUE,
     "noticed by hastd": PINK,
-    "device usable": ORANGE,
+    "device there": ORANGE,
     "pool imported": GREEN,
 }
 _OTHER_STEPS = "all other steps"
@@ -206,6 +206,8 @@ def _writes(bench: Bench, path: Path) -> Path | None:
     )
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("milliseconds for one write (whiskers: 5th and 95th percentile)")
     return _save(figure, path, "What a synced write costs")

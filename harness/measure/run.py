@@ -9,15 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 
 from harness import __version__, clock
 from harness.errors import CommandFailed, HarnessError
@@ -25,6 +17,7 @@ from harness.lab.base import Lab
 from harness.measure import failover, resync, writes
 from harness.measure.counters import COUNTERS
 from harness.measure.plan import FailoverPlan, Plan, ResyncPlan, WritesPlan, resync_rows, shuffled
+from harness.measure.progress import shown
 from harness.measure.result import (
     Bench,
     Compared,
@@ -166,13 +159,15 @@ def run(
             if subject.name
         },
     )
-    running = Running(subjects, folder, say, bench)
-    with _progress() as progress:
+    mark = f"[{first.lab.mark}] " if first.lab.mark else ""
+    told: Callable[[str], None] = lambda text: say(mark + text)  # noqa: E731
+    running = Running(subjects, folder, told, bench)
+    with shown(told) as progress:
         if plan.resync is not None:
             with running.alone(subjects[0]):
                 cost = sampling_cost(first, plan.sampling_s)
             running.bench = running.bench.model_copy(update={"sampling": cost})
-            say(f"a sample every {cost.every_s:.1f} s; one takes {cost.look_s * 1000:.0f} ms")
+            told(f"a sample every {cost.every_s:.1f} s; one takes {cost.look_s * 1000:.0f} ms")
             _resyncs(running, plan, plan.resync, cost.every_s, progress)
         if plan.failover is not None:
             _failovers(running, plan, plan.failover, progress)
@@ -339,21 +334,6 @@ def _writes(running: Running, plan: Plan, wanted: WritesPlan, progress: Progress
                 named = {"set_name": subject.name}
                 running.keep(writes=(result.model_copy(update=named),))
             progress.advance(task)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar with the time that is left; nothing but its last state where there is no terminal."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as progress:
-        yield progress
 
 
 def _in_short(error: HarnessError) -> str:

@@ -6,9 +6,10 @@ Resync and failover times are positive and skewed to the right, so sets are comp
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,8 @@ class Comparison:
     """How set B differs from set A in a figure where more is slower (seconds).
 
     `percent` is how much longer B takes, negative when it is faster. `smallest_p` is the p that the
-    clearest difference would give with so few repeats.
+    clearest difference would give with so few repeats, were it the only one. Both are corrected for
+    the `figures` that were compared together.
     """
 
     percent: float
@@ -114,6 +116,7 @@ class Comparison:
     smallest_p: float
     n: tuple[int, int]
     paired: bool
+    figures: int = 1
 
     @property
     def seen(self) -> bool:
@@ -122,13 +125,21 @@ class Comparison:
 
     def __str__(self) -> str:
         n = f"n = {self.n[0]}" if self.paired else f"n = {self.n[0]} and {self.n[1]}"
+        if self.seen:
+            word = "slower" if self.percent > 0 else "faster"
+            return f"{word} by {abs(self.percent):.1f} % (p = {self.p:.2g}, {n})"
         if self.smallest_p >= ALPHA:
-            clearest = f"even the clearest difference would have p = {self.smallest_p:.2g}"
-            return f"too few repeats to tell ({n}: {clearest})"
-        if not self.seen:
-            return f"no difference seen (p = {self.p:.2g}, {n})"
-        word = "slower" if self.percent > 0 else "faster"
-        return f"{word} by {abs(self.percent):.1f} % (p = {self.p:.2g}, {n})"
+            return f"too few repeats to tell (p = {self.p:.2g}, {n}; it takes {self._enough})"
+        return f"no difference seen (p = {self.p:.2g}, {n})"
+
+    @property
+    def _enough(self) -> int:
+        """Repeats of each set with which a clear difference, were it the only one, is seen."""
+        return next(
+            n
+            for n in itertools.count(2)
+            if _clearest(n, n, paired=self.paired) * self.figures < ALPHA
+        )
 
 
 def compare(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> Comparison:
@@ -143,14 +154,43 @@ def compare(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> 
         raise ValueError(f"{len(a)} values cannot be paired with {len(b)}")
     logs = np.log(np.asarray(a, dtype=float)), np.log(np.asarray(b, dtype=float))
     percent = float(np.expm1(logs[1].mean() - logs[0].mean()) * 100)
-    permutations = 2 ** len(a) if paired else math.comb(len(a) + len(b), len(a))
     return Comparison(
         percent,
         _p_value(logs, paired=paired),
-        min(1.0, 2 / permutations),
+        _clearest(len(a), len(b), paired=paired),
         (len(a), len(b)),
         paired,
     )
+
+
+def compare_all(
+    sets: Sequence[tuple[Sequence[float], Sequence[float]]], *, paired: bool = False
+) -> list[Comparison]:
+    """Compare many figures, each with `compare`, so that not one in twenty differs by chance alone.
+
+    Of the differences that it sees, one in twenty is chance at most, on average (Benjamini and
+    Hochberg). `paired` holds for those that have as many values of both. Raises ValueError as
+    `compare` does.
+    """
+    found = [compare(a, b, paired=paired and len(a) == len(b)) for a, b in sets]
+    if not found:
+        return []
+    corrected = stats.false_discovery_control([each.p for each in found])
+    return [
+        replace(
+            each,
+            p=float(p),
+            smallest_p=min(1.0, each.smallest_p * len(found)),
+            figures=len(found),
+        )
+        for each, p in zip(found, corrected, strict=True)
+    ]
+
+
+def _clearest(a: int, b: int, *, paired: bool) -> float:
+    """The p of sets that do not overlap at all, with `a` and `b` values."""
+    permutations = 2**a if paired else math.comb(a + b, a)
+    return min(1.0, 2 / permutations)
 
 
 def _p_value(logs: tuple[NDArray[np.float64], NDArray[np.float64]], *, paired: bool) -> float:

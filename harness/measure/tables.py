@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from harness.measure.figures import figures, grouped
+from harness.measure.figures import differences, figures, grouped
 from harness.measure.fit import FitError, Model
 from harness.measure.model import fitted, held_out
 from harness.measure.plan import parse_size
@@ -394,20 +394,15 @@ def _compared(bench: Bench) -> Table | None:
         f"A: {bench.compared['A'].description}; B: {bench.compared['B'].description}",
         ("what", "A", "B", "B is"),
         tuple(_comparisons(bench)),
-        "Seconds, medians of the repeats. A and B took turns; p is of a permutation test.",
+        "Seconds, medians of the repeats. A and B took turns. p is of a permutation test, "
+        "corrected for the number of figures: of the differences told, one in twenty is chance at "
+        "most.",
     )
 
 
 def _comparisons(bench: Bench) -> Iterator[tuple[str, ...]]:
-    values = [figure for figure in figures(bench) if figure.unit == "s"]
+    values = list(figures(bench))
     a, b = grouped(values, "A"), grouped(values, "B")
-    for key in a:
-        both = a[key], b.get(key, [])
-        if not both[1] or min(*both[0], *both[1]) <= 0:
-            continue
-        paired = len(both[0]) == len(both[1])
-        yield (
-            f"{key[0]}: {key[1]}",
-            *(f"{float(np.median(each)):.3g}" for each in both),
-            str(compare(*both, paired=paired)),
-        )
+    for key, comparison in differences(a, b, paired=True).items():
+        medians = (f"{float(np.median(each[key])):.3g}" for each in (a, b))
+        yield (f"{key[0]}: {key[1]}", *medians, str(comparison))

@@ -26,6 +26,7 @@ from harness.measure.result import (
     LinkSetting,
     Noise,
     Outcome,
+    Pattern,
     Resync,
     ResyncConditions,
     Sample,
@@ -221,6 +222,16 @@ def test_resyncs_under_many_samples_are_not_what_the_model_is_fitted_to() -> Non
     assert len(points(bench)) == len(slow)
 
 
+def test_the_model_is_fitted_to_what_lies_in_one_stretch() -> None:
+    """All of the provider or a part of it; scattered extents are another matter."""
+    for kind in ("full", "incremental"):
+        for pattern, fitted in ((Pattern.SEQUENTIAL, 1), (Pattern.RANDOM, 0)):
+            changes = {"kind": kind, "pattern": pattern}
+            conditions = resync(10).conditions.model_copy(update=changes)
+            bench = Bench(where=WHERE, resyncs=(resync(10, conditions=conditions),))
+            assert len(points(bench)) == fitted, changes
+
+
 def test_a_host_that_its_neighbours_slowed_down_is_told() -> None:
     paces = [QUIET.model_copy(update={"pace_s": seconds}) for seconds in (0.010, 0.013, 0.010)]
     bench = Bench(where=WHERE, resyncs=tuple(resync(10, noise=noise) for noise in paces))
@@ -258,6 +269,27 @@ def test_history_shows_what_became_slower(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="no run 99"):
             history.figures(99)
     assert second
+
+
+def test_releases_are_compared_by_their_runs_on_like_machines(tmp_path: Path) -> None:
+    def add(release: str, day: int, factor: float, cores: int = 2) -> None:
+        update = {"started": NOON + timedelta(days=day), "release": release, "host_cores": cores}
+        resyncs = tuple(resync((10 + step / 10 + day / 50) * factor) for step in range(3))
+        bench = Bench(where=WHERE.model_copy(update=update), resyncs=resyncs)
+        history.add(bench, tmp_path / f"{release} {day}")
+
+    with History(tmp_path / "history.sqlite") as history:
+        add("13.2", 0, 5.0, cores=64)  # another machine, and as if it were slower
+        for day in range(1, 6):
+            add("13.2", day, 1.0)
+            add("14.0", day, 1.2)
+        (change,) = history.changes_of_releases("13.2", "14.0")
+        assert str(change.comparison).startswith("slower by 20.0 % (p = 0.0079, n = 5 and 5)")
+        with pytest.raises(SettingsError, match=r"no run of 15\.0"):
+            history.changes_of_releases("13.2", "15.0")
+        add("15.0", 9, 1.0, cores=8)
+        with pytest.raises(SettingsError, match=r"no run of 13\.2 on the qemu lab, KVM, 8 cores"):
+            history.changes_of_releases("13.2", "15.0")
 
 
 # --- the plan -------------------------------------------------------------------------------------

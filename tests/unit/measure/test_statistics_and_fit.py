@@ -5,7 +5,7 @@ import random
 import pytest
 
 from harness.measure.fit import CHUNK, FitError, Point, fit
-from harness.measure.statistics import compare, summarise
+from harness.measure.statistics import compare, compare_all, summarise
 
 
 def test_a_median_with_its_interval() -> None:
@@ -36,8 +36,23 @@ def test_a_difference_is_seen_with_its_size_and_only_if_there_is_one() -> None:
 
 def test_too_few_repeats_say_so() -> None:
     said = str(compare([1.0, 1.1, 1.2], [9.0, 9.1, 9.2]))
-    assert said.startswith("too few repeats to tell (n = 3 and 3")
+    assert said == "too few repeats to tell (p = 0.1, n = 3 and 3; it takes 4)"
     assert str(compare([1.0], [2.0])).startswith("too few")
+
+
+def test_of_many_figures_that_are_alike_none_is_told_to_differ() -> None:
+    """As seen on FreeBSD: one image against its copy, 14 figures, one of them with p = 0.031."""
+    clearly = ([1.0] * 6, [1.1 + step / 100 for step in range(6)])
+    assert str(compare(*clearly, paired=True)).startswith("slower by 12.5 % (p = 0.031, n = 6)")
+    alike = [([1.0, 1.1] * 3, [1.1, 1.0] * 3)] * 13
+    found = compare_all([clearly, *alike], paired=True)
+    assert not any(each.seen for each in found)
+    assert str(found[0]) == "too few repeats to tell (p = 0.44, n = 6; it takes 10)"
+    # All of them clear is no chance, and neither is one of few.
+    assert all(each.seen for each in compare_all([clearly] * 14, paired=True))
+    more = (clearly[0] * 2, clearly[1] * 2)
+    assert compare_all([more, *alike[:3]], paired=True)[0].seen
+    assert compare_all([]) == []
 
 
 def measured(
