@@ -100,6 +100,12 @@ def seconds(value: float) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
+_MEDIANS = (
+    "Medians, with the interval that holds the median 19 times of 20; with fewer than six repeats "
+    "it is all that was measured, which holds it less often."
+)
+
+
 def interval(summary: Summary, scale: float = 1.0) -> str:
     """Median and interval in plain figures."""
     return _with_interval(summary.median, summary.low, summary.high, scale)
@@ -138,9 +144,9 @@ def _resyncs(bench: Bench) -> Table | None:
         "Resyncs",
         ("what", "n", "seconds", "MB/s", "slowest tenth, MB/s", "CPU", "others"),
         tuple(rows),
-        "Medians, with the interval that holds the median 19 times of 20. MB are 1e6 bytes. The "
-        "slowest tenth is of the rates between two samples. CPU is the busy share of the primary's "
-        "and the secondary's processors; others is what the host had for others, at most.",
+        f"{_MEDIANS} MB are 1e6 bytes. The slowest tenth is of the rates between two samples. CPU "
+        "is the busy share of the primary's and the secondary's processors; others is what the "
+        "host had for others, at most.",
     )
 
 
@@ -360,7 +366,7 @@ def _failovers(bench: Bench) -> Table | None:
         ("what", "n", "seconds without service", "90th percentile", "steps (median seconds each)"),
         tuple(rows),
         "From the fault, or a planned one's first command, to the first write that the other node "
-        "acknowledges.",
+        f"acknowledges. {_MEDIANS}",
     )
 
 
@@ -382,7 +388,7 @@ def _writes(bench: Bench) -> Table | None:
         f"Synced writes of {size} bytes",
         ("setting", "n", "median, ms", "95th percentile, ms", "99th percentile, ms", "MB/s"),
         tuple(rows),
-        "One write after the other to the device itself.",
+        f"One write after the other to the device itself. {_MEDIANS}",
     )
 
 
