@@ -152,8 +152,8 @@ class History:
     def _machine(self, release: str) -> tuple[object, ...]:
         """What the newest run of a release was measured on, as `_MACHINE` has it."""
         found: tuple[object, ...] | None = self._database.execute(
-            f"SELECT {_MACHINE} FROM runs WHERE release = ? ORDER BY started DESC, id DESC",  # noqa: S608
-            (release,),
+            f"SELECT {_MACHINE} FROM runs WHERE {_IS_OF} ORDER BY started DESC, id DESC",  # noqa: S608
+            (release, release),
         ).fetchone()
         if found is None:
             raise SettingsError(
@@ -163,12 +163,15 @@ class History:
         return found
 
     def _runs_on(self, machine: tuple[object, ...], release: str) -> list[int]:
-        query = f"SELECT id FROM runs WHERE ({_MACHINE}) = (?, ?, ?, ?) AND release = ?"  # noqa: S608
-        return [run for (run,) in self._database.execute(query, (*machine, release))]
+        query = f"SELECT id FROM runs WHERE ({_MACHINE}) = (?, ?, ?, ?) AND {_IS_OF}"  # noqa: S608
+        return [run for (run,) in self._database.execute(query, (*machine, release, release))]
 
 
 _MACHINE = "lab, acceleration, host_cpu, host_cores"
 """Columns that runs have in common whose figures can be held against each other."""
+
+_IS_OF = "(release = ? OR release LIKE ? || ' %')"
+"""Of a release by its name, with its architecture or without."""
 
 _Groups = dict[tuple[str, str, str], list[float]]
 

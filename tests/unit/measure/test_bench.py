@@ -282,7 +282,7 @@ def test_releases_are_compared_by_their_runs_on_like_machines(tmp_path: Path) ->
         add("13.2", 0, 5.0, cores=64)  # another machine, and as if it were slower
         for day in range(1, 6):
             add("13.2", day, 1.0)
-            add("14.0", day, 1.2)
+            add("14.0 amd64", day, 1.2)
         (change,) = history.changes_of_releases("13.2", "14.0")
         assert str(change.comparison).startswith("slower by 20.0 % (p = 0.0079, n = 5 and 5)")
         with pytest.raises(SettingsError, match=r"no run of 15\.0"):
