@@ -266,9 +266,11 @@ class Failover(_Result):
     @property
     def label(self) -> str:
         """What kind of failover, in a few words."""
-        if self.row:
-            return self.row
-        words = [self.kind, f"timeout {self.timeout_s} s"]
+        return self.row or self.in_words()
+
+    def in_words(self, *, timeout: bool = True) -> str:
+        """The same, with HAST's timeout or without it."""
+        words = [self.kind, *([f"timeout {self.timeout_s} s"] if timeout else [])]
         if any(event.what == NOTICED for event in self.events):
             words.append("promoted once hastd noticed")
         return ", ".join(words)
@@ -279,7 +281,7 @@ class Failover(_Result):
         return self.events[-1].at_s
 
 
-WriteSetting = Literal["no HAST", "no peer", "memsync", "fullsync", "async"]
+WriteSetting = Literal["no HAST", "no peer", "memsync", "fullsync", "async", "as configured"]
 
 
 class WriteCost(_Result):

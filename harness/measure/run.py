@@ -299,7 +299,9 @@ def _one_resync(ready: _Ready, row: ResyncConditions, chance: int) -> Resync:
 
 def _failovers(running: Running, plan: Plan, wanted: FailoverPlan, progress: Progress) -> None:
     kinds: list[tuple[failover.Kind, int, bool]] = []
-    for timeout in wanted.timeouts_s:
+    # A comparison of timeouts has them from what is compared, and not from the plan.
+    own_timeouts = any("timeout" in subject.changes for subject in running.subjects)
+    for timeout in wanted.timeouts_s[:1] if own_timeouts else wanted.timeouts_s:
         for kind in wanted.kinds:
             kinds.append((kind, timeout, False))
             if kind == "power cut" and wanted.wait_to_notice:
@@ -308,13 +310,15 @@ def _failovers(running: Running, plan: Plan, wanted: FailoverPlan, progress: Pro
     task = progress.add_task("failovers", total=len(order) * len(running.subjects))
     for number, (kind, timeout, wait) in enumerate(order):
         for subject in _in_turns(running.subjects, number):
-            what = f"{subject.name} failover: {kind}, timeout {timeout} s".strip()
+            what = f"{subject.name} failover: {kind}".strip()
+            what += "" if own_timeouts else f", timeout {timeout} s"
             progress.update(task, description=what)
             with running.attempt(subject, what):
-                pair = subject.session.set_up(subject.hast.but(timeout=timeout))
+                hast = subject.hast if own_timeouts else subject.hast.but(timeout=timeout)
+                pair = subject.session.set_up(hast)
                 subject.session.used()
                 result = failover.measure(pair, kind, wait_to_notice=wait)
-                row = result.label if subject.name else ""
+                row = result.in_words(timeout=not own_timeouts) if subject.name else ""
                 named = {"set_name": subject.name, "row": row}
                 running.keep(failovers=(result.model_copy(update=named),))
             progress.advance(task)

@@ -87,7 +87,7 @@ def parse_trace(text: str, size: int) -> tuple[tuple[float, ...], float]:
 def _set_up(session: Session, hast: HastSettings, setting: WriteSetting) -> tuple[Pair, str]:
     """The pair and the device to write to."""
     match setting:
-        case "no HAST" | "no peer":
+        case "no HAST" | "no peer" | "as configured":
             pair = session.provisioned(hast)
         case "memsync" | "fullsync" | "async":
             pair = session.provisioned(hast.but(replication=setting))

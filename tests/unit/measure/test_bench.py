@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import statistics
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -383,6 +384,29 @@ def test_two_hast_confs_are_compared_in_turns(session: Session, tmp_path: Path) 
     ]
     assert all("too few repeats" in row[3] for row in table.rows)
     json.loads((tmp_path / result.FILE).read_text())
+
+
+def test_what_is_compared_is_not_what_the_plan_has_for_both(
+    session: Session, tmp_path: Path
+) -> None:
+    """The timeout of a failover and the replication of writes are those of A and of B."""
+    subjects = [
+        Subject(session, "A", "A", {"timeout": 7, "replication": "async"}),
+        Subject(session, "B", "B", {"replication": "fullsync"}),
+    ]
+    usual = session.settings.hast.timeout
+    wanted = plan.Plan(
+        repeats=1,
+        failover=TINY.failover,
+        writes=plan.WritesPlan(settings=["as configured"], count=10),
+    )
+    bench = run.run(subjects, wanted, tmp_path, lambda _: None).bench
+    assert {each.set_name: each.timeout_s for each in bench.failovers} == {"A": 7, "B": usual}
+    latency = {each.set_name: statistics.median(each.latencies_s) for each in bench.writes}
+    assert latency["A"] < 0.95 * latency["B"]
+    rows = [row[0] for row in tables.tables(bench)[0].rows]
+    assert "failover: planned" in rows
+    assert "write latency, 50th percentile: as configured, 16384 bytes" in rows
 
 
 def test_what_is_compared_is_understood_or_refused(tmp_path: Path) -> None:
