@@ -28,7 +28,8 @@ class NoiseMeter:
 def listening() -> Iterator[NoiseMeter]:
     """Note what the host's processors did in the block for others than the harness and its QEMUs.
 
-    Machines that are not the harness's children, as libvirt's are not, count as others.
+    Machines that are not the harness's children, as libvirt's are not, count as others. A block
+    shorter than the kernel's clock tick (10 ms) has heard nobody; the host's pace it has anyway.
     """
     meter = NoiseMeter(Noise(other=0.0, stolen=0.0))
     pace = _pace()
@@ -40,13 +41,12 @@ def listening() -> Iterator[NoiseMeter]:
         total = sum(after) - sum(before)
         idle = after.idle - before.idle + getattr(after, "iowait", 0) - getattr(before, "iowait", 0)
         stolen = getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)
-        if total > 0:
-            other = min(1.0, max(0.0, total - idle - stolen - ours) / total)
-            meter.noise = Noise(
-                other=round(other, 4),
-                stolen=round(max(0.0, stolen) / total, 4),
-                pace_s=round((pace + _pace()) / 2, 6),
-            )
+        other = min(1.0, max(0.0, total - idle - stolen - ours) / total) if total > 0 else 0.0
+        meter.noise = Noise(
+            other=round(other, 4),
+            stolen=round(max(0.0, stolen) / total, 4) if total > 0 else 0.0,
+            pace_s=round((pace + _pace()) / 2, 6),
+        )
 
 
 def _pace() -> float:

@@ -1,5 +1,8 @@
 """What else the host does: a share that can be one, and what died is not counted against others."""
 
+import psutil
+import pytest
+
 from harness.measure.noise import _spent_between, listening
 
 
@@ -14,3 +17,14 @@ def test_what_is_heard_is_a_share() -> None:
     assert 0 <= meter.noise.stolen <= 1
     assert meter.noise.pace_s is not None
     assert 0 < meter.noise.pace_s < 1
+
+
+def test_a_block_shorter_than_a_clock_tick_still_has_the_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = psutil.cpu_times()
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times)
+    with listening() as meter:
+        pass
+    assert (meter.noise.other, meter.noise.stolen) == (0.0, 0.0)
+    assert meter.noise.pace_s is not None
