@@ -1,15 +1,18 @@
 """One failover, timed from the fault to the first acknowledged write on the other node.
 
-All moments are the harness's, over SSH: each is late by a command's round trip (benchmarks.md).
+All moments are the harness's, over SSH: each is late by a command's round trip, which is measured
+just before.
 """
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Literal
 
 from harness import clock
 from harness.measure.noise import listening
 from harness.measure.result import NOTICED, Event, Failover
+from harness.node import Node
 from harness.pair import CONNECT_SECONDS, Pair
 from harness.wait import wait_until
 
@@ -17,6 +20,10 @@ Kind = Literal["planned", "power cut"]
 
 _BLOCK = 'dd if="$1" of=/dev/null bs=64k count=1'
 _WRITE = 'echo written > "$1/after-the-failover" && fsync "$1/after-the-failover"'
+
+
+_COMMANDS = 5
+"""How often the command that does nothing is timed; the first may still have to connect."""
 
 
 class _Stopwatch:
@@ -44,6 +51,7 @@ def measure(pair: Pair, kind: Kind, *, wait_to_notice: bool = False) -> Failover
     skunk1.run("fsync", file)
     patience = pair.settings.hast.timeout + CONNECT_SECONDS
     taken = clock.current().utc()
+    command_s = _one_command(skunk2)
     with listening() as meter:
         watch = _Stopwatch()
         if kind == "planned":
@@ -73,6 +81,17 @@ def measure(pair: Pair, kind: Kind, *, wait_to_notice: bool = False) -> Failover
         kind=kind,
         timeout_s=pair.settings.hast.timeout,
         events=tuple(watch.events),
+        command_s=command_s,
         noise=meter.noise,
         taken=taken,
     )
+
+
+def _one_command(node: Node) -> float:
+    """Seconds from a command that does nothing to its answer, the median of some."""
+    taken = []
+    for _ in range(_COMMANDS):
+        begun = clock.current().monotonic()
+        node.run("true")
+        taken.append(clock.current().monotonic() - begun)
+    return median(taken)

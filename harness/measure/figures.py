@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,9 @@ CSV_FILE = "figures.csv"
 
 _PARTS = ("failover: ", "write latency, 95th", "write latency, 99th")
 """Figures that are a part of another: the steps of a failover, the tail of latencies."""
+
+_ONE_COMMAND = "failover: one command"
+"""What every moment of a failover is late by, in the same conditions."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def differences(
     """How the figures in seconds that both sets have differ, by what repeats have in common.
 
     Figures are judged together, and parts of others apart from them: there are many, and the more
-    are judged together the clearer each has to be.
+    are judged together the clearer each has to be. Moments of a failover are those at which a
+    command was back: no step is told to differ by less than one command takes.
     """
     common = [key for key in a if key[2] == "s" and b.get(key) and min(*a[key], *b[key]) > 0]
     found: dict[tuple[str, str, str], Comparison] = {}
@@ -73,7 +77,17 @@ def differences(
         keys = [key for key in common if key[0].startswith(_PARTS) == parts]
         sets = [(a[key], b[key]) for key in keys]
         found |= zip(keys, compare_all(sets, paired=paired), strict=True)
-    return {key: found[key] for key in common}
+    return {key: replace(found[key], resolution=_resolution(key, a, b)) for key in common}
+
+
+def _resolution(
+    key: tuple[str, str, str], *sets: Mapping[tuple[str, str, str], Sequence[float]]
+) -> float:
+    what, conditions, unit = key
+    if not what.startswith("failover") or what == _ONE_COMMAND:
+        return 0.0
+    commands = [values.get((_ONE_COMMAND, conditions, unit)) for values in sets]
+    return max((float(np.median(each)) for each in commands if each), default=0.0)
 
 
 def write_csv(bench: Bench, folder: Path) -> Path:
@@ -99,6 +113,8 @@ def _of_resync(resync: Resync) -> Iterator[Figure]:
 def _of_failover(failover: Failover) -> Iterator[Figure]:
     label = failover.label
     yield Figure("failover", label, "s", failover.seconds_s, failover.set_name)
+    if failover.command_s is not None:
+        yield Figure(_ONE_COMMAND, label, "s", failover.command_s, failover.set_name)
     before = 0.0
     for event in failover.events:
         yield Figure(f"failover: {event.what}", label, "s", event.at_s - before, failover.set_name)

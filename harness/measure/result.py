@@ -258,6 +258,10 @@ class Failover(_Result):
     kind: Literal["planned", "power cut"]
     timeout_s: int
     events: tuple[Event, ...]
+    command_s: Positive | None = None
+    """Seconds that a command that does nothing took on the node that took over, just before.
+
+    Every moment is late by about as much."""
     noise: Noise
     taken: datetime
     set_name: SetName = ""
@@ -306,6 +310,8 @@ class Compared(_Result):
 
     description: str
     where: Where
+    own_machines: bool = False
+    """Whether A and B had a pair of machines each: then it is one boot of each that is compared."""
 
 
 class Unmeasured(_Result):

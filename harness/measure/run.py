@@ -154,6 +154,7 @@ def run(
             subject.name: Compared(
                 description=subject.description,
                 where=where(subject.session.lab, subject.session.release),
+                own_machines=subjects[0].session is not subjects[-1].session,
             )
             for subject in subjects
             if subject.name

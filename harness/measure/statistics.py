@@ -92,7 +92,8 @@ class Comparison:
 
     `percent` is how much longer B takes, negative when it is faster. `smallest_p` is the p that the
     clearest difference would give with so few repeats, were it the only one. Both are corrected for
-    the `figures` that were compared together.
+    the `figures` that were compared together. A difference of the medians (`apart`, in seconds)
+    that is shorter than the `resolution` of what measured them is none, however often it was seen.
     """
 
     percent: float
@@ -101,17 +102,24 @@ class Comparison:
     n: tuple[int, int]
     paired: bool
     figures: int = 1
+    apart: float = 0.0
+    resolution: float = 0.0
 
     @property
     def seen(self) -> bool:
-        """Whether there is a difference that chance does not explain."""
-        return self.p < ALPHA
+        """Whether there is a difference that neither chance nor the measuring explains."""
+        return self.p < ALPHA and self.apart >= self.resolution
 
     def __str__(self) -> str:
         n = f"n = {self.n[0]}" if self.paired else f"n = {self.n[0]} and {self.n[1]}"
         if self.seen:
             word = "slower" if self.percent > 0 else "faster"
             return f"{word} by {abs(self.percent):.1f} % (p = {self.p:.2g}, {n})"
+        if self.p < ALPHA:
+            return (
+                f"no difference that can be measured: {self.apart * 1e3:.0f} ms, and one command "
+                f"takes {self.resolution * 1e3:.0f} ms ({n})"
+            )
         if self.smallest_p >= ALPHA:
             return f"too few repeats to tell (p = {self.p:.2g}, {n}; it takes {self._enough})"
         return f"no difference seen (p = {self.p:.2g}, {n})"
@@ -144,6 +152,7 @@ def compare(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> 
         _clearest(len(a), len(b), paired=paired),
         (len(a), len(b)),
         paired,
+        apart=abs(float(np.median(b) - np.median(a))),
     )
 
 

@@ -396,13 +396,18 @@ def _compared(bench: Bench) -> Table | None:
     """A and B, each row with what the repeats say."""
     if not bench.compared:
         return None
+    boots = (
+        " Each was booted once, so that what differs between two boots of the same image is in it."
+        if any(each.own_machines for each in bench.compared.values())
+        else ""
+    )
     return Table(
         f"A: {bench.compared['A'].description}; B: {bench.compared['B'].description}",
         ("what", "A", "B", "B is"),
         tuple(_comparisons(bench)),
         "Seconds, medians of the repeats. A and B took turns. p is of a permutation test, "
         "corrected for the number of figures: of the differences told, one in twenty is chance at "
-        "most.",
+        f"most.{boots}",
     )
 
 

@@ -383,6 +383,14 @@ def test_two_hast_confs_are_compared_in_turns(session: Session, tmp_path: Path) 
         "failover: planned, timeout 5 s",
     ]
     assert all("too few repeats" in row[3] for row in table.rows)
+    assert "booted once" not in table.note, "both had the same machines"
+    each = {
+        name: of.model_copy(update={"own_machines": True}) for name, of in bench.compared.items()
+    }
+    table = tables.tables(bench.model_copy(update={"compared": each}))[0]
+    assert "Each was booted once" in table.note
+    assert all(f.command_s is not None and 0 < f.command_s < 1 for f in bench.failovers)
+    assert "failover: one command: planned, timeout 5 s" in [row[0] for row in table.rows]
     json.loads((tmp_path / result.FILE).read_text())
 
 
