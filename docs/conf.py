@@ -8,7 +8,7 @@ author = "the HAST lab's authors"
 
 extensions = ["myst_parser"]
 myst_heading_anchors = 4  # the anchors that GitHub makes of headings
-exclude_patterns = ["evidence/2*"]
+exclude_patterns = ["evidence/2*/*/**", "evidence/2*/[!R]*"]  # the recordings themselves
 
 html_theme = "furo"
 html_title = "HAST lab"
