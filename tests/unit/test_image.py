@@ -252,7 +252,7 @@ def test_ctrl_c_leaves_a_part_that_the_next_run_takes_up(
 
     site.publish()
     site.cuts, site.at_cut = [len(PACKED) // 2], press_ctrl_c
-    # A job that a shell put into the background starts with SIGINT ignored.
+    # With -n the handler of side_by_side.py would ignore SIGINT in all tests after this one.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
