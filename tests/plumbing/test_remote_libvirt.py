@@ -63,12 +63,19 @@ def hypervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ssh.chmod(0o755)
     server = [program, "-D", "-E", f"{folder}/log", "-f", f"{folder}/sshd_config"]
     with subprocess.Popen(server) as sshd:
+        wait_until("sshd to listen", lambda: _listens(port), 10, every=0.1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", str(ssh.parent), prepend=":")
             yield "hypervisor"
             leave = [str(ssh), "-O", "exit", "hypervisor"]
             subprocess.run(leave, check=False, timeout=30, capture_output=True)
         sshd.terminate()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 @pytest.fixture(scope="module")
