@@ -10,6 +10,11 @@ _PIECES = re.compile(r"(?<=\n)|(?=\r(?!\n))")
 """Where a line ends, or is written over."""
 
 
+def prefix(mark: str | None) -> str:
+    """What a line begins with in a lab of that mark: nothing where it has none."""
+    return f"[{mark}] " if mark else ""
+
+
 class MarkedStream:
     """A text stream that begins every line with a mark, once. Else it is the given one.
 
@@ -19,7 +24,7 @@ class MarkedStream:
     def __init__(self, stream: TextIO, mark: str) -> None:
         self.unmarked = stream
         """The stream itself, for what is not a line: the movements of a terminal's cursor."""
-        self._mark = f"[{mark}] "
+        self._mark = prefix(mark)
         self._at_start = True
         self._lock = threading.Lock()
 

@@ -18,6 +18,7 @@ from harness.errors import HarnessError, KnownBugMet
 from harness.evidence import Evidence
 from harness.known_bugs import Watch
 from harness.lab.base import Lab
+from harness.marked import prefix
 from harness.node import Node
 from harness.pair import Pair
 from harness.parallel import on_each
@@ -60,7 +61,7 @@ class Session:
         self.watch = Watch()
         self.boot_seconds = 0.0
         self.restore_seconds = 0.0
-        mark = (f"[{lab.mark}] " if lab.mark else "") + (f"{part}: " if part else "")
+        mark = prefix(lab.mark) + (f"{part}: " if part else "")
         self._say: Callable[[str], None] = lambda text: say(mark + text)
         self._connect = connect
         self._transcript = Transcript(lab.mark)

@@ -126,19 +126,18 @@ def history(
     with History() as kept:
         if against is not None and releases is not None:
             raise typer.BadParameter("either --against or --releases")
-        if against is None and releases is None:
+        if releases is not None:
+            later, changes = releases[1], kept.changes_of_releases(*releases)
+            note = "Medians of each run; n are runs. "
+        elif against is not None:
+            later, changes = f"run {against[1]}", kept.changes(*against)
+            note = "Each run has its day: to tell it from the rest, use `skunk bench compare`. "
+        else:
             table = Table("run", "started (UTC)", "release", "lab", "figures")
             for run_id, started, release, lab, figures in kept.runs():
                 table.add_row(str(run_id), started[:16], release, lab, str(figures))
             console.print(table)
             return
-        if releases is not None:
-            later, changes = releases[1], kept.changes_of_releases(*releases)
-            note = "Medians of each run; n are runs. "
-        else:
-            assert against is not None
-            later, changes = f"run {against[1]}", kept.changes(*against)
-            note = "Each run has its day: to tell it from the rest, use `skunk bench compare`. "
         table = Table(
             "figure",
             "conditions",

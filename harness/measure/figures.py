@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
@@ -22,6 +22,13 @@ _ONE_COMMAND = "failover: one command"
 """What every moment of a failover is late by, in the same conditions."""
 
 
+Key = tuple[str, str, str]
+"""What repeats of a figure have in common: what, its conditions and its unit."""
+
+Groups = dict[Key, list[float]]
+"""The repeats of each figure."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """One value, in the `unit` s or B/s. `set_name` is A or B in a comparison, else empty."""
@@ -33,7 +40,7 @@ class Figure:
     set_name: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         """What repeats of the same figure have in common."""
         return self.what, self.conditions, self.unit
 
@@ -48,23 +55,16 @@ def figures(bench: Bench) -> Iterator[Figure]:
         yield from _of_writes(cost)
 
 
-def grouped(
-    values: Sequence[Figure], set_name: str = ""
-) -> dict[tuple[str, str, str], list[float]]:
+def grouped(values: Sequence[Figure], set_name: str = "") -> Groups:
     """The repeats of each figure of one set, by what they have in common."""
-    groups: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    groups: Groups = defaultdict(list)
     for figure in values:
         if figure.set_name == set_name:
             groups[figure.key].append(figure.value)
     return dict(groups)
 
 
-def differences(
-    a: Mapping[tuple[str, str, str], Sequence[float]],
-    b: Mapping[tuple[str, str, str], Sequence[float]],
-    *,
-    paired: bool = False,
-) -> dict[tuple[str, str, str], Comparison]:
+def differences(a: Groups, b: Groups, *, paired: bool = False) -> dict[Key, Comparison]:
     """How the figures in seconds that both sets have differ, by what repeats have in common.
 
     Figures are judged together, and parts of others apart from them: there are many, and the more
@@ -72,7 +72,7 @@ def differences(
     command was back: no step is told to differ by less than one command takes.
     """
     common = [key for key in a if key[2] == "s" and b.get(key) and min(*a[key], *b[key]) > 0]
-    found: dict[tuple[str, str, str], Comparison] = {}
+    found: dict[Key, Comparison] = {}
     for parts in (False, True):
         keys = [key for key in common if key[0].startswith(_PARTS) == parts]
         sets = [(a[key], b[key]) for key in keys]
@@ -80,9 +80,7 @@ def differences(
     return {key: replace(found[key], resolution=_resolution(key, a, b)) for key in common}
 
 
-def _resolution(
-    key: tuple[str, str, str], *sets: Mapping[tuple[str, str, str], Sequence[float]]
-) -> float:
+def _resolution(key: Key, *sets: Groups) -> float:
     what, conditions, unit = key
     if not what.startswith("failover") or what == _ONE_COMMAND:
         return 0.0

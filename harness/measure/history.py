@@ -13,7 +13,7 @@ from statistics import median
 
 from harness import paths
 from harness.errors import SettingsError
-from harness.measure.figures import Figure, differences, figures, grouped
+from harness.measure.figures import Figure, Groups, differences, figures, grouped
 from harness.measure.result import Bench
 from harness.measure.statistics import Comparison
 
@@ -103,10 +103,7 @@ class History:
     def figures(self, run: int) -> list[Figure]:
         """The figures of a run. Raises `SettingsError` when there is no such run."""
         if not self._database.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone():
-            raise SettingsError(
-                f"the history in {self.path} has no run {run}",
-                advice="see which there are: skunk bench history",
-            )
+            raise self._none(str(run))
         rows = self._database.execute(
             "SELECT what, conditions, unit, value, set_name FROM figures WHERE run = ?"
             " ORDER BY rowid",
@@ -142,10 +139,7 @@ class History:
         for release in (earlier, later):
             runs = self._runs_on(machine, release)
             if not runs:
-                raise SettingsError(
-                    f"the history in {self.path} has no run of {release} on {_told(machine)}",
-                    advice="see which there are: skunk bench history",
-                )
+                raise self._none(f"of {release} on {_told(machine)}")
             medians.append(_medians(grouped(self.figures(run)) for run in runs))
         return _changes(*medians)
 
@@ -156,11 +150,14 @@ class History:
             (release, release),
         ).fetchone()
         if found is None:
-            raise SettingsError(
-                f"the history in {self.path} has no run of {release}",
-                advice="see which there are: skunk bench history",
-            )
+            raise self._none(f"of {release}")
         return found
+
+    def _none(self, which: str) -> SettingsError:
+        return SettingsError(
+            f"the history in {self.path} has no run {which}",
+            advice="see which there are: skunk bench history",
+        )
 
     def _runs_on(self, machine: tuple[object, ...], release: str) -> list[int]:
         query = f"SELECT id FROM runs WHERE ({_MACHINE}) = (?, ?, ?, ?) AND {_IS_OF}"  # noqa: S608
@@ -173,22 +170,20 @@ _MACHINE = "lab, acceleration, host_cpu, host_cores"
 _IS_OF = "(release = ? OR release LIKE ? || ' %')"
 """Of a release by its name, with its architecture or without."""
 
-_Groups = dict[tuple[str, str, str], list[float]]
-
 
 def _told(machine: tuple[object, ...]) -> str:
     lab, acceleration, cpu, cores = machine
     return f"the {lab} lab, {acceleration}, {cores} cores of {cpu}"
 
 
-def _medians(runs: Iterable[_Groups]) -> _Groups:
+def _medians(runs: Iterable[Groups]) -> Groups:
     """Each figure's median of each run."""
-    found: _Groups = {}
+    found: Groups = {}
     for run in runs:
         for key, values in run.items():
             found.setdefault(key, []).append(median(values))
     return found
 
 
-def _changes(before: _Groups, after: _Groups) -> list[Change]:
+def _changes(before: Groups, after: Groups) -> list[Change]:
     return [Change(*key[:2], comparison) for key, comparison in differences(before, after).items()]

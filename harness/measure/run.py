@@ -14,6 +14,7 @@ from rich.progress import Progress
 from harness import __version__, clock
 from harness.errors import CommandFailed, HarnessError
 from harness.lab.base import Lab
+from harness.marked import prefix
 from harness.measure import failover, resync, writes
 from harness.measure.counters import COUNTERS
 from harness.measure.plan import FailoverPlan, Plan, ResyncPlan, WritesPlan, resync_rows, shuffled
@@ -160,8 +161,10 @@ def run(
             if subject.name
         },
     )
-    mark = f"[{first.lab.mark}] " if first.lab.mark else ""
-    told: Callable[[str], None] = lambda text: say(mark + text)  # noqa: E731
+
+    def told(text: str) -> None:
+        say(prefix(first.lab.mark) + text)
+
     running = Running(subjects, folder, told, bench)
     with shown(told) as progress:
         if plan.resync is not None:
@@ -299,10 +302,11 @@ def _one_resync(ready: _Ready, row: ResyncConditions, chance: int) -> Resync:
 
 
 def _failovers(running: Running, plan: Plan, wanted: FailoverPlan, progress: Progress) -> None:
-    kinds: list[tuple[failover.Kind, int, bool]] = []
-    # A comparison of timeouts has them from what is compared, and not from the plan.
-    own_timeouts = any("timeout" in subject.changes for subject in running.subjects)
-    for timeout in wanted.timeouts_s[:1] if own_timeouts else wanted.timeouts_s:
+    kinds: list[tuple[failover.Kind, int | None, bool]] = []
+    timeouts: list[int | None] = [*wanted.timeouts_s]
+    if any("timeout" in subject.changes for subject in running.subjects):
+        timeouts = [None]  # what is compared has them, A one and B another, and not the plan
+    for timeout in timeouts:
         for kind in wanted.kinds:
             kinds.append((kind, timeout, False))
             if kind == "power cut" and wanted.wait_to_notice:
@@ -312,14 +316,14 @@ def _failovers(running: Running, plan: Plan, wanted: FailoverPlan, progress: Pro
     for number, (kind, timeout, wait) in enumerate(order):
         for subject in _in_turns(running.subjects, number):
             what = f"{subject.name} failover: {kind}".strip()
-            what += "" if own_timeouts else f", timeout {timeout} s"
+            what += "" if timeout is None else f", timeout {timeout} s"
             progress.update(task, description=what)
             with running.attempt(subject, what):
-                hast = subject.hast if own_timeouts else subject.hast.but(timeout=timeout)
+                hast = subject.hast if timeout is None else subject.hast.but(timeout=timeout)
                 pair = subject.session.set_up(hast)
                 subject.session.used()
                 result = failover.measure(pair, kind, wait_to_notice=wait)
-                row = result.in_words(timeout=not own_timeouts) if subject.name else ""
+                row = result.in_words(timeout=timeout is not None) if subject.name else ""
                 named = {"set_name": subject.name, "row": row}
                 running.keep(failovers=(result.model_copy(update=named),))
             progress.advance(task)

@@ -14,6 +14,7 @@ import typer
 from harness import paths
 from harness.errors import MissingTool
 from harness.lab.choose import LabName
+from harness.marked import prefix
 from harness.options import ImageOption, LabOption, PairOption, SettingsOption
 
 Node = Literal["skunk1", "skunk2"]
@@ -145,7 +146,7 @@ def up(
         seed=seed,
         state="bare" if bare else "provisioned" if provisioned else "set-up",
     )
-    mark = _mark("simulated" if lab == "simulated" else None)
+    mark = prefix("simulated" if lab == "simulated" else None)
     start = time.monotonic()
 
     def say(text: str) -> None:
@@ -166,7 +167,7 @@ def down(lab: UpLab = None, pair: UpPair = None) -> None:
     from harness.operate.kept import Kept  # noqa: PLC0415
 
     kept = Kept(lab, pair) if lab and pair else Kept.find(lab, pair)
-    typer.echo(_mark("simulated" if kept.lab == "simulated" else None) + take_down(kept))
+    typer.echo(prefix("simulated" if kept.lab == "simulated" else None) + take_down(kept))
 
 
 def status(
@@ -270,7 +271,7 @@ def cut(
         raise typer.BadParameter(f"name the node: `skunk cut {what} skunk1`", ctx=context)
     kept = Kept.find(lab, pair)
     kept.ask("cut", what=what, node=node)
-    typer.echo(f"{_mark(kept.about().mark)}cut: {what} of {node or 'skunk1 and skunk2'}")
+    typer.echo(f"{prefix(kept.about().mark)}cut: {what} of {node or 'skunk1 and skunk2'}")
 
 
 def heal(lab: UpLab = None, pair: UpPair = None) -> None:
@@ -290,10 +291,6 @@ def heal(lab: UpLab = None, pair: UpPair = None) -> None:
     roles = [resource.role for node in view.nodes for resource in node.resources]
     if "init" in roles:
         typer.echo(
-            f"{_mark(view.mark)}all is healed; a node without a role needs one: "
+            f"{prefix(view.mark)}all is healed; a node without a role needs one: "
             "`skunk ssh NODE hastctl role primary|secondary RESOURCE`"
         )
-
-
-def _mark(mark: str | None) -> str:
-    return f"[{mark}] " if mark else ""

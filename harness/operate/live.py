@@ -27,7 +27,7 @@ from rich.cells import set_cell_size
 
 from harness import wait
 from harness.lab.base import Endpoint
-from harness.marked import MarkedStream
+from harness.marked import MarkedStream, prefix
 from harness.ssh import Connect, Remote, Result, Wrapped
 from harness.wait import Deadline, Waiting
 
@@ -67,7 +67,7 @@ class Live:
     def __init__(self, config: pytest.Config, mark: str | None) -> None:
         """`mark` begins the line, as it does every other."""
         self._config = config
-        self._mark = f"[{mark}] " if mark else ""
+        self._mark = prefix(mark)
         self._lock = threading.RLock()
         self._running: dict[str, Running] = {}
         self._doing: list[Doing] = []
