@@ -16,6 +16,11 @@ from datetime import UTC, datetime
 
 import paramiko
 
+from harness import interrupt
+
+_SLICE = 0.25
+"""Seconds after which a wait looks whether Ctrl-C has been pressed."""
+
 
 class Clock:
     """The host's own clock."""
@@ -29,14 +34,24 @@ class Clock:
         return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        time.sleep(seconds)
+        """Let time pass. Ctrl-C ends it."""
+        end = time.monotonic() + seconds
+        while True:
+            interrupt.checkpoint()
+            if (left := end - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left, _SLICE))
 
     def claim(self, channel: paramiko.Channel) -> None:
         """Note that the calling thread is about to run a command over this channel."""
 
     def wait_for_output(self, channel: paramiko.Channel, seconds: float) -> None:
-        """Wait until the channel has something to read, or has ended, but not over `seconds`."""
+        """Wait until the channel has something to read, or has ended, but not over `seconds`.
+
+        It may return earlier, so whoever waits for more looks again.
+        """
+        interrupt.checkpoint()
+        seconds = min(seconds, _SLICE)
         if channel.eof_received:
             channel.status_event.wait(seconds)
         else:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from harness import clock, spent
+from harness import clock, interrupt, spent
 from harness.spent import Activity
 
 Item = TypeVar("Item")
@@ -19,21 +19,27 @@ T = TypeVar("T")
 def on_each(items: Collection[Item], work: Callable[[Item], T]) -> list[T]:
     """Do the same to every item side by side and return the results in the items' order.
 
-    All of them end before the first error is raised.
+    All of them end before the first error is raised. Ctrl-C ends all of them at their next wait.
     """
-    with (
-        spent.on(Activity.FREEBSD),
-        clock.current().workers(len(items)) as workers,
-        ThreadPoolExecutor(len(items)) as pool,
-    ):
+    begin = interrupt.for_threads()
+    try:
+        with (
+            spent.on(Activity.FREEBSD),
+            clock.current().workers(len(items)) as workers,
+            ThreadPoolExecutor(len(items)) as pool,
+        ):
 
-        def do(item: Item) -> T:
-            try:
-                return work(item)
-            finally:
-                workers.done()
+            def do(item: Item) -> T:
+                begin()
+                try:
+                    return work(item)
+                finally:
+                    workers.done()
 
-        return list(pool.map(do, items))
+            return list(pool.map(do, items))
+    except KeyboardInterrupt:
+        interrupt.taken()
+        raise
 
 
 @contextlib.contextmanager
@@ -44,12 +50,14 @@ def in_background(work: Callable[[threading.Event], None]) -> Iterator[threading
     raised on leaving, unless the block itself raised one.
     """
     ending = threading.Event()
+    begin = interrupt.for_threads()
     with (
         clock.current().workers(2) as workers,
         ThreadPoolExecutor(1) as pool,
     ):
 
         def do() -> None:
+            begin()
             try:
                 work(ending)
             finally:

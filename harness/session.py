@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness import clock, spent, wait
+from harness import clock, interrupt, spent, wait
 from harness.errors import HarnessError, KnownBugMet
 from harness.evidence import Evidence
 from harness.known_bugs import Watch
@@ -69,6 +69,7 @@ class Session:
         self._nodes: tuple[Node, Node] | None = None
         self._pair: Pair | None = None
         self._clock_before = clock.current()
+        self._interrupts = contextlib.ExitStack()
         self._snapshots: set[str] = set()
         self._state: str | None = None
         self.handed_out = False
@@ -76,6 +77,13 @@ class Session:
 
     def __enter__(self) -> Self:
         """Start the lab and provision both nodes."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(interrupt.at_checkpoints())
+            self._start()
+            self._interrupts = stack.pop_all()
+        return self
+
+    def _start(self) -> None:
         lab_folder = self.evidence.lab_folder
         self._transcript.open(lab_folder)
         start = self.lab.clock.monotonic()
@@ -88,14 +96,14 @@ class Session:
                 self._boot(start)
             self.evidence.describe(self.lab.describe(), self.release)
         except BaseException:
-            with contextlib.suppress(HarnessError):
-                self._keep_consoles(lab_folder)
-            self.lab.stop()
+            with interrupt.shielded():
+                with contextlib.suppress(HarnessError):
+                    self._keep_consoles(lab_folder)
+                self.lab.stop()
             self._leave()
             raise
         finally:
             self._transcript.close()
-        return self
 
     def __exit__(
         self,
@@ -104,13 +112,14 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         """Stop the lab, whatever happened."""
-        try:
-            if self._pair is not None:
-                on_each(self._pair.nodes, Node.disconnect)
-            self.lab.leave_notes(self.evidence.notes_folder)
-            self.lab.__exit__(kind, error, traceback)
-        finally:
-            self._leave()
+        with self._interrupts, interrupt.shielded():
+            try:
+                if self._pair is not None:
+                    on_each(self._pair.nodes, Node.disconnect)
+                self.lab.leave_notes(self.evidence.notes_folder)
+                self.lab.__exit__(kind, error, traceback)
+            finally:
+                self._leave()
 
     @property
     def pair(self) -> Pair:

@@ -15,13 +15,12 @@ import signal
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import psutil
 import pytest
 
-from harness import paths
+from harness import interrupt, paths
 from harness.errors import LabError, SettingsError, WaitExpired
 from harness.evidence import make_latest, new_run_folder, run_folder
 from harness.lab.choose import LabName
@@ -157,20 +156,15 @@ class Place:
 def configure(config: pytest.Config) -> None:
     """Prepare this process for its part. Raises `pytest.UsageError` for what excludes `-n`."""
     if hasattr(config, "workerinput"):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _interrupt_once)
+        # Ctrl-C reaches all processes of the terminal, and then `Controller` stops them all again.
+        interrupts = contextlib.ExitStack()
+        interrupts.enter_context(interrupt.at_checkpoints(once=True))
+        config.add_cleanup(interrupts.close)
     elif config.getoption("dist", "no") != "no":
         if config.getoption("--record") is not None:
             raise pytest.UsageError("--record is of one pair: leave -n out")
         controller = config.stash[CONTROLLER] = Controller(config)
         config.pluginmanager.register(controller)
-
-
-def _interrupt_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(3)
-    """Ctrl-C reaches all processes of the terminal, and then `Controller` stops them all again."""
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 # --- the process that the others report to ------------------------------------------------------

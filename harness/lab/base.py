@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from harness import interrupt
 from harness.clock import Clock
 from harness.errors import LabError
 
@@ -190,7 +191,7 @@ class Lab(ABC):
         try:
             self.start()
         except BaseException:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), interrupt.shielded():
                 self.stop()
             raise
         return self
@@ -201,4 +202,5 @@ class Lab(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        with interrupt.shielded():
+            self.stop()

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from harness import clock, paths, wait
+from harness import clock, interrupt, paths, wait
 from harness import settings as settings_file
 from harness.errors import HarnessError, LabError
 from harness.lab.base import Lab
@@ -69,6 +69,7 @@ def keep(order: Order, say: Say, ready: Callable[[], None]) -> None:
     wait.set_time_scale(settings.time_scale)
     with contextlib.ExitStack() as stack:
         stack.enter_context(order.kept.claimed())
+        stack.enter_context(interrupt.at_checkpoints())
         lab = open_lab(order.lab, settings, image_path=order.image, pair=order.pair, say=say)
         transcript = Transcript(lab.mark)
         transcript.open(order.kept.folder.path)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, get_args
 
-from harness import clock
+from harness import clock, interrupt
 from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.base import Lab
 from harness.operate.cuts import Cut, Cuts
@@ -27,6 +27,9 @@ from harness.pair import Pair
 
 MOST_CATCHING_UP = 600.0
 """Virtual seconds that pass at most between two commands, however long the host's clock says."""
+
+_LOOK_AGAIN = 0.25
+"""Seconds after which the keeper looks whether Ctrl-C has been pressed."""
 
 _LAST_REQUESTS_SECONDS = 10.0
 """A look at two dead nodes takes less; `heal` may take longer, and then fails."""
@@ -93,7 +96,8 @@ class Keeper:
     def wait(self) -> None:
         """Serve until somebody wants the pair to go down."""
         with clock.current().parked():
-            self.stopping.wait()
+            while not self.stopping.wait(_LOOK_AGAIN):
+                interrupt.checkpoint()
 
     # --- requests -------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import paramiko
 
+from harness import interrupt
 from harness.clock import Clock, Workers
 from harness.errors import LabError
 from harness.lab.simulated.process import Process
@@ -84,6 +85,7 @@ class VirtualClock(Clock):
 
         A thread of the harness is `counted`; a stranger's SSH session is not.
         """
+        interrupt.checkpoint()
         with self.condition:
             if ready():
                 return True

@@ -1,0 +1,169 @@
+"""Ctrl-C: taken where the harness waits, not in the middle of whatever it does.
+
+Python raises KeyboardInterrupt between any two instructions of the main thread. Raised while a
+`threading.Condition` is being left, its lock is never given back (CPython issue 118433), and the
+clean-up that follows waits for it for ever, with the pair still running. So while a lab runs,
+SIGINT and SIGTERM are only noted, and raised at the next `checkpoint`: every wait of the harness
+looks in there several times a second. What waits for something else is interrupted after
+`PATIENCE`. Trio does the same with restrict_keyboard_interrupt_to_checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+PATIENCE = 2.0
+"""Seconds after which an interrupt is raised wherever the main thread is."""
+
+INSISTS = 1.0
+"""Seconds after which the next Ctrl-C means that somebody does not want to wait any longer."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Interrupts:
+    """What has been asked for, and what has been done about it.
+
+    The signal handler runs in the main thread between any two instructions, also while a lock is
+    held: so nothing here takes one.
+    """
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.asked_at = 0.0
+        self.asked_by: int = signal.SIGINT
+        self.taken = 0
+        self.shields = 0
+        self.users = 0
+        self.only_until: int | None = None
+        self.now = False
+        self.before: dict[signal.Signals, Any] = {}
+        self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # its `put` is reentrant
+
+    @property
+    def pending(self) -> bool:
+        return self.asked > self.taken
+
+    def take(self) -> None:
+        self.taken, self.now = self.asked, False
+
+    def arrived(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal(3)
+        """The signal handler."""
+        if self.asked == self.only_until and not self.now:
+            return
+        if not self.pending:
+            self.asked += 1
+            self.asked_at = time.monotonic()
+            self.asked_by = number
+            self.news.put(self.asked)
+        elif self.now or time.monotonic() - self.asked_at >= INSISTS:
+            self.take()
+            raise KeyboardInterrupt
+
+    def watch(self, main: int) -> None:
+        """Let what nobody has taken at a checkpoint be raised where the main thread is."""
+        while (number := self.news.get()) is not None:
+            while self.pending and self.asked == number:
+                time.sleep(PATIENCE / 20)
+                late = time.monotonic() - self.asked_at >= PATIENCE
+                if late and not self.shields and self.pending and self.users:
+                    self.now = True
+                    signal.pthread_kill(main, self.asked_by)
+
+
+_interrupts = _Interrupts()
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def at_checkpoints(*, once: bool = False) -> Iterator[None]:
+    """While the block runs, SIGINT and SIGTERM raise KeyboardInterrupt at a checkpoint only.
+
+    With `once` the first one counts and no other. What is still pending at the end of the outermost
+    block is raised there. Does nothing in a thread that is not the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if not _interrupts.users:
+        _begin(once=once)
+    _interrupts.users += 1
+    try:
+        yield
+    finally:
+        _interrupts.users -= 1
+        pending = False if _interrupts.users else _end()
+    if pending:
+        raise KeyboardInterrupt
+
+
+def _begin(*, once: bool) -> None:
+    _interrupts.only_until = _interrupts.asked + 1 if once else None
+    main = threading.get_ident()
+    threading.Thread(target=_interrupts.watch, args=(main,), daemon=True).start()
+    for number in _SIGNALS:
+        before = signal.getsignal(number)
+        # A job in the background of a shell is not to hear of the terminal's Ctrl-C.
+        if before is not signal.SIG_IGN or once:
+            _interrupts.before[number] = signal.signal(number, _interrupts.arrived)
+
+
+def _end() -> bool:
+    for number, before in _interrupts.before.items():
+        signal.signal(number, signal.SIG_DFL if before is None else before)
+    _interrupts.before.clear()
+    _interrupts.news.put(None)
+    pending = _interrupts.pending and _interrupts.only_until is None
+    _interrupts.take()
+    return pending
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """While the main thread is in the block, only who insists interrupts it: it cleans up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _interrupts.shields += 1
+    try:
+        yield
+    finally:
+        _interrupts.shields -= 1
+
+
+def checkpoint() -> None:
+    """Raise KeyboardInterrupt if the run is to end, in the main thread and in those it started."""
+    if threading.current_thread() is threading.main_thread():
+        if _interrupts.pending and not _interrupts.shields:
+            _interrupts.take()
+            raise KeyboardInterrupt
+    elif (since := getattr(_thread, "since", None)) is not None and _interrupts.asked > since:
+        raise KeyboardInterrupt
+
+
+def taken() -> None:
+    """Note in the main thread that it has got an interrupt from a thread that it waited for."""
+    if threading.current_thread() is threading.main_thread():
+        _interrupts.take()
+
+
+def for_threads() -> Callable[[], None]:
+    """What a thread calls first which the calling one starts: then its checkpoints count too.
+
+    It ends with what interrupts the calling thread from now on, and that one may take it meanwhile.
+    """
+    since: int | None = getattr(_thread, "since", None)
+    if threading.current_thread() is threading.main_thread():
+        since = None if _interrupts.shields else _interrupts.taken
+
+    def begin() -> None:
+        _thread.since = since
+
+    return begin
