@@ -27,6 +27,9 @@ INSISTS = 1.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_OVERDUE = signal.SIGURG
+"""What is sent to the main thread then: a signal that nobody uses, and that means nothing."""
+
 
 class _Interrupts:
     """What has been asked for, and what has been done about it.
@@ -38,12 +41,10 @@ class _Interrupts:
     def __init__(self) -> None:
         self.asked = 0
         self.asked_at = 0.0
-        self.asked_by: int = signal.SIGINT
         self.taken = 0
         self.shields = 0
         self.users = 0
         self.only_until: int | None = None
-        self.now = False
         self.before: dict[signal.Signals, Any] = {}
         self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # its `put` is reentrant
 
@@ -52,18 +53,23 @@ class _Interrupts:
         return self.asked > self.taken
 
     def take(self) -> None:
-        self.taken, self.now = self.asked, False
+        self.taken = self.asked
 
     def arrived(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal(3)
-        """The signal handler."""
-        if self.asked == self.only_until and not self.now:
+        """The handler of Ctrl-C."""
+        if self.asked == self.only_until:
             return
         if not self.pending:
             self.asked += 1
             self.asked_at = time.monotonic()
-            self.asked_by = number
             self.news.put(self.asked)
-        elif self.now or time.monotonic() - self.asked_at >= INSISTS:
+        elif time.monotonic() - self.asked_at >= INSISTS:
+            self.take()
+            raise KeyboardInterrupt
+
+    def overdue(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal(3)
+        """The handler of `_OVERDUE`, which may come when it no longer is."""
+        if self.pending and not self.shields:
             self.take()
             raise KeyboardInterrupt
 
@@ -73,9 +79,8 @@ class _Interrupts:
             while self.pending and self.asked == number:
                 time.sleep(PATIENCE / 20)
                 late = time.monotonic() - self.asked_at >= PATIENCE
-                if late and not self.shields and self.pending and self.users:
-                    self.now = True
-                    signal.pthread_kill(main, self.asked_by)
+                if late and self.users:
+                    signal.pthread_kill(main, _OVERDUE)
 
 
 _interrupts = _Interrupts()
@@ -113,6 +118,7 @@ def _begin(*, once: bool) -> None:
         # A job in the background of a shell is not to hear of the terminal's Ctrl-C.
         if before is not signal.SIG_IGN or once:
             _interrupts.before[number] = signal.signal(number, _interrupts.arrived)
+    _interrupts.before[_OVERDUE] = signal.signal(_OVERDUE, _interrupts.overdue)
 
 
 def _end() -> bool:
