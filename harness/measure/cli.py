@@ -159,7 +159,7 @@ def harness_cost(
     """Measure the harness itself: cold start, restore, round trip of a command, memory."""
     from harness.measure import own_cost
 
-    own_cost.main(lab, settings_file.load(settings), image, repeats)
+    own_cost.main(lab, settings_file.load(settings), image, repeats, _say)
 
 
 def _say(line: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from harness.errors import SettingsError
 from harness.evidence import new_run_folder
 from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
@@ -46,9 +47,23 @@ class Figure:
         return statistics.median(self.values)
 
 
-def main(lab_name: LabName, settings: Settings, image: Path | None, repeats: int) -> None:
-    """Measure, print a table and write bench.json. Raises whatever the lab raises."""
-    say = Console(stderr=True).print
+def main(
+    lab_name: LabName,
+    settings: Settings,
+    image: Path | None,
+    repeats: int,
+    say: Callable[[str], None],
+) -> None:
+    """Measure, print a table and write bench.json.
+
+    `say` gets a line for each stage. Raises `SettingsError` for a lab whose time is not the host's,
+    and whatever the lab raises.
+    """
+    if lab_name == "simulated":
+        raise SettingsError(
+            "what the harness costs cannot be measured on the simulated lab: its time is virtual",
+            advice="take a lab with machines: `skunk bench harness --lab qemu`",
+        )
     folder = new_run_folder(f"{lab_name}-bench")
 
     def lab() -> Lab:

@@ -14,7 +14,7 @@ import pytest
 from harness import paths
 from harness import settings as settings_file
 from harness.errors import SettingsError
-from harness.measure import page, plan, result, run, tables
+from harness.measure import own_cost, page, plan, result, run, tables
 from harness.measure.compare import Contestant, Opening, opened
 from harness.measure.figures import figures
 from harness.measure.history import History
@@ -333,6 +333,11 @@ def test_a_plan_too_large_for_the_disks_is_refused_before_anything() -> None:
     wanted = plan.Plan(resync=plan.ResyncPlan(base_mib=10**6))
     with pytest.raises(SettingsError, match="does not fit"):
         plan.check(wanted, settings_file.load())
+
+
+def test_the_harness_itself_is_not_measured_in_virtual_time() -> None:
+    with pytest.raises(SettingsError, match="its time is virtual"):
+        own_cost.main("simulated", settings_file.load(), None, 1, print)
 
 
 # --- running --------------------------------------------------------------------------------------
