@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import re
 import shutil
@@ -46,15 +48,25 @@ def run_folder(lab: str) -> Path:
 
 def make_latest(folder: Path) -> None:
     """Point results/latest to a run's folder."""
-    latest = folder.parent / "latest"
-    latest.unlink(missing_ok=True)
-    latest.symlink_to(folder.name, target_is_directory=True)
+    # In one step: another run may do the same at this moment.
+    new = folder.with_name(f".latest-{folder.name}")
+    new.unlink(missing_ok=True)
+    new.symlink_to(folder.name, target_is_directory=True)
+    new.replace(folder.parent / "latest")
 
 
 def new_run_folder(lab: str) -> Path:
-    """Make results/TIME-LAB for a new run and point results/latest to it."""
-    folder = run_folder(lab)
-    folder.mkdir(parents=True)
+    """Make results/TIME-LAB for a new run and point results/latest to it.
+
+    Of several that begin in the same second, the later ones are called TIME-LAB-2 and so on.
+    """
+    first = folder = run_folder(lab)
+    first.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(2):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            break
+        folder = first.with_name(f"{first.name}-{number}")
     make_latest(folder)
     return folder
 

@@ -2,12 +2,14 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pycdlib
+import pytest
 
-from harness import console
+from harness import console, evidence
 from harness.keys import KeyPair
 from harness.lab.seed import VOLUME, Seed
 from harness.transcript import Entry, Transcript
@@ -59,6 +61,20 @@ def test_the_seed_is_a_volume_that_a_guest_can_read(tmp_path: Path) -> None:
         assert read.getvalue() == content
     iso.close()
     assert b"local-hostname: skunk1\n" in seed.files()["meta-data"]
+
+
+def test_runs_that_begin_in_the_same_second_have_each_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "run_folder", lambda lab: tmp_path / f"TIME-{lab}")
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(evidence.new_run_folder, ["qemu"] * 8))
+    assert sorted(folder.name for folder in folders) == [
+        "TIME-qemu",
+        *(f"TIME-qemu-{number}" for number in range(2, 9)),
+    ]
+    assert (tmp_path / "latest").resolve() in folders
+    assert len(list(tmp_path.iterdir())) == 9
 
 
 def test_the_transcript_tells_commands_and_actions_in_order(tmp_path: Path) -> None:
