@@ -14,6 +14,8 @@ import logging
 import shlex
 import socket
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +24,7 @@ from typing import Protocol
 import paramiko
 
 from harness import clock as clocks
+from harness import interrupt
 from harness.errors import CommandFailed, CommandTimedOut, NodeUnreachable
 from harness.lab.base import Endpoint
 from harness.wait import Deadline, scaled
@@ -31,6 +34,7 @@ from harness.wait import Deadline, scaled
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 _CHUNK = 1 << 16
+_LOOK_AGAIN = 0.1
 _SILENCE = 2.0
 """Seconds without output after which a running command's connection is probed, and how often."""
 
@@ -156,7 +160,7 @@ class Connection:
             if endpoint.host_key is not None:
                 kind, _ = endpoint.host_key.split()[:2]
                 transport.get_security_options().key_types = (kind,)
-            transport.start_client(timeout=max(deadline.remaining, 0.001))
+            _negotiate(transport, max(deadline.remaining, 0.001))
             self._check_host_key(transport.get_remote_server_key())
             transport.auth_publickey(endpoint.user, paramiko.PKey.from_path(endpoint.key))
         except (OSError, EOFError, paramiko.SSHException) as error:
@@ -168,6 +172,9 @@ class Connection:
                 f"{error or type(error).__name__}",
                 node=node,
             ) from error
+        except KeyboardInterrupt:
+            self.close()
+            raise
 
     @property
     def host_key(self) -> str:
@@ -310,6 +317,19 @@ def remote_command(argv: Sequence[str], user: str = "root") -> str:
         return plain
     octal = "".join(f"\\0{byte:03o}" for byte in plain.encode())
     return f'exec /bin/sh -c \'eval "$(printf %b "{octal}")"\''
+
+
+def _negotiate(transport: paramiko.Transport, seconds: float) -> None:
+    """Begin an SSH session on the host's time. Ctrl-C ends it, unlike paramiko's own wait."""
+    until = time.monotonic() + seconds
+    done = threading.Event()
+    transport.start_client(done)
+    while not done.wait(_LOOK_AGAIN) and transport.is_active():
+        interrupt.checkpoint()
+        if time.monotonic() >= until:
+            raise paramiko.SSHException(f"no SSH session within {seconds:.1f} s")
+    if not transport.is_active():
+        raise transport.get_exception() or paramiko.SSHException("no SSH session")
 
 
 def _notice_dead_peer(sock: socket.socket, seconds: float) -> None:

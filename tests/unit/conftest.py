@@ -1,6 +1,11 @@
 """What holds for every unit test."""
 
 import signal
+from collections.abc import Iterator
+
+import pytest
+
+from harness import interrupt
 
 
 def pytest_configure() -> None:
@@ -9,3 +14,17 @@ def pytest_configure() -> None:
     A job that a shell put into the background starts with SIGINT ignored, and so do its children.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def own_interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a test press Ctrl-C. With `-n` the process that runs it has handlers, which listen once.
+
+    They come back at the end.
+    """
+    monkeypatch.setattr(interrupt, "_interrupts", interrupt._Interrupts())
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

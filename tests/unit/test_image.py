@@ -235,6 +235,7 @@ def test_a_server_that_keeps_breaking_is_given_up_and_its_part_kept(
     assert "12.3 kB are kept" in shown.getvalue()
 
 
+@pytest.mark.usefixtures("own_interrupts")
 def test_ctrl_c_leaves_a_part_that_the_next_run_takes_up(
     site: Site, fetch: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -252,13 +253,8 @@ def test_ctrl_c_leaves_a_part_that_the_next_run_takes_up(
 
     site.publish()
     site.cuts, site.at_cut = [len(PACKED) // 2], press_ctrl_c
-    # With -n the handler of side_by_side.py would ignore SIGINT in all tests after this one.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            fetch()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        fetch()
     interrupted.set()
     kept = part.stat().st_size
 

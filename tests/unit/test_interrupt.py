@@ -20,19 +20,10 @@ from harness.interrupt import at_checkpoints, checkpoint, shielded
 from harness.parallel import in_background, on_each
 from harness.wait import wait_until
 
+pytestmark = pytest.mark.usefixtures("own_interrupts")
+
 MUCH_LATER = 30.0
 """Seconds that no busy host needs for what takes a quarter of a second."""
-
-
-@pytest.fixture(autouse=True)
-def as_if_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """With `-n` the process that runs the tests has handlers itself, which listen once."""
-    monkeypatch.setattr(interrupt, "_interrupts", interrupt._Interrupts())
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CommandFailed, CommandTimedOut, NodeUnreachable
+from harness.interrupt import at_checkpoints
 from harness.keys import KeyPair
+from harness.parallel import on_each
 from harness.ssh import Connection, remote_command
+from harness.wait import wait_until
 from tests.unit.sshd import Sshd, running_sshd
 
 SHELLS = {"sh": ("/bin/sh", "-c")} | {
@@ -131,6 +135,23 @@ def test_a_frozen_server_does_not_hold_up_a_login(sshd: Sshd) -> None:
     with pytest.raises(NodeUnreachable):
         Connection("skunk1", sshd.endpoint, alive=1.0, within=2.0)
     assert time.monotonic() - clock < 6
+
+
+@pytest.mark.usefixtures("own_interrupts")
+def test_ctrl_c_ends_a_login(sshd: Sshd) -> None:
+    sshd.wire.frozen.set()
+    threads = threading.active_count()
+    clock = time.monotonic()
+
+    def log_in(node: str) -> Connection:
+        return Connection(node, sshd.endpoint, alive=1.0, within=60.0)
+
+    with at_checkpoints():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            on_each(["skunk1"], log_in)
+        assert time.monotonic() - clock < 30
+        wait_until("its threads to end", lambda: threading.active_count() <= threads + 1, 30)
 
 
 def test_a_command_killed_by_a_signal_has_no_exit_status(connection: Connection) -> None:
