@@ -87,7 +87,8 @@ class Session:
         lab_folder = self.evidence.lab_folder
         self._transcript.open(lab_folder)
         start = self.lab.clock.monotonic()
-        self.lab.__enter__()
+        with spent.on(Activity.BOOT):
+            self.lab.__enter__()
         self._clock_before = clock.current()
         clock.use(self.lab.clock)
         wait.observe(self._waited)

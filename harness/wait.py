@@ -131,7 +131,7 @@ def settle(what: str, probe: Callable[[], T], seconds: float, *, every: float = 
     deadline = Deadline.after(seconds)
     lasted = False
     try:
-        with _followed(f"{what} to last", deadline):
+        with followed(f"{what} to last", deadline):
             while not deadline.expired:
                 value = probe()
                 if not value:
@@ -188,7 +188,7 @@ def wait_until(
     )
     came = False
     try:
-        with spent.on(Activity.FREEBSD), _followed(what, deadline):
+        with spent.on(Activity.FREEBSD), followed(what, deadline):
             value = retrying(look)
         came = True
     except tenacity.RetryError:
@@ -205,7 +205,8 @@ def _tell(waited: Waited) -> None:
 
 
 @contextlib.contextmanager
-def _followed(what: str, deadline: Deadline) -> Iterator[None]:
+def followed(what: str, deadline: Deadline) -> Iterator[None]:
+    """Show the block as a wait for `what`: for one that has a loop and an error of its own."""
     follower = _follower
     if follower is None:
         yield

@@ -9,6 +9,7 @@ into an overlay in the cache folder; the image itself is never written to.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
 import shutil
@@ -16,18 +17,19 @@ import socket
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
 import pexpect
 from pexpect import socket_pexpect
 
-from harness import console, image, paths
+from harness import console, image, paths, spent
 from harness.errors import ImageError, LabError, MissingTool
 from harness.lab.qemu.host import Qemu, processors
 from harness.lab.qemu.machine import kill_leftovers
-from harness.wait import scaled, wait_until
+from harness.spent import Activity
+from harness.wait import Deadline, followed
 
 SCRIPT = paths.PROVISION / "prepare-image.sh"
 
@@ -44,6 +46,9 @@ _FIRMWARE = (
 
 _BOOT_SECONDS = 420.0
 _STEP_SECONDS = 90.0
+_OTHERS_SECONDS = _BOOT_SECONDS + 6 * _STEP_SECONDS
+"""More than another run takes, whose every step has a deadline."""
+
 _PROMPT = "skunk-prepare> "
 
 
@@ -55,7 +60,8 @@ def prepared(
     With `authorized_keys` those lines are in the image (a Vagrant box needs some); without, it
     takes its keys from the seed at each boot. `say` gets one line for each stage of the minute or
     two that it takes. Raises `ImageError` with the console's last lines when the image does not
-    boot to a login or does not let root in, `MissingTool` when QEMU or the firmware is missing.
+    boot to a login or does not let root in, `MissingTool` when QEMU or the firmware is missing,
+    `LabError` when another run prepares the same image and does not end.
     """
     info = image.inspect(base)
     qemu = Qemu.find()
@@ -66,7 +72,7 @@ def prepared(
     folder = paths.cache_dir() / "prepared"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{base.stem}-{key}.qcow2"
-    with filelock.FileLock(f"{target}.lock"):
+    with spent.on(Activity.BOOT), _alone(target):
         if target.exists():
             return target
         work = folder / f"{target.stem}.work"
@@ -84,11 +90,32 @@ def prepared(
     return target
 
 
+@contextlib.contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Keep every other run from making `target`, and wait for one that does."""
+    lock = filelock.FileLock(f"{target}.lock")
+    deadline = Deadline.after(_OTHERS_SECONDS)
+    try:
+        with followed("another run to prepare the image", deadline):
+            lock.acquire(timeout=deadline.within)
+    except filelock.Timeout:
+        raise LabError(
+            f"another run has been preparing {target.name} for {deadline.within:.0f} s",
+            advice=f"end it (`fuser {lock.lock_file}` tells its process), and start again",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _run_script(
     qemu: Qemu, work: Path, disk: Path, arguments: list[str], say: Callable[[str], None]
 ) -> None:
     log = work / "console.log"
-    with (work / "qemu.log").open("wb") as qemu_log:
+    # A pair of sockets, not one in the folder: its path may be longer than an address can be.
+    line, theirs = socket.socketpair()
+    with (work / "qemu.log").open("wb") as qemu_log, theirs:
         process = subprocess.Popen(
             [
                 *(qemu.system, "-nodefaults", "-no-user-config", "-display", "none"),
@@ -103,7 +130,7 @@ def _run_script(
                 ),
                 *(
                     "-chardev",
-                    "socket,id=c,path=console.sock,server=on,wait=off,logfile=console.log",
+                    f"socket,id=c,fd={theirs.fileno()},logfile=console.log",
                 ),
                 *("-serial", "chardev:c", "-device", "virtio-rng-pci"),
             ],
@@ -111,14 +138,19 @@ def _run_script(
             stdin=subprocess.DEVNULL,
             stdout=qemu_log,
             stderr=qemu_log,
+            pass_fds=[theirs.fileno()],
             start_new_session=True,
         )
     try:
-        _talk(process, work, arguments, say)
-    except (pexpect.ExceptionPexpect, OSError) as error:
+        with line:
+            _talk(line, arguments, say)
+    except OSError as error:
+        complaint = (work / "qemu.log").read_text(errors="replace").strip()
+        if complaint:
+            raise LabError(f"QEMU could not run the image: {complaint}") from error
         raise ImageError(
-            f"the image did not do what was expected on its console ({type(error).__name__}); the "
-            f"console's last lines:\n{console.tail(log)}",
+            f"the image did not do what was expected on its console: {error}; the console's last "
+            f"lines:\n{console.tail(log)}",
             advice="boot it by hand and see whether root can log in on the serial console without "
             "a password; official VM images can. An image that answers SSH by itself needs "
             "provision/prepare-image.sh run in it once",
@@ -128,58 +160,59 @@ def _run_script(
         process.wait(30)
 
 
-def _talk(
-    process: subprocess.Popen[bytes],
-    work: Path,
-    arguments: list[str],
-    say: Callable[[str], None],
-) -> None:
-    def connected() -> socket.socket | None:
-        if process.poll() is not None:
-            raise LabError(f"QEMU ended: {(work / 'qemu.log').read_text().strip()}")
-        line = socket.socket(socket.AF_UNIX)
-        try:
-            line.connect(str(work / "console.sock"))
-        except OSError:
-            line.close()
-            return None
-        return line
-
-    line = wait_until("QEMU's serial line", connected, 30, every=0.05)
-    assert line is not None
-    dialog: socket_pexpect.SocketSpawn[bytes] = socket_pexpect.SocketSpawn(
-        line, timeout=scaled(_STEP_SECONDS)
-    )
-    dialog.expect(rb"login: ", timeout=scaled(_BOOT_SECONDS))
+def _talk(line: socket.socket, arguments: list[str], say: Callable[[str], None]) -> None:
+    """Log in on the console at the other end of `line`, run the script and shut down."""
+    dialog: socket_pexpect.SocketSpawn[bytes] = socket_pexpect.SocketSpawn(line)
+    _expect(dialog, "the image's console to ask for a login", rb"login: ", within=_BOOT_SECONDS)
     say("  it is up; logging in as root")
     dialog.send("root\n")
-    if dialog.expect([rb"Password:", rb"[#%$] "]) == 0:
+    if _expect(dialog, "the login as root", rb"Password:", rb"[#%$] ") == 0:
         raise ImageError(
             "root has a password on this image, so the harness cannot log in on its console",
             advice="run provision/prepare-image.sh in it by hand",
         )
     dialog.send("exec /bin/sh\n")
-    dialog.expect(rb"[#$] ")
+    _expect(dialog, "a shell", rb"[#$] ")
     # The quotes keep the echo of this line from looking like the prompt itself.
     dialog.send(f"stty -echo; PS1='{_PROMPT[:5]}''{_PROMPT[5:]}'; PS2=''\n")
-    dialog.expect(re.escape(_PROMPT.encode()))
+    _expect(dialog, "the shell's prompt", re.escape(_PROMPT.encode()))
     _command(dialog, "b64decode -r > /tmp/prepare.sh <<'EOF'\n" + _encoded() + "\nEOF")
     quoted = " ".join(f"'{argument}'" for argument in arguments)
     _command(dialog, f"sh /tmp/prepare.sh {quoted} && rm /tmp/prepare.sh")
     say("  its settings are changed; shutting it down")
     dialog.send("exec shutdown -p now\n")
-    dialog.expect(pexpect.EOF, timeout=scaled(_STEP_SECONDS))  # QEMU ends with its machine
-    line.close()
+    # QEMU ends with its machine.
+    _expect(dialog, "the image to shut down", pexpect.EOF)
+
+
+def _expect(
+    dialog: socket_pexpect.SocketSpawn[bytes],
+    what: str,
+    *patterns: bytes | type[pexpect.EOF],
+    within: float = _STEP_SECONDS,
+) -> int:
+    """Wait for `what`, which prints one of `patterns`; return the number of that one.
+
+    Raises `OSError` naming it, when it does not come or the machine ends first.
+    """
+    deadline = Deadline.after(within)
+    with followed(what, deadline):
+        try:
+            return int(dialog.expect(list(patterns), timeout=deadline.within))
+        except pexpect.TIMEOUT:
+            raise TimeoutError(f"waited {deadline.within:.0f} s for {what}") from None
+        except pexpect.EOF:
+            raise ConnectionError(f"the machine ended before {what}") from None
 
 
 def _command(dialog: socket_pexpect.SocketSpawn[bytes], command: str) -> None:
     dialog.send(f"{{ {command}\n}} && echo status''-ok || echo status''-failed\n")
-    if dialog.expect([b"status-ok", b"status-failed"]) == 1:
+    if _expect(dialog, "prepare-image.sh in the image", b"status-ok", b"status-failed") == 1:
         raise ImageError(
             f"prepare-image.sh failed in the image:\n{_text(dialog.before)}",
             advice="is it a FreeBSD image, release 13 or newer?",
         )
-    dialog.expect(re.escape(_PROMPT.encode()))
+    _expect(dialog, "the shell's prompt", re.escape(_PROMPT.encode()))
 
 
 def _text(printed: object) -> str:
