@@ -9,7 +9,6 @@ into an overlay in the cache folder; the image itself is never written to.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import re
 import shutil
@@ -17,10 +16,10 @@ import socket
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import filelock
 import pexpect
 from pexpect import socket_pexpect
 
@@ -28,6 +27,7 @@ from harness import console, image, paths, spent
 from harness.errors import ImageError, LabError, MissingTool
 from harness.lab.qemu.host import Qemu, processors
 from harness.lab.qemu.machine import kill_leftovers
+from harness.lab.turns import turn
 from harness.spent import Activity
 from harness.wait import Deadline, followed
 
@@ -90,23 +90,15 @@ def prepared(
     return target
 
 
-@contextlib.contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def _alone(target: Path) -> AbstractContextManager[object]:
     """Keep every other run from making `target`, and wait for one that does."""
-    lock = filelock.FileLock(f"{target}.lock")
+    lock = Path(f"{target}.lock")
     deadline = Deadline.after(_OTHERS_SECONDS)
-    try:
-        with followed("another run to prepare the image", deadline):
-            lock.acquire(timeout=deadline.within)
-    except filelock.Timeout:
-        raise LabError(
-            f"another run has been preparing {target.name} for {deadline.within:.0f} s",
-            advice=f"end it (`fuser {lock.lock_file}` tells its process), and start again",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    late = LabError(
+        f"another run has been preparing {target.name} for {deadline.within:.0f} s",
+        advice=f"end it (`fuser {lock}` tells its process), and start again",
+    )
+    return turn(lock, "another run to prepare the image", deadline, late)
 
 
 def _run_script(
@@ -128,10 +120,7 @@ def _run_script(
                     "-device",
                     "virtio-net-pci,netdev=n,romfile=",
                 ),
-                *(
-                    "-chardev",
-                    f"socket,id=c,fd={theirs.fileno()},logfile=console.log",
-                ),
+                *("-chardev", f"socket,id=c,fd={theirs.fileno()},logfile=console.log"),
                 *("-serial", "chardev:c", "-device", "virtio-rng-pci"),
             ],
             cwd=work,

@@ -6,12 +6,11 @@ import contextlib
 import hashlib
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-import filelock
 import paramiko
 import yaml
 
@@ -19,6 +18,7 @@ from harness import console, paths
 from harness.errors import HarnessError, LabError, MissingTool
 from harness.lab.base import Costs, Endpoint, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
+from harness.lab.turns import turn
 from harness.lab.vagrant.boxes import check_box
 from harness.lab.vagrant.commands import QUIET, Vagrant, kill_strays
 from harness.lab.vagrant.hypervisor import Hypervisor
@@ -28,7 +28,7 @@ from harness.lab.vagrant.ssh_host import is_over_ssh
 from harness.lab.vagrant.virtualbox import VirtualBox
 from harness.parallel import on_each
 from harness.settings import Settings
-from harness.wait import scaled
+from harness.wait import Deadline
 
 BOX_IMPORT_SECONDS = 300.0
 """What the first `up` with a box may take beyond booting: its image, some GB, is copied once."""
@@ -329,19 +329,16 @@ class VagrantLab(Lab):
                 advice="make room there, or lower machine.data_disk_mib in lab.yaml",
             )
 
-    @contextlib.contextmanager
-    def _only_pair_being_made(self) -> Iterator[None]:
+    def _only_pair_being_made(self) -> contextlib.AbstractContextManager[object]:
         """One pair at a time of this user: choosing names for bridges and addresses is a race."""
-        within = scaled(self._settings.deadlines.ssh_ready + BOX_IMPORT_SECONDS)
-        paths.cache_dir().mkdir(parents=True, exist_ok=True)  # one for all state folders
-        try:
-            with filelock.FileLock(paths.cache_dir() / "vagrant-up.lock", timeout=within):
-                yield
-        except filelock.Timeout:
-            raise LabError(
-                f"another pair has been starting for {within:.0f} s",
-                advice="see what that run waits for",
-            ) from None
+        lock = paths.cache_dir() / "vagrant-up.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)  # one for all state folders
+        deadline = Deadline.after(self._settings.deadlines.ssh_ready + BOX_IMPORT_SECONDS)
+        late = LabError(
+            f"another pair has been starting for {deadline.within:.0f} s",
+            advice="see what that run waits for",
+        )
+        return turn(lock, "another pair to have started", deadline, late)
 
     def _hold(self) -> None:
         if not self._pair.held:

@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 
+import filelock
 import psutil
 import pytest
 
-from harness import paths
+from harness import paths, wait
 from harness.errors import HarnessError, ImageError, LabError, MissingTool, PairInUse
-from harness.lab.vagrant import VagrantLab
+from harness.lab.vagrant import VagrantLab, lab
 from harness.settings import Settings
 from tests.unit.vagrant.conftest import Programs, with_box
 
@@ -55,6 +57,26 @@ def complaint(settings: Settings) -> HarnessError:
 def test_all_is_well(host: Programs, qemu_settings: Settings) -> None:
     VagrantLab(qemu_settings).check()
     assert not paths.state_dir().exists()
+
+
+def test_another_pair_starts_and_does_not_end(
+    host: Programs, qemu_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh_ready = qemu_settings.deadlines.ssh_ready
+    monkeypatch.setattr(lab, "BOX_IMPORT_SECONDS", 0.2 - ssh_ready)
+    follower = Mock(spec=wait.Follower)
+    monkeypatch.setattr(wait, "_follower", follower)
+    paths.cache_dir().mkdir(parents=True)
+    pair = VagrantLab(qemu_settings)
+    try:
+        with (
+            filelock.FileLock(paths.cache_dir() / "vagrant-up.lock"),
+            pytest.raises(LabError, match="another pair has been starting for"),
+        ):
+            pair.start()
+    finally:
+        pair.stop()
+    assert follower.begun.call_args.args[0].what == "another pair to have started"
 
 
 def test_no_vagrant(host: Programs, qemu_settings: Settings, tmp_path: Path) -> None:
