@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness import paths
+from harness import paths, yaml_file
 from harness.errors import SettingsError
 
 SMALLEST_DATA_DISK_MIB = 128
@@ -128,8 +127,7 @@ class HastSettings(_Section):
             return HastSettings.model_validate(self.model_dump() | changes)
         except pydantic.ValidationError as error:
             raise SettingsError(
-                "these settings of HAST are wrong:\n"
-                + "\n".join(f"  {_explain(problem)}" for problem in error.errors()),
+                f"these settings of HAST are wrong:\n{yaml_file.problems(error)}",
                 advice="correct them where they are given",
             ) from None
 
@@ -213,35 +211,11 @@ def load(path: Path = paths.SETTINGS) -> Settings:
     """Read and check a settings file.
 
     Raises `SettingsError` naming the file, the key and what is wrong with it: no such file, not
-    YAML, an unknown key, a value of the wrong kind or out of its range.
+    UTF-8 or not YAML, a key twice, an unknown key, a value of the wrong kind or out of its range.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"the settings file {path} cannot be read: {error.strerror}",
-            advice="name an existing one, or restore lab.yaml from the repository",
-        ) from None
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(
-            f"the settings file {path} is not YAML: {error}", advice="mend the line it names"
-        ) from None
-    try:
-        return Settings.model_validate(tree)
-    except pydantic.ValidationError as error:
-        raise SettingsError(
-            f"the settings file {path} is wrong:\n"
-            + "\n".join(f"  {_explain(problem)}" for problem in error.errors()),
-            advice="correct the keys above; lab.yaml in the repository shows them all",
-        ) from None
-
-
-def _explain(problem: object) -> str:
-    assert isinstance(problem, dict)
-    key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message}"
+    return yaml_file.read(
+        path,
+        Settings.model_validate,
+        called="the settings file",
+        advice="correct the keys above; lab.yaml in the repository shows them all",
+    )

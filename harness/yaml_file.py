@@ -1,10 +1,10 @@
-"""A YAML file of the project's own, read and checked in one go."""
+"""A YAML file of a person's, read and checked in one go: whatever is wrong with it is one error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 import yaml
@@ -13,24 +13,145 @@ from harness.errors import SettingsError
 
 T = TypeVar("T")
 
+LARGEST = 1 << 20
+"""Bytes. The largest file of the project has 7 KB."""
 
-def read(path: Path, validate: Callable[[object], T], *, advice: str) -> T:
+DEEPEST = 40
+"""Levels of lists and keys in each other; the files of the project have five."""
+
+MOST_PROBLEMS = 20
+"""Wrong keys told of at once."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, made stricter.
+
+    It refuses what PyYAML takes or dies of: the same key twice in one place (the last one would
+    win without a word), anchors (a few lines of them unfold to gigabytes), and brackets in
+    brackets until Python's stack ends. A value that is none (2020-99-99) has its line.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused("anchors and aliases are not read here: write it out", event)
+        if self.depth == DEEPEST:
+            raise _refused(f"more than {DEEPEST} levels of lists and keys in each other", event)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            raise _refused(str(error), node) from None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: dict[Hashable, yaml.Node] = {}
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if isinstance(name, Hashable) and name in seen:
+                line = seen[name].start_mark.line + 1
+                raise _refused(f"the key {name!r} is here twice, first in line {line}", key)
+            if isinstance(name, Hashable):
+                seen[name] = key
+        return super().construct_mapping(node, deep)
+
+
+def _refused(why: str, where: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=why, problem_mark=where.start_mark)
+
+
+def parse(text: str) -> Any:
+    """What a YAML text says. Raises `ValueError` in one or a few lines for all that is wrong."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, made stricter
+    except yaml.MarkedYAMLError as error:
+        raise ValueError(_in_words(error)) from None
+    except yaml.reader.ReaderError as error:
+        raise ValueError(
+            f"the character U+{_codepoint(error.character):04X} at position {error.position} "
+            "is none that YAML has"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+def _codepoint(character: str | int) -> int:
+    # types-pyyaml says str; the reader of a text gives the number.
+    return character if isinstance(character, int) else ord(character)
+
+
+def _in_words(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    return f"{where}{_printable(error.problem or error.context or '')}"
+
+
+def read(
+    path: Path, validate: Callable[[object], T], *, advice: str, called: str | None = None
+) -> T:
     """Read `path` and let pydantic's `validate` check what is in it.
 
-    Raises `SettingsError` when it cannot be read, or is wrong: then with `advice`.
+    `called` is what the file is to a person ("the settings file"). Raises `SettingsError`, naming
+    the file and the line or the keys: it cannot be read, is not UTF-8, is not YAML, or is wrong,
+    then with `advice`.
     """
+    name = f"{called} {path}" if called else str(path)
     try:
-        return validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise SettingsError(f"{name} is larger than {LARGEST >> 10} KiB", advice=advice)
+        tree = _parsed(name, content.decode("utf-8-sig"))
+        return validate(tree)
+    except OSError as error:
         raise SettingsError(
-            f"{path} cannot be read: {error}", advice="restore it from the repository"
+            f"{name} cannot be read: {error.strerror}",
+            advice="name an existing one, or restore it from the repository",
+        ) from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"{name} is not UTF-8: byte 0x{content[error.start]:02x} in line {line}",
+            advice="save it as UTF-8",
         ) from None
     except pydantic.ValidationError as error:
-        raise SettingsError(f"{path} is wrong:\n{problems(error)}", advice=advice) from None
+        raise SettingsError(f"{name} is wrong:\n{problems(error)}", advice=advice) from None
+
+
+def _parsed(name: str, text: str) -> object:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{name} is not YAML: {error}", advice="mend the line it names"
+        ) from None
 
 
 def problems(error: pydantic.ValidationError) -> str:
     """What is wrong, a line for each key."""
-    return "\n".join(
-        f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+    wrong = error.errors()
+    lines = [f"  {_problem(dict(problem))}" for problem in wrong[:MOST_PROBLEMS]]
+    if len(wrong) > MOST_PROBLEMS:
+        lines.append(f"  and {len(wrong) - MOST_PROBLEMS} more")
+    return "\n".join(lines)
+
+
+def _problem(problem: dict[str, Any]) -> str:
+    key = _printable(".".join(map(str, problem["loc"]))) or "the whole file"
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    return f"{key}: {_printable(str(problem['msg']).removeprefix('Value error, '))}"
+
+
+def _printable(text: str) -> str:
+    """The text with what no terminal shows written as an escape."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

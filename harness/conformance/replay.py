@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from harness import clock as clocks
+from harness import yaml_file
 from harness.conformance.normalise import normalise
 from harness.conformance.recording import Step, load
 from harness.errors import HarnessError
@@ -56,6 +57,21 @@ _ASKING = re.compile(
     r"|true)\b"
 )
 """Commands that change nothing."""
+
+
+class KnownDifference(BaseModel):
+    """An answer that differs by chance, in lines that have one of `lines` in them, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recording: str
+    node: str
+    command: str
+    lines: tuple[str, ...]
+    why: str
+
+
+_KNOWN = TypeAdapter(tuple[KnownDifference, ...])
 
 
 @dataclass(frozen=True)
@@ -152,19 +168,24 @@ def replay_recording(path: Path, settings: Settings) -> Conformance:
 def _explained(path: Path, differences: Iterable[Difference]) -> Iterator[Difference]:
     """The differences, with what known-differences.yaml beside the recording says of them."""
     listed = path.parent / "known-differences.yaml"
-    known = yaml.safe_load(listed.read_text("utf-8")) if listed.exists() else []
+    known = known_differences(listed) if listed.exists() else ()
     for difference in differences:
         why = next(
             (
-                entry["why"]
+                entry.why
                 for entry in known
-                if (entry["recording"], entry["node"], entry["command"])
+                if (entry.recording, entry.node, entry.command)
                 == (path.name, difference.node, difference.command)
-                and _is_same_but_for(entry["lines"], difference)
+                and _is_same_but_for(entry.lines, difference)
             ),
             None,
         )
         yield replace(difference, why=why)
+
+
+def known_differences(path: Path) -> tuple[KnownDifference, ...]:
+    """Read known-differences.yaml. Raises `SettingsError`."""
+    return yaml_file.read(path, _KNOWN.validate_python, advice="its first lines say what it has")
 
 
 def _is_same_but_for(parts: Sequence[str], difference: Difference) -> bool:

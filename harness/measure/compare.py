@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness import settings as settings_file
+from harness import yaml_file
 from harness.errors import SettingsError
 from harness.lab.choose import LabName, open_lab
 from harness.measure.run import Subject
@@ -102,4 +101,7 @@ def _setting(word: str) -> tuple[str, Any]:
         raise SettingsError(
             f"{word!r} is no setting of hast.conf; those are {known}", advice=_ADVICE
         )
-    return found[1], yaml.safe_load(found[2])
+    try:
+        return found[1], yaml_file.parse(found[2])
+    except ValueError as error:
+        raise SettingsError(f"the value of {word!r} is not YAML: {error}", advice=_ADVICE) from None

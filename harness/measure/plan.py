@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness import paths
+from harness import paths, yaml_file
 from harness.errors import SettingsError
 from harness.measure.result import (
     DiskSetting,
@@ -22,7 +21,6 @@ from harness.measure.result import (
     WriteSetting,
 )
 from harness.settings import HastSettings, Settings
-from harness.yaml_file import problems
 
 FILE = paths.PROJECT / "bench.yaml"
 COMPARE_FILE = paths.PROJECT / "compare.yaml"
@@ -101,22 +99,12 @@ class Plan(_Section):
 
 def load(path: Path = FILE) -> Plan:
     """Read a plan. Raises `SettingsError` naming the file, the key and what is wrong with it."""
-    try:
-        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SettingsError(
-            f"the plan {path} cannot be read: {error.strerror}",
-            advice="name an existing one, or restore bench.yaml from the repository",
-        ) from None
-    except yaml.YAMLError as error:
-        raise SettingsError(
-            f"the plan {path} is not YAML: {error}", advice="mend the line it names"
-        ) from None
-    except pydantic.ValidationError as error:
-        raise SettingsError(
-            f"the plan {path} is wrong:\n{problems(error)}",
-            advice="correct the keys above; bench.yaml in the repository shows them all",
-        ) from None
+    return yaml_file.read(
+        path,
+        Plan.model_validate,
+        called="the plan",
+        advice="correct the keys above; bench.yaml in the repository shows them all",
+    )
 
 
 def check(plan: Plan, settings: Settings) -> None:
