@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 
 from harness import clock
 from harness.errors import HarnessError, SettingsError
-from harness.lab.base import Costs, Endpoint, Lab, LabDescription, Machine, Power
+from harness.lab.base import Costs, Endpoint, Gap, Lab, LabDescription, Machine, Power
 from harness.ssh import Connection, Remote, Result, Wrapped
 
 _SHORT = 16384
@@ -305,3 +305,11 @@ class RecordedLab(Lab):
     def describe(self) -> LabDescription:
         """Describe the lab."""
         return self._lab.describe()
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """What the lab lacks."""
+        return self._lab.gaps()
+
+    def leave_notes(self, folder: Path) -> None:
+        """Write what the lab has to say."""
+        self._lab.leave_notes(folder)

@@ -74,6 +74,23 @@ class LabDescription:
         return f"{self.lab} lab, {self.hypervisor}, {self.acceleration}, {last}"
 
 
+@dataclass(frozen=True)
+class Gap:
+    """Something FreeBSD has and the model of it lacks: a program, an option, a file, a service.
+
+    `node` met it in `command` (a command line, a line of rc.conf, a file that was read); `what`
+    names it in words.
+    """
+
+    node: str
+    command: str
+    what: str
+
+    def __str__(self) -> str:
+        command = f" in `{self.command}`" if self.command != self.what else ""
+        return f"{self.node}: {self.what}{command}"
+
+
 class Machine(ABC):
     """One node's hardware, under the control of a hypervisor. Every verb has a deadline."""
 
@@ -183,6 +200,14 @@ class Lab(ABC):
     @abstractmethod
     def describe(self) -> LabDescription:
         """Hypervisor, acceleration and image, for the first line of every report."""
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """What FreeBSD has and this lab lacks, of all that was asked of the machines so far.
+
+        So far: since their start up to the state that they are in now. After `restore` that is
+        what had been met when the state was saved. Real machines lack nothing.
+        """
+        return ()
 
     def leave_notes(self, folder: Path) -> None:  # noqa: B027 - most labs have none to leave
         """Write into a run's folder what its readers have to know of this lab: nothing here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 from harness.errors import LabError
 from harness.keys import KeyPair
-from harness.lab.base import Costs, Endpoint, Lab, LabDescription, Machine, Power
+from harness.lab.base import Costs, Endpoint, Gap, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
 from harness.lab.simulated import commands
@@ -124,6 +125,8 @@ class SimulatedLab(Lab):
         self._machines: dict[str, SimulatedMachine] = {}
         self._servers: dict[str, Sshd] = {}
         self._saved: dict[str, World] = {}
+        self._gaps: dict[Gap, None] = {}
+        """Those of the whole run, also in states that were left."""
         self.world = World(self.seed)
         self.clock = VirtualClock(self.world)
 
@@ -146,6 +149,8 @@ class SimulatedLab(Lab):
         client_key = self._folder.path / "client_key"
         client.write_private(client_key)
         with self.clock.condition:
+            self._gaps |= self.world.gaps
+            self.world.gaps.clear()
             self._make_world()
             for name in sorted(self._settings.nodes):
                 endpoint = Endpoint("127.0.0.1", 0, "root", client_key, None)
@@ -192,7 +197,7 @@ class SimulatedLab(Lab):
             raise LabError(f"there is no snapshot {tag!r} of this pair; there are: {known}")
         with self.clock.condition:
             world = copy.deepcopy(self._saved[tag])
-            world.gaps.update(self.world.gaps)
+            self._gaps |= self.world.gaps
             self.world = world
             self.clock.replace_world(world)
             for name, server in self._servers.items():
@@ -217,11 +222,14 @@ class SimulatedLab(Lab):
             self.world.plug(name, plugged=plugged)
             self.clock.condition.notify_all()
 
+    def gaps(self) -> tuple[Gap, ...]:
+        """What the model lacks, of all that its nodes were asked on the way to this state."""
+        with self.clock.condition:
+            return tuple(self.world.gaps)
+
     def leave_notes(self, folder: Path) -> None:
-        """Write gaps.json: what the model was asked and did not know."""
-        gaps = [
-            {"node": gap.node, "command": gap.command, "what": gap.what} for gap in self.world.gaps
-        ]
+        """Write gaps.json: what the model lacks, of all that it was asked in the whole run."""
+        gaps = [dataclasses.asdict(gap) for gap in self._gaps | self.world.gaps]
         (folder / "gaps.json").write_text(json.dumps(gaps, indent=2) + "\n")
 
     def _make_world(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from harness.lab.base import Gap
 from harness.lab.simulated.link import Link
 
 if TYPE_CHECKING:
@@ -41,15 +41,6 @@ class Event:
 _MOST_GAPS = 1000
 
 
-@dataclass(frozen=True)
-class Gap:
-    """A command line that met something the model does not know, and what that was."""
-
-    node: str
-    command: str
-    what: str
-
-
 class World:
     """Everything there is. A deep copy of it is a snapshot, because nothing in it is a thread.
 
@@ -63,7 +54,8 @@ class World:
         self.guests: dict[str, Guest] = {}
         self.link = Link(self)
         self.gaps: dict[Gap, None] = {}
-        """What programs were asked and the model did not know, in order, each once."""
+        """What programs were asked and the model lacks, in order, each once. A snapshot has those
+        that were met before it, because what comes after it rests on them."""
         self._queue: list[tuple[float, str, int, Event]] = []
         """A heap by time, guest and order of making, so that ties are the same in each run."""
         self._made = 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from harness.errors import LabError
 from harness.freebsd.hast import ReplicationMode, Role
-from harness.session import SET_UP, Session
+from harness.lab.base import Gap
+from harness.lab.simulated.lab import SimulatedLab
+from harness.session import PROVISIONED, SET_UP, Session
 
 
 def wipe(session: Session) -> None:
@@ -75,3 +78,26 @@ def test_waits_are_in_the_transcript(session: Session) -> None:
     waits = {entry["text"]: entry for entry in entries if entry["kind"] == "wait"}
     assert waits["skunk1 to say degraded"]["duration"] > 15
     assert waits["skunk2 to answer over SSH"]["duration"] > 15
+
+
+def test_gaps_of_a_state_travel_with_its_snapshot_and_with_no_other(
+    session: Session, tmp_path: Path
+) -> None:
+    session.provisioned()
+    assert session.lab.gaps() == ()
+    assert isinstance(session.lab, SimulatedLab)
+    before = Gap("skunk1", "ls -U /", "ls -U")
+    session.lab.world.note_gap(before.node, before.command, before.what)
+    assert session.lab.gaps() == (before,)
+    session.lab.save("after a gap")
+    session.restore(PROVISIONED)
+    assert session.lab.gaps() == ()
+    session.lab.world.note_gap("skunk2", "ls -W", "ls -W")
+    session.restore("after a gap")
+    assert session.lab.gaps() == (before,)
+    session.lab.leave_notes(tmp_path)
+    kept = json.loads((tmp_path / "gaps.json").read_text())
+    assert [(gap["node"], gap["what"]) for gap in kept] == [
+        ("skunk1", "ls -U"),
+        ("skunk2", "ls -W"),
+    ]
