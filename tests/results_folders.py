@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness import paths
@@ -31,6 +32,31 @@ def case(name: str, inside: str = "", *, file: str = "test_new", **properties: s
 
 def failure(message: str, traceback: str = "", tag: str = "failure") -> str:
     return f'<{tag} message="{message}">{traceback}</{tag}>'
+
+
+HELD, FAILED, BROKE = "", failure("assert 1 == 2"), failure("harness.errors.LabError: gone")
+KNOWN = '<skipped type="pytest.xfail" message="FreeBSD bug 292322: degraded"/>'
+FIRST = datetime(2026, 11, 23, 2, 17, tzinfo=UTC)
+"""When the first night began."""
+
+
+def part(
+    folder: Path, release: str, *cases: str, lab: str = "qemu", hours: float = 0, **about: object
+) -> Path:
+    """What one run leaves."""
+    folder.mkdir(parents=True)
+    told = {
+        "lab": lab,
+        "hypervisor": "QEMU 8.2",
+        "acceleration": "KVM",
+        "image": "image.qcow2",
+        "release": release,
+        "harness": "0.1.0",
+        "started": (FIRST + timedelta(hours=hours)).isoformat(),
+    }
+    (folder / "run.json").write_text(json.dumps(told | about))
+    junit(folder, *cases)
+    return folder
 
 
 def simulated(folder: Path, gaps: list[dict[str, str]] | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,26 @@ ResultsOption = Annotated[
 ]
 
 
+AlwaysOption = Annotated[
+    bool, typer.Option(help="Print the night even if everything holds and did before.")
+]
+
+
+class FailOn(enum.StrEnum):
+    """What a night ends with another status than 0 for."""
+
+    ANY = "any"
+    CHANGE = "change"
+
+
+FailOnOption = Annotated[
+    FailOn,
+    typer.Option(
+        help="What ends with another status than 0: `any` failure, new or old, or a `change`."
+    ),
+]
+
+
 def _results(given: Path | None) -> Path:
     return given or paths.results_dir() / "nightly"
 
@@ -49,14 +70,16 @@ def run(
     context: typer.Context,
     *,
     only: Annotated[list[str] | None, typer.Option(help="Only this lane; repeat it.")] = None,
-    always: Annotated[bool, typer.Option(help="Print the night, changed or not.")] = False,
+    always: AlwaysOption = False,
+    fail_on: FailOnOption = FailOn.ANY,
     results: ResultsOption = None,
     plan: PlanOption = plans.PLAN,
 ) -> None:
-    """Run every lane of nightly.yaml on this host; print something only if a verdict changed.
+    """Run every lane of nightly.yaml on this host; print the night unless all is well.
 
-    Further arguments go to pytest. Ends with 0 when every verdict is that of the night before, and
-    with 1 when one changed: cron(8) mails what is printed.
+    Further arguments go to pytest. cron(8) mails what is printed: what does not hold and since
+    when, every night, and what changed. Ends with 0 when everything holds, with 1 when FreeBSD did
+    not do what a scenario claims, and with 3 when something broke or did not run.
     """
     folder = _results(results)
     planned = plans.load(plan)
@@ -66,23 +89,33 @@ def run(
         raise typer.BadParameter(f"no such lane: {', '.join(unknown)}; there are {known}")
     say = (lambda text: typer.echo(text, err=True)) if os.isatty(2) else (lambda _: None)
     told = run_night(planned, folder, lanes=only or (), arguments=context.args, say=say)
-    _tell(night.news(folder, told), always=always)
+    _tell(night.news(folder, told), fail_on, always=always)
 
 
 @app.command("news", epilog=examples("skunk nightly news", "skunk nightly news --always"))
 def show_news(
-    always: Annotated[bool, typer.Option(help="Print the night, changed or not.")] = False,
+    always: AlwaysOption = False,
+    fail_on: FailOnOption = FailOn.ANY,
     results: ResultsOption = None,
 ) -> None:
-    """Print what the last night found otherwise than the one before; 1 when something is."""
+    """Print the last night again, unless all is well and was; status as `skunk nightly run`."""
     folder = _results(results)
-    _tell(night.news(folder, _last(folder)), always=always)
+    _tell(night.news(folder, _last(folder)), fail_on, always=always)
 
 
-def _tell(news: News, *, always: bool) -> None:
-    if news.changed or always:
-        typer.echo(words.changes(news), nl=False)
-    raise typer.Exit(int(news.changed))
+def _tell(news: News, fail_on: FailOn, *, always: bool) -> None:
+    if news.is_bad or news.changed or always:
+        typer.echo(words.mail(news), nl=False)
+    raise typer.Exit(_status(news, fail_on))
+
+
+def _status(news: News, fail_on: FailOn) -> int:
+    """0, 1 or 3, as `skunk run` has them. A change to the better is one too: somebody may wait."""
+    if fail_on is FailOn.CHANGE:
+        return int(news.changed)
+    if news.failed:
+        return 1
+    return 3 if news.is_bad else 0
 
 
 def _last(folder: Path) -> Night:

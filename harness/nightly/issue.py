@@ -34,10 +34,11 @@ class Issue:
 def tell(news: News, link: str | None = None, *, dry_run: bool = False) -> list[str]:
     """Open, update or close the issue as the night asks for; return what was done, in words.
 
-    Nothing is done when nothing changed, and nothing twice for the same night: a job that is run
-    again does no harm. Should there be several such issues, the oldest is kept and the others are
-    closed. With `dry_run` GitHub is read and not written to. Raises `HarnessError` and
-    `MissingTool`.
+    While something is bad an issue is open, and each night rewrites its text; a comment, which is
+    mailed to people, is added only when something changed. Nothing is done twice for the same
+    night: a job that is run again does no harm. Should there be several such issues, the oldest
+    is kept and the others are closed. With `dry_run` GitHub is read and not written to. Raises
+    `HarnessError` and `MissingTool`.
     """
     github = _GitHub(dry_run)
     found = github.issues()
@@ -47,11 +48,9 @@ def tell(news: News, link: str | None = None, *, dry_run: bool = False) -> list[
         return [*done, f"issue #{ours.number} tells of this night already"]
     body = f"<!-- hast-lab nightly: {news.night.name} -->\n{words.state(news, link)}"
     if ours is None:
-        if news.changed and not news.only_better:
+        if news.is_bad or (news.changed and not news.only_better):
             return [*done, github.create(words.title(news), body)]
         return [*done, "nothing to tell, and no issue is open"]
-    if not news.changed and news.is_bad:
-        return [*done, f"nothing changed: issue #{ours.number} stays as it is"]
     done.append(github.edit(ours.number, words.title(news), body))
     if news.changed:
         done.append(github.comment(ours.number, words.changes(news, link)))

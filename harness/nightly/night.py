@@ -1,9 +1,9 @@
-"""One night: night.json, beside the results folders, and what it found otherwise than the last."""
+"""One night, in night.json beside the results: how things stand, since when, and what is new."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.errors import HarnessError
 from harness.nightly.plan import Lane
+from harness.report.render import NAME as REPORT
 from harness.report.run import BAD, Verdict
 from harness.results import model
 from harness.results.difference import Changed
@@ -20,9 +21,24 @@ from harness.results.model import Ended, Results
 
 NAME = "night.json"
 
+_GOOD = frozenset({Verdict.HELD, Verdict.KNOWN_BUG})
+"""The verdicts that end a failure; one that was left out says nothing."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class Standing(_Part):
+    """A scenario that does not hold, since which night, and for how many nights in a row."""
+
+    scenario: str
+    verdict: Verdict
+    why: str
+    since: datetime
+    nights: int
+    ran: bool = True
+    """Whether it ran this night; if not, it stands as the last night that ran it left it."""
 
 
 class Turn(_Part):
@@ -35,6 +51,10 @@ class Turn(_Part):
     why: str
     ran_before: bool | None
     """Whether it ran the night before, all of it; None when there was none."""
+    bad: tuple[Standing, ...] = ()
+    """What does not hold."""
+    down_since: datetime | None = None
+    """The first of the nights in a row in which it did not run, or not all of it."""
 
 
 class Night(_Part):
@@ -66,27 +86,72 @@ def write(
     results: Path, started: datetime, ended: Iterable[tuple[Lane, Path | None, str]]
 ) -> Night:
     """Write down a night: each lane with its results folder and why it did not run, or ""."""
-    before: dict[str, bool] = {}
+    before: dict[str, Turn] = {}
     with contextlib.suppress(HarnessError):  # a damaged one is replaced here
         last = load(results)
-        before = {turn.lane: turn.why == "" for turn in (last.turns if last else ())}
+        before = {turn.lane: turn for turn in (last.turns if last else ())}
     night = Night(
         started=started,
         turns=tuple(
-            Turn(
-                lane=lane.name,
-                may_fail=lane.may_fail,
-                run=None if folder is None else folder.name,
-                why=why,
-                ran_before=before.get(lane.name),
-            )
-            for lane, folder, why in ended
+            _turn(lane, folder, why, started, before.get(lane.name)) for lane, folder, why in ended
         ),
     )
     new = results / f"{NAME}.new"
     new.write_text(night.model_dump_json(indent=1) + "\n")
     new.replace(results / NAME)
     return night
+
+
+def _turn(
+    lane: Lane, folder: Path | None, why: str, started: datetime, before: Turn | None
+) -> Turn:
+    found: Results | None = None
+    if folder is not None:
+        try:
+            found = model.load(folder / model.NAME)
+        except HarnessError as error:
+            folder, why = None, f"its results cannot be read: {error.what}"
+    down_before = before is not None and before.why != ""
+    return Turn(
+        lane=lane.name,
+        may_fail=lane.may_fail,
+        run=None if folder is None else folder.name,
+        why=why,
+        ran_before=None if before is None else not down_before,
+        bad=tuple(_standing(found, before.bad if before else (), started, whole=not why)),
+        down_since=None if not why else (before.down_since if before else None) or started,
+    )
+
+
+def _standing(
+    found: Results | None, before: Iterable[Standing], started: datetime, *, whole: bool
+) -> Iterator[Standing]:
+    """What does not hold: what was bad this night, and what was bad and did not run since.
+
+    Of a lane that ran as a `whole`, what is not there any more was taken out by somebody.
+    """
+    stood = {one.scenario: one for one in before}
+    ended: dict[str, Ended] = {}
+    for one in () if found is None else found.scenarios:
+        other = ended.get(one.scenario)  # of one that was repeated the worst counts
+        if other is None or Verdict.worst((one.verdict, other.verdict)) is not other.verdict:
+            ended[one.scenario] = one
+    for name, one in ended.items():
+        old = stood.get(name)
+        if one.verdict in BAD:
+            yield Standing(
+                scenario=name,
+                verdict=one.verdict,
+                why=_why(one),
+                since=old.since if old else started,
+                nights=old.nights + 1 if old else 1,
+            )
+        elif old is not None and one.verdict not in _GOOD:
+            yield old.model_copy(update={"ran": False, "nights": old.nights + 1})
+    if not whole:
+        for name, old in stood.items():
+            if name not in ended:
+                yield old.model_copy(update={"ran": False, "nights": old.nights + 1})
 
 
 # --- what is new ----------------------------------------------------------------------------------
@@ -96,11 +161,24 @@ def write(
 class LaneNews:
     """One lane: what became of it, what it found, and what of that is new."""
 
+    night: datetime
     turn: Turn
     release: str
-    bad: tuple[Ended, ...]
     changes: tuple[Changed, ...]
-    held: int
+    counts: Mapping[Verdict, int]
+    """Scenarios of each verdict, this night."""
+    report: Path | None
+    """Its report; None when it left none."""
+
+    @property
+    def bad(self) -> tuple[Standing, ...]:
+        """What does not hold, what is new first."""
+        return tuple(sorted(self.turn.bad, key=lambda one: (one.nights, one.scenario)))
+
+    @property
+    def failed(self) -> bool:
+        """Whether FreeBSD did not do what a scenario claims, this night."""
+        return any(one.ran and one.verdict is Verdict.FAILED for one in self.turn.bad)
 
     @property
     def is_bad(self) -> bool:
@@ -145,6 +223,11 @@ class News:
         return any(lane.is_bad for lane in self._deciding)
 
     @property
+    def failed(self) -> bool:
+        """Whether FreeBSD did not do what a scenario claims, this night."""
+        return any(lane.failed for lane in self._deciding)
+
+    @property
     def only_better(self) -> bool:
         """Whether nothing is bad, and nothing changed but to the better."""
         return not self.is_bad and all(
@@ -154,26 +237,29 @@ class News:
 
 def news(results: Path, night: Night) -> News:
     """What a night tells. Raises `HarnessError` when a results.json is missing or damaged."""
-    return News(night, tuple(_lane(results, turn) for turn in night.turns))
+    return News(night, tuple(_lane(results, night.started, turn) for turn in night.turns))
 
 
-def _lane(results: Path, turn: Turn) -> LaneNews:
+def _lane(results: Path, night: datetime, turn: Turn) -> LaneNews:
     if turn.run is None:
-        return LaneNews(turn, "", (), (), 0)
-    found = model.load(results / turn.run / model.NAME)
-    bad = tuple(one for one in found.scenarios if one.verdict in BAD)
+        return LaneNews(night, turn, "", (), {}, None)
+    folder = results / turn.run
+    found = model.load(folder / model.NAME)
+    report = folder / REPORT
     return LaneNews(
+        night=night,
         turn=turn,
         release=found.run.release,
-        bad=bad,
-        changes=_changes(found, bad),
-        held=found.counts.get(Verdict.HELD, 0),
+        changes=_changes(found),
+        counts=found.counts,
+        report=report.absolute() if report.is_file() else None,
     )
 
 
-def _changes(found: Results, bad: Iterable[Ended]) -> tuple[Changed, ...]:
+def _changes(found: Results) -> tuple[Changed, ...]:
     """Verdicts that changed, and what is bad without having been there before."""
     other = found.difference
+    bad = [one for one in found.scenarios if one.verdict in BAD]
     new = {one.scenario: one for one in bad if other is None or one.scenario in other.added}
     return (
         *(() if other is None else other.verdicts),

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 from harness import cli
 from harness.errors import HarnessError, MissingTool, PairInUse, SettingsError
 from harness.nightly import issue, night, plan, run, words
+from harness.nightly.cli import FailOn
+from harness.nightly.cli import _status as cli_status
 from harness.nightly.collect import collect, merge, prune
 from harness.nightly.night import Night
 from harness.nightly.plan import Lane, Plan
@@ -25,34 +27,12 @@ from harness.report.run import Verdict
 from harness.results import model
 from harness.results.history import FILE, VerdictHistory
 from harness.results.publish import publish
-from tests.results_folders import case, failure, junit
+from tests.results_folders import BROKE, FAILED, FIRST, HELD, KNOWN, case, failure, part
 
-FIRST = datetime(2026, 11, 23, 2, 17, tzinfo=UTC)
 PLAN = Plan.model_validate(
     {"releases": [{"release": "14.5"}, {"release": "16.0-CURRENT", "may_fail": True}], "shards": 2}
 )
 LANES = {lane.name: lane for lane in PLAN.lanes()}
-HELD, FAILED, BROKE = "", failure("assert 1 == 2"), failure("harness.errors.LabError: gone")
-KNOWN = '<skipped type="pytest.xfail" message="FreeBSD bug 292322: degraded"/>'
-
-
-def part(
-    folder: Path, release: str, *cases: str, lab: str = "qemu", hours: float = 0, **about: object
-) -> Path:
-    """What one run leaves."""
-    folder.mkdir(parents=True)
-    told = {
-        "lab": lab,
-        "hypervisor": "QEMU 8.2",
-        "acceleration": "KVM",
-        "image": "image.qcow2",
-        "release": release,
-        "harness": "0.1.0",
-        "started": (FIRST + timedelta(hours=hours)).isoformat(),
-    }
-    (folder / "run.json").write_text(json.dumps(told | about))
-    junit(folder, *cases)
-    return folder
 
 
 def a_night(results: Path, nights: int = 0, why: str = "", /, **verdicts: dict[str, str]) -> Night:
@@ -99,7 +79,7 @@ def test_the_projects_own_plan_has_13_14_15_and_current() -> None:
         ("releases: []", "releases"),
         ("releases: [{release: '14'}]", r"releases\.0\.release"),
         ("releases: [{release: '14.5'}]\nshard: 3", "shard"),
-        ("releases: [", "cannot be read"),
+        ("releases: [", "is not YAML"),
     ],
 )
 def test_a_wrong_plan_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -165,7 +145,7 @@ def test_a_shard_that_is_missing_is_told(tmp_path: Path) -> None:
         "qemu-16.0-CURRENT": "no runner left results",
     }
     (found,) = (lane for lane in news_of(tmp_path / "results", told).lanes if lane.turn.run)
-    assert (found.held, found.bad) == (1, ()), "no mutation, no other release"
+    assert (found.counts[Verdict.HELD], found.bad) == (1, ()), "no mutation, no other release"
     with VerdictHistory(tmp_path / "results" / FILE) as history:
         assert history.kinds() == [("qemu", "14.5-RELEASE amd64", 1)]
 
@@ -330,14 +310,15 @@ def test_the_life_of_an_issue(tmp_path: Path, github: GitHub) -> None:
     assert "`test_new.py::test_a` held before, now **failed**" in opened["body"]
     assert "https://example.invalid/run" in opened["body"]
 
-    writes = github.writes
     tell(results, 2, good | one)
-    assert github.writes == writes, "as bad as the night before: nobody is told again"
+    (standing,) = github.issues
+    assert standing["comments"] == [], "as bad as the night before: nobody is mailed again"
+    assert "since 2026-11-24, 2 nights in a row" in standing["body"]
 
     tell(results, 3, good | one | two)
     (updated,) = github.issues
     assert updated["open"]
-    assert "test_b` **failed**" in updated["body"]
+    assert "test_b` **failed**, new tonight" in updated["body"]
     (comment,) = updated["comments"]
     assert "test_b" in comment
     assert "test_a" not in comment, "that is not new"
@@ -432,21 +413,22 @@ def skunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stand_in.write_text(
         "import os, pathlib, sys, time\n"
         f"sys.path.insert(0, {str(Path.cwd())!r})\n"
-        "from tests.unit.test_nightly import part, case, HELD, FAILED\n"
+        "from tests.results_folders import part, case, HELD, FAILED, KNOWN\n"
         "from harness.results.publish import publish\n"
         "results = pathlib.Path(os.environ['SKUNK_RESULTS_DIR'])\n"
         "what, _, hours = (results / 'next').read_text().partition(' ')\n"
         "print('said', *sys.argv[1:])\n"
         "if what == 'hang': time.sleep(60)\n"
-        "if what in ('held', 'failed'):\n"
-        "    inside = HELD if what == 'held' else FAILED\n"
+        "if what in ('held', 'failed', 'other'):\n"
+        "    inside = {'test_a': HELD, 'test_b': HELD, 'test_c': KNOWN}\n"
+        "    inside |= {'failed': {'test_a': FAILED}, 'other': {'test_b': FAILED}}.get(what, {})\n"
         "    folder = results / f'run-{hours}'\n"
-        "    part(folder, '13.2-RELEASE amd64', case('test_a', inside),\n"
+        "    part(folder, '13.2-RELEASE amd64', *(case(*one) for one in inside.items()),\n"
         "         lab='simulated', hours=float(hours))\n"
         "    publish(folder, remember=True)\n"
         "    (results / 'latest').unlink(missing_ok=True)\n"
         "    (results / 'latest').symlink_to(folder.name)\n"
-        "sys.exit({'held': 0, 'failed': 1}.get(what, 3))\n"
+        "sys.exit({'held': 0, 'failed': 1, 'other': 1}.get(what, 3))\n"
     )
     (tmp_path / "python").write_text(f'#!/bin/sh\nshift 3\nexec {sys.executable} {stand_in} "$@"\n')
     (tmp_path / "python").chmod(0o755)
@@ -454,30 +436,95 @@ def skunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "results"
 
 
-def one_night(results: Path, what: str) -> tuple[int, str]:
+def one_night(results: Path, what: str, *options: str) -> tuple[int, str]:
     results.mkdir(exist_ok=True)
     (results / "next").write_text(what)
     done = CliRunner().invoke(
-        cli.app, ["nightly", "run", "--only", "simulated", "--results", str(results), "-k", "x"]
+        cli.app,
+        ["nightly", "run", "--only", "simulated", "--results", str(results), *options, "-k", "x"],
     )
     return done.exit_code, done.stdout
 
 
-def test_cron_hears_of_changes_only(skunk: Path) -> None:
-    assert one_night(skunk, "held 1") == (0, "")
+def test_a_night_that_did_not_run_forgets_no_failure(skunk: Path) -> None:
+    assert one_night(skunk, "failed 1", "--fail-on", "change")[0] == 1
     assert "said --lab simulated --pair nightly -k x" in (skunk / run.LOG).read_text()
-    status, said = one_night(skunk, "failed 2")
-    assert status == 1
-    assert "simulated: `test_new.py::test_a` held before, now **failed**" in said
-    assert one_night(skunk, "failed 3") == (0, "")
     status, said = one_night(skunk, "broken")
-    assert status == 1
-    assert "did not run" in said
-    assert "left no results" in said
+    assert status == 3, "it says nothing about FreeBSD"
+    assert "did not run: the run ended with 3 and left no results (night.log says why)" in said
+    assert "2 nights in a row; did not run tonight" in said
     status, said = one_night(skunk, "held 5")
-    assert status == 1
+    assert status == 0
     assert "runs again" in said
-    assert "failed before, now **held**" in said
+    assert "failed before, now held" in said
+    assert one_night(skunk, "held 6") == (0, "")
+
+
+def test_only_changes_end_with_one_where_that_is_wanted(tmp_path: Path) -> None:
+    good, bad, other = {"test_a": HELD}, {"test_a": FAILED}, {"test_a": BROKE}
+    statuses = []
+    for number, scenarios in enumerate((good, bad, bad, other, other, {}, good)):
+        told = news_of(tmp_path, a_night(tmp_path, number, qemu_14_5=scenarios))
+        statuses.append((cli_status(told, FailOn.ANY), cli_status(told, FailOn.CHANGE)))
+    assert statuses == [(0, 0), (1, 1), (1, 0), (3, 1), (3, 0), (3, 1), (0, 1)]
+
+
+FIVE_NIGHTS = ("held 1", "failed 2", "failed 3", "other 4", "held 5")
+
+
+def test_five_nights(skunk: Path) -> None:
+    """Good, bad, bad, bad in another way, good: each mail says how things stand."""
+    told = [one_night(skunk, what) for what in FIVE_NIGHTS]
+    assert [status for status, _ in told] == [0, 1, 1, 1, 0]
+    good, bad, still, other, again = (said for _, said in told)
+    assert good == ""
+    today = datetime.now(UTC)
+    for said in (bad, still, other, again):
+        assert not any(sign in said for sign in "*`|#"), "a mail is plain text"
+        assert all(len(line) < 140 for line in said.splitlines() if "report.html" not in line)
+    head, _, rest = bad.partition("\n\n")
+    assert head.startswith("Nightly: not everything holds on simulated. Night of ")
+    assert (
+        rest
+        == f"""\
+           held  known bugs  failed  broke  FreeBSD
+simulated     1           1       1      0  13.2-RELEASE amd64; a model, nothing about FreeBSD
+
+What does not hold:
+- simulated: test_new.py::test_a failed, new tonight
+  assert 1 == 2
+
+What is new:
+- simulated: test_new.py::test_a held before, now failed
+  assert 1 == 2
+
+Reports:
+- simulated: {skunk}/run-2/report.html
+"""
+    )
+    assert f"test_a failed, since {today:%Y-%m-%d}, 2 nights in a row" in still
+    assert "test_a failed, since" not in other
+    assert "test_b failed, new tonight" in other
+    assert "test_a failed before, now held" in other
+    assert again.startswith("Nightly: everything holds. Night of ")
+    assert "All that ran holds." in again
+    assert "test_b failed before, now held" in again
+
+
+def test_the_first_night_tells_what_does_not_hold(skunk: Path) -> None:
+    status, said = one_night(skunk, "failed 1")
+    assert status == 1
+    assert "test_a failed, new tonight" in said
+
+
+def test_damaged_results_are_a_lane_that_did_not_run(tmp_path: Path) -> None:
+    folder = part(tmp_path / "run", "14.5-RELEASE amd64", case("test_a", FAILED))
+    publish(folder)
+    (folder / model.NAME).write_text("{")
+    told = night.write(tmp_path, FIRST, [(LANES["qemu-14.5"], folder, "")])
+    (lane,) = news_of(tmp_path, told).lanes
+    assert lane.is_bad
+    assert "its results cannot be read" in words.mail(news_of(tmp_path, told))
 
 
 def test_a_run_that_hangs_is_stopped(skunk: Path) -> None:
