@@ -7,26 +7,24 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import pytest
 import typer
 
-from harness import box, paths
-from harness import image as images
-from harness import settings as settings_file
+from harness import paths
 from harness.errors import HarnessError
-from harness.evidence import new_run_folder
-from harness.lab.qemu.prepare import prepared
 from harness.measure import cli as measure_cli
 from harness.nightly import cli as nightly_cli
-from harness.operate import commands, repeats
+from harness.operate import commands
 from harness.options import ImageOption, LabOption, PairOption, SettingsOption
-from harness.results.publish import publish
+
+# Every command imports what it needs itself: `--help` and `status` are to answer at once, and what
+# one lab needs must not be looked for by another (tests/unit/test_start_up.py).
+# ruff: noqa: PLC0415
 
 app = typer.Typer(
     help=__doc__,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # with it the help alone would import rich and a parser of Markdown
 )
 
 BROKEN_LAB = 3
@@ -65,6 +63,9 @@ def run_scenarios(
     ] = False,
 ) -> None:
     """Run the scenarios on real machines; further arguments go to pytest."""
+    from harness.evidence import new_run_folder
+    from harness.operate import repeats
+
     _run_tests(
         new_run_folder(lab),
         *repeats.chosen(context.args),
@@ -86,6 +87,8 @@ def demo(
 
     That is every scenario of one of its claims; the others run with `pytest --lab simulated`.
     """
+    from harness.evidence import new_run_folder
+
     _run_tests(
         new_run_folder("simulated"),
         *(str(paths.PROJECT / "tests" / "scenarios"), "-m", "claim"),
@@ -102,6 +105,8 @@ def record(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Take a tour through real FreeBSD and record each command with its answer."""
+    from harness.evidence import new_run_folder
+
     _run_tests(
         new_run_folder(lab),
         str(paths.PROJECT / "tests" / "tour"),
@@ -117,7 +122,8 @@ def soak(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Run set-up and failover on the simulated lab with many seeds; 1 when one of them failed."""
-    from harness.lab.simulated.soak import soak as run_soak  # noqa: PLC0415 - only here
+    from harness import settings as settings_file
+    from harness.lab.simulated.soak import soak as run_soak
 
     failures, seconds = run_soak(settings_file.load(settings), range(first, first + runs))
     for failure in failures:
@@ -136,7 +142,8 @@ def fuzz(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Send random command lines to the simulated nodes; 1 when the host was touched."""
-    from harness.lab.simulated.fuzz_run import fuzz as run_fuzz  # noqa: PLC0415 - only here
+    from harness import settings as settings_file
+    from harness.lab.simulated.fuzz_run import fuzz as run_fuzz
 
     result = run_fuzz(settings_file.load(settings), lines, seed, typer.echo)
     for what in (*result.faults, *result.touched):
@@ -158,7 +165,8 @@ def conformance(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Replay recorded FreeBSD on the model; 1 when an answer differs and nobody knows why."""
-    from harness.conformance.replay import replay_recording  # noqa: PLC0415 - only where it is wanted
+    from harness import settings as settings_file
+    from harness.conformance.replay import replay_recording
 
     different = 0
     for path in recordings or sorted((paths.PROJECT / "tests" / "recordings").glob("*.jsonl")):
@@ -185,8 +193,8 @@ def run_mutations(
     ] = None,
 ) -> None:
     """Break the simulated world in every known way; 1 when no scenario notices one of them."""
-    from harness import mutations  # noqa: PLC0415 - only where it is wanted
-    from harness.mutations import run, show  # noqa: PLC0415
+    from harness import mutations
+    from harness.mutations import run, show
 
     matrix = run.run_all(
         [mutations.find(name) for name in names or mutations.ALL],
@@ -205,6 +213,10 @@ def run_mutations(
 
 def _run_tests(folder: Path, *arguments: str) -> None:
     """Run pytest with its evidence in `folder`, write the report, and exit with its status."""
+    import pytest
+
+    from harness.results.publish import publish
+
     status = pytest.main(
         [
             *("--rootdir", str(paths.PROJECT), "--verbose", "--results", str(folder)),
@@ -234,6 +246,8 @@ def make_report(
     ] = None,
 ) -> None:
     """Make report.html, results.json and summary.md from the results of a run."""
+    from harness.results.publish import publish
+
     published = publish(folder or paths.results_dir() / "latest", against=against)
     for path in (published.report, published.results, published.summary):
         typer.echo(path)
@@ -249,7 +263,7 @@ def show_history(
     as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
 ) -> None:
     """Tell how each scenario has ended in the last runs, and which of them are flaky."""
-    from harness.results import past_runs  # noqa: PLC0415 - only here
+    from harness.results import past_runs
 
     found = past_runs.of(paths.results_dir(), lab=lab, release=release, last=last)
     if as_json:
@@ -261,12 +275,20 @@ def show_history(
 @app.command("image")
 def download_image(settings: SettingsOption = paths.SETTINGS) -> None:
     """Download the official FreeBSD VM image that the settings name, and check its SHA-512."""
+    from harness import image as images
+    from harness import settings as settings_file
+
     typer.echo(images.download(settings_file.load(settings).image))
 
 
 @app.command("box")
 def make_box(image: ImageOption = None, settings: SettingsOption = paths.SETTINGS) -> None:
     """Turn a FreeBSD image into a libvirt box and add it to Vagrant under the settings' name."""
+    from harness import box
+    from harness import image as images
+    from harness import settings as settings_file
+    from harness.lab.qemu.prepare import prepared
+
     loaded = settings_file.load(settings)
     base = image or images.find(loaded.image)
     box.make_box(prepared(base, authorized_keys=box.INSECURE_KEY), loaded.box.name)

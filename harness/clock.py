@@ -13,10 +13,12 @@ import select
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from harness import interrupt
+
+if TYPE_CHECKING:
+    import paramiko
 
 _SLICE = 0.25
 """Seconds after which a wait looks whether Ctrl-C has been pressed."""

@@ -14,6 +14,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 PROVISION = PROJECT / "provision"
 SETTINGS = PROJECT / "lab.yaml"
 KNOWN_BUGS = PROJECT / "known-bugs.yaml"
+BENCH_PLAN = PROJECT / "bench.yaml"
+COMPARE_PLAN = PROJECT / "compare.yaml"
+NIGHTLY_PLAN = PROJECT / "nightly.yaml"
 
 
 def cache_dir() -> Path:
@@ -34,3 +37,8 @@ def state_dir() -> Path:
 def results_dir() -> Path:
     """Evidence and JUnit of every run, a folder each. `SKUNK_RESULTS_DIR` moves it."""
     return Path(os.environ.get("SKUNK_RESULTS_DIR") or PROJECT / "results")
+
+
+def existing_part(folder: Path) -> Path:
+    """`folder`, or the nearest folder above it that exists."""
+    return folder if folder.exists() else existing_part(folder.parent)

@@ -24,7 +24,6 @@ from harness import interrupt, paths
 from harness.errors import LabError, SettingsError, WaitExpired
 from harness.evidence import make_latest, new_run_folder, run_folder
 from harness.lab.choose import LabName
-from harness.lab.qemu.host import DISK_ROOM_MIB
 from harness.settings import Settings
 from harness.wait import wait_until
 
@@ -72,7 +71,11 @@ def check_room(
                 advice=f"set nodes.{name}.ssh_port in the settings to null: any free port",
             )
     memory = memory_of_a_pair(lab, settings)
-    disk = DISK_ROOM_MIB if lab == "qemu" else 1  # Vagrant's machines are in another place
+    disk = 1  # Vagrant's machines are in another place
+    if lab == "qemu":
+        from harness.lab.qemu.host import DISK_ROOM_MIB  # noqa: PLC0415 - of that lab alone
+
+        disk = DISK_ROOM_MIB
     for what, needed, free in (
         ("memory", memory, free_memory_mib),
         ("disk", disk, free_disk_mib),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness import image
-from harness.lab.base import Lab
-from harness.lab.qemu import QemuLab
-from harness.lab.qemu.host import Qemu
-from harness.lab.qemu.prepare import prepared
-from harness.settings import Settings
+if TYPE_CHECKING:
+    from harness.lab.base import Lab
+    from harness.settings import Settings
+
+# What one lab needs is imported for that lab alone: no other one is to miss it.
+# ruff: noqa: PLC0415
 
 LabName = Literal["vagrant", "qemu", "simulated"]
 
@@ -31,16 +31,21 @@ def open_lab(
     """
     lab: Lab
     if name == "qemu":
+        from harness import image
+        from harness.lab.qemu.host import Qemu
+        from harness.lab.qemu.lab import QemuLab
+        from harness.lab.qemu.prepare import prepared
+
         Qemu.find()
         base = image_path or image.find(settings.image)
         image.inspect(base)
         lab = QemuLab(settings, prepared(base, say=say), pair)
     elif name == "simulated":
-        from harness.lab.simulated.lab import SimulatedLab  # noqa: PLC0415 - as below
+        from harness.lab.simulated.lab import SimulatedLab
 
         lab = SimulatedLab(settings, pair)
     else:
-        from harness.lab.vagrant import VagrantLab  # noqa: PLC0415 - only where it is wanted
+        from harness.lab.vagrant.lab import VagrantLab
 
         lab = VagrantLab(settings, pair)
     lab.check()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-
-import filelock
+from typing import TYPE_CHECKING
 
 from harness import paths
 from harness.errors import PairInUse, SettingsError
+
+if TYPE_CHECKING:
+    import filelock
 
 _LONGEST_SOCKET_PATH = 100
 """A UNIX socket's path has room for 104 bytes on the BSDs and 108 on Linux (sys/un.h)."""
@@ -37,9 +40,14 @@ class PairFolder:
             )
         self.pair = pair
         self.path = (state_dir or paths.state_dir()) / "pairs" / f"{lab}-{pair}"
-        # Beside the folder, not in it: the folder is removed while the lock is held.
-        self._lock = filelock.FileLock(str(self.path) + ".lock")
         self._owner = Path(str(self.path) + ".owner.json")
+
+    @functools.cached_property
+    def _lock(self) -> filelock.BaseFileLock:
+        """Beside the folder, not in it: the folder is removed while the lock is held."""
+        import filelock  # noqa: PLC0415 - whoever only asks a keeper takes no lock
+
+        return filelock.FileLock(str(self.path) + ".lock")
 
     def check(self) -> None:
         """Raise `SettingsError` when the folder's path is too long for a control socket in it."""
@@ -55,7 +63,7 @@ class PairFolder:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
-        except filelock.Timeout:
+        except TimeoutError:  # filelock.Timeout
             raise PairInUse(
                 f"the pair {self.pair!r} is in use by {self._describe_owner()}",
                 advice="wait for that run to end, or name another pair with PAIR=...",

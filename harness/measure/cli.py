@@ -6,23 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from harness import paths
-from harness import settings as settings_file
 from harness.errors import HarnessError, SettingsError
-from harness.evidence import new_run_folder
-from harness.lab.choose import open_lab
-from harness.measure import plan, result
 from harness.options import ImageOption, LabOption, PairOption, SettingsOption
-from harness.session import Session
 
 if TYPE_CHECKING:
+    from harness.measure.plan import Plan
     from harness.measure.run import Running
 
-# scipy and matplotlib take seconds to import, so every command imports what it needs itself.
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415 - every command imports what it needs itself (harness/cli.py)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -37,7 +30,7 @@ def run_plan(
     lab: LabOption = "qemu",
     image: ImageOption = None,
     settings: SettingsOption = paths.SETTINGS,
-    what: PlanChoice = plan.FILE,
+    what: PlanChoice = paths.BENCH_PLAN,
     pair: PairOption = "bench",
 ) -> None:
     """Measure what bench.yaml says: resyncs, failovers, writes. Ends with 1 if a row failed.
@@ -45,7 +38,12 @@ def run_plan(
     Leaves bench.json, figures.csv, the plots and bench.html in a folder under results/, and adds
     the run to the history. Example: skunk bench run --lab qemu --plan my-bench.yaml
     """
+    from harness import settings as settings_file
+    from harness.evidence import new_run_folder
+    from harness.lab.choose import open_lab
+    from harness.measure import plan
     from harness.measure.run import Subject, run
+    from harness.session import Session
 
     wanted = plan.load(what)
     loaded = settings_file.load(settings)
@@ -64,7 +62,7 @@ def compare_two(  # noqa: PLR0917 - each is an option of the command line
     lab: LabOption = "qemu",
     settings: SettingsOption = paths.SETTINGS,
     image: ImageOption = None,
-    what: PlanChoice = plan.COMPARE_FILE,
+    what: PlanChoice = paths.COMPARE_PLAN,
     pair: PairOption = "bench",
 ) -> None:
     """Measure A and B in turns, and say whether they differ.
@@ -75,6 +73,8 @@ def compare_two(  # noqa: PLR0917 - each is an option of the command line
 
     Example: skunk bench compare replication=fullsync replication=async
     """
+    from harness.evidence import new_run_folder
+    from harness.measure import plan
     from harness.measure.compare import Contestant, Opening, opened
     from harness.measure.run import run
 
@@ -94,7 +94,9 @@ def show(
     size: Annotated[list[str] | None, typer.Option(help="Tell the time for it: `40 GB`.")] = None,
 ) -> None:
     """Print the tables of a benchmark again, and write its page anew."""
-    from harness.measure import page
+    from rich.console import Console
+
+    from harness.measure import page, plan, result
 
     found = folder or newest()
     bench = result.load(found)
@@ -120,6 +122,9 @@ def history(
 
     Example: skunk bench history --releases 13.2-RELEASE 14.3-RELEASE
     """
+    from rich.console import Console
+    from rich.table import Table
+
     from harness.measure.history import History
 
     console = Console()
@@ -157,6 +162,7 @@ def harness_cost(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Measure the harness itself: cold start, restore, round trip of a command, memory."""
+    from harness import settings as settings_file
     from harness.measure import own_cost
 
     own_cost.main(lab, settings_file.load(settings), image, repeats, _say)
@@ -164,11 +170,15 @@ def harness_cost(
 
 def _say(line: str) -> None:
     """Print a line as it is: in a log nothing is gained by breaking it."""
+    from rich.console import Console
+
     Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def newest() -> Path:
     """The folder of the newest benchmark. Raises `SettingsError` when there is none."""
+    from harness.measure import result
+
     found = sorted(paths.results_dir().glob(f"*/{result.FILE}"))
     usable = next(filter(_is_bench, reversed(found)), None)
     if usable is None:
@@ -179,6 +189,8 @@ def newest() -> Path:
 
 
 def _is_bench(file: Path) -> bool:
+    from harness.measure import result
+
     try:
         result.load(file)
     except SettingsError:
@@ -187,6 +199,8 @@ def _is_bench(file: Path) -> bool:
 
 
 def _check_sizes(sizes: list[str]) -> None:
+    from harness.measure import plan
+
     for size in sizes:
         try:
             plan.parse_size(size)
@@ -194,8 +208,10 @@ def _check_sizes(sizes: list[str]) -> None:
             raise SettingsError(str(error), advice="give it like `40 GB`") from None
 
 
-def _finish(running: Running, wanted: plan.Plan, folder: Path) -> None:
+def _finish(running: Running, wanted: Plan, folder: Path) -> None:
     """Write everything, print the tables and end with 1 when something has no figure."""
+    from rich.console import Console
+
     from harness.measure import page
     from harness.measure.history import History
 

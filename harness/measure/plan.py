@@ -22,9 +22,6 @@ from harness.measure.result import (
 )
 from harness.settings import HastSettings, Settings
 
-FILE = paths.PROJECT / "bench.yaml"
-COMPARE_FILE = paths.PROJECT / "compare.yaml"
-
 Mib = Annotated[int, Field(ge=1)]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -97,7 +94,7 @@ class Plan(_Section):
         return sizes
 
 
-def load(path: Path = FILE) -> Plan:
+def load(path: Path = paths.BENCH_PLAN) -> Plan:
     """Read a plan. Raises `SettingsError` naming the file, the key and what is wrong with it."""
     return yaml_file.read(
         path,

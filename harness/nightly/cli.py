@@ -5,23 +5,20 @@ from __future__ import annotations
 import enum
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness import image as images
 from harness import paths
 from harness.errors import HarnessError
-from harness.lab.qemu.prepare import prepared
-from harness.nightly import issue, night, words
-from harness.nightly import plan as plans
-from harness.nightly.collect import collect, prune
-from harness.nightly.night import News, Night
-from harness.nightly.run import run_night
 from harness.operate.commands import examples
-from harness.settings import ImageSettings
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+if TYPE_CHECKING:
+    from harness.nightly.night import News, Night
+
+# ruff: noqa: PLC0415 - every command imports what it needs itself (harness/cli.py)
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 PlanOption = Annotated[Path, typer.Option("--plan", help="What runs every night.")]
 ResultsOption = Annotated[
@@ -73,7 +70,7 @@ def run(
     always: AlwaysOption = False,
     fail_on: FailOnOption = FailOn.ANY,
     results: ResultsOption = None,
-    plan: PlanOption = plans.PLAN,
+    plan: PlanOption = paths.NIGHTLY_PLAN,
 ) -> None:
     """Run every lane of nightly.yaml on this host; print the night unless all is well.
 
@@ -81,6 +78,10 @@ def run(
     when, every night, and what changed. Ends with 0 when everything holds, with 1 when FreeBSD did
     not do what a scenario claims, and with 3 when something broke or did not run.
     """
+    from harness.nightly import night
+    from harness.nightly import plan as plans
+    from harness.nightly.run import run_night
+
     folder = _results(results)
     planned = plans.load(plan)
     unknown = set(only or ()) - {lane.name for lane in planned.lanes()}
@@ -99,11 +100,15 @@ def show_news(
     results: ResultsOption = None,
 ) -> None:
     """Print the last night again, unless all is well and was; status as `skunk nightly run`."""
+    from harness.nightly import night
+
     folder = _results(results)
     _tell(night.news(folder, _last(folder)), fail_on, always=always)
 
 
 def _tell(news: News, fail_on: FailOn, *, always: bool) -> None:
+    from harness.nightly import words
+
     if news.is_bad or news.changed or always:
         typer.echo(words.mail(news), nl=False)
     raise typer.Exit(_status(news, fail_on))
@@ -119,6 +124,8 @@ def _status(news: News, fail_on: FailOn) -> int:
 
 
 def _last(folder: Path) -> Night:
+    from harness.nightly import night
+
     found = night.load(folder)
     if found is None:
         raise HarnessError(
@@ -134,6 +141,8 @@ def tell_github(
     results: ResultsOption = None,
 ) -> None:
     """Open, update or close the one issue that tells how the nights go (needs gh, GH_TOKEN)."""
+    from harness.nightly import issue, night
+
     folder = _results(results)
     news = night.news(folder, _last(folder))
     for done in issue.tell(news, _link(), dry_run=dry_run):
@@ -149,8 +158,10 @@ def _link() -> str | None:
 
 
 @app.command("matrix")
-def show_matrix(plan: PlanOption = plans.PLAN) -> None:
+def show_matrix(plan: PlanOption = paths.NIGHTLY_PLAN) -> None:
     """Print the jobs of a night for GitHub's matrix, as lines for $GITHUB_OUTPUT."""
+    from harness.nightly import plan as plans
+
     for name, value in plans.load(plan).matrix().items():
         typer.echo(f"{name}={value}")
 
@@ -169,12 +180,17 @@ def fetch_image(
     ] = False,
 ) -> None:
     """Download the image of a release, and print where it is."""
+    from harness import image as images
+    from harness.settings import ImageSettings
+
     wanted = ImageSettings(release=release)
     if sha512:
         typer.echo(images.published(wanted).sha512)
         return
     path = images.download(wanted)
     if prepare:
+        from harness.lab.qemu.prepare import prepared
+
         prepared(path, say=lambda text: typer.echo(text, err=True))
     typer.echo(path)
 
@@ -183,9 +199,13 @@ def fetch_image(
 def collect_parts(
     parts: Annotated[Path, typer.Argument(help="Where the shards' results are.")],
     results: ResultsOption = None,
-    plan: PlanOption = plans.PLAN,
+    plan: PlanOption = paths.NIGHTLY_PLAN,
 ) -> None:
     """Make one run of each lane's shards, compare it with the night before, and say the night."""
+    from harness.nightly import night, words
+    from harness.nightly import plan as plans
+    from harness.nightly.collect import collect
+
     folder = _results(results)
     told, warnings = collect(plans.load(plan), parts, folder)
     typer.echo(words.state(night.news(folder, told), _link()), nl=False)
@@ -196,12 +216,15 @@ def collect_parts(
 @app.command("prune")
 def prune_results(
     results: ResultsOption = None,
-    plan: PlanOption = plans.PLAN,
+    plan: PlanOption = paths.NIGHTLY_PLAN,
     keep_evidence: Annotated[
         int | None, typer.Option(min=0, help="Instead of the plan's number.")
     ] = None,
 ) -> None:
     """Remove the runs of the oldest nights, and the evidence of old ones."""
+    from harness.nightly import plan as plans
+    from harness.nightly.collect import prune
+
     planned = plans.load(plan)
     evidence = planned.keep_evidence if keep_evidence is None else keep_evidence
     prune(_results(results), keep=planned.keep, keep_evidence=evidence)

@@ -15,8 +15,6 @@ from harness import paths, yaml_file
 from harness.lab.choose import LabName
 from harness.settings import ImageSettings
 
-PLAN = paths.PROJECT / "nightly.yaml"
-
 
 @dataclass(frozen=True)
 class Lane:
@@ -93,7 +91,7 @@ class Plan(_Section):
         }
 
 
-def load(path: Path = PLAN) -> Plan:
+def load(path: Path = paths.NIGHTLY_PLAN) -> Plan:
     """Read and check it. Raises `SettingsError`."""
     return yaml_file.read(
         path,

@@ -21,7 +21,6 @@ from harness.errors import HarnessError, LabError
 from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
 from harness.lab.pairs import PairFolder
-from harness.lab.qemu.machine import kill_leftovers
 from harness.node import Node
 from harness.operate.keeper import Keeper
 from harness.operate.kept import Kept
@@ -180,14 +179,17 @@ def take_down(kept: Kept) -> str:
 
 def _remove_leftovers(kept: Kept) -> None:
     if kept.lab == "vagrant":
-        from harness.lab.vagrant import VagrantLab  # noqa: PLC0415 - only where it is wanted
+        from harness.lab.vagrant.lab import VagrantLab  # noqa: PLC0415 - only where it is wanted
 
         VagrantLab(settings_file.load(), kept.pair).stop()
         return
     folder = PairFolder(kept.lab, kept.pair)
     folder.acquire()
     try:
-        kill_leftovers(folder.path)
+        if kept.lab == "qemu":
+            from harness.lab.qemu.machine import kill_leftovers  # noqa: PLC0415 - as above
+
+            kill_leftovers(folder.path)
         folder.remove()
     finally:
         folder.release()

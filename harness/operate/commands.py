@@ -17,6 +17,8 @@ from harness.lab.choose import LabName
 from harness.marked import prefix
 from harness.options import ImageOption, LabOption, PairOption, SettingsOption
 
+# ruff: noqa: PLC0415 - every command imports what it needs itself (harness/cli.py)
+
 Node = Literal["skunk1", "skunk2"]
 Cut = Literal["power", "link", "pause", "deaf", "hastd"]
 DoctorLab = Literal["simulated", "qemu", "vagrant", "vagrant-libvirt", "vagrant-virtualbox"]
@@ -102,7 +104,7 @@ def doctor(
     Ends with 0 when the lab asked for is ready, or, without --lab, when a lab with real machines
     is; else with 3.
     """
-    from harness.operate import doctor as examine  # noqa: PLC0415 - only where it is wanted
+    from harness.operate import doctor as examine
 
     report = examine.examine(settings, lab=lab, image=image, probe=probe)
     if as_json:
@@ -134,7 +136,7 @@ def up(
     in the background, the keeper, holds the machines until `skunk down`; it listens on a UNIX
     socket that only you can open.
     """
-    from harness.operate.bring_up import Order, keep, start_keeper  # noqa: PLC0415
+    from harness.operate.bring_up import Order, keep, start_keeper
 
     if provisioned and bare:
         raise typer.BadParameter("--provision and --bare exclude each other", ctx=context)
@@ -163,8 +165,8 @@ def up(
 
 def down(lab: UpLab = None, pair: UpPair = None) -> None:
     """Stop a pair that is up and remove all of it, also what a keeper left that was killed."""
-    from harness.operate.bring_up import take_down  # noqa: PLC0415 - only where it is wanted
-    from harness.operate.kept import Kept  # noqa: PLC0415
+    from harness.operate.bring_up import take_down
+    from harness.operate.kept import Kept
 
     kept = Kept(lab, pair) if lab and pair else Kept.find(lab, pair)
     typer.echo(prefix("simulated" if kept.lab == "simulated" else None) + take_down(kept))
@@ -181,18 +183,20 @@ def status(
 
     Both are asked at once, and a node that does not answer within seconds is shown as silent.
     """
-    from harness.operate import show  # noqa: PLC0415 - only where it is wanted
-    from harness.operate.kept import Kept  # noqa: PLC0415
-    from harness.operate.look import PairView  # noqa: PLC0415
+    from harness.operate.kept import Kept
+    from harness.operate.views import PairView
 
     kept = Kept.find(lab, pair)
 
     def look() -> PairView:
-        return PairView.model_validate(kept.ask("status"))
+        return PairView.read(kept.ask("status"))
 
     if as_json:
-        typer.echo(look().model_dump_json(indent=2))
-    elif watch:
+        typer.echo(look().as_json())
+        return
+    from harness.operate import show
+
+    if watch:
         with contextlib.suppress(KeyboardInterrupt):
             show.watch(look, every)
     else:
@@ -211,8 +215,8 @@ def ssh(
     It is ssh(1), with the pair's own key and both host keys pinned. Options go before the node.
     255 means that ssh itself failed.
     """
-    from harness.operate.kept import Kept  # noqa: PLC0415 - only where it is wanted
-    from harness.operate.reach import all_reached, ssh_command  # noqa: PLC0415
+    from harness.operate.kept import Kept
+    from harness.operate.reach import all_reached, ssh_command
 
     kept = Kept.find(lab, pair)
     words = ssh_command(kept, all_reached(kept), node, command or [])
@@ -239,8 +243,8 @@ def console(
     pair: UpPair = None,
 ) -> None:
     """Show what a node has said on its serial console. Works on a dead node too."""
-    from harness.operate.kept import Kept  # noqa: PLC0415 - only where it is wanted
-    from harness.operate.reach import all_reached, follow_console, show_console  # noqa: PLC0415
+    from harness.operate.kept import Kept
+    from harness.operate.reach import all_reached, follow_console, show_console
 
     kept = Kept.find(lab, pair)
     reached = all_reached(kept)[node]
@@ -265,7 +269,7 @@ def cut(
     power: pull the power cord. link: pull the cable of the private link. pause: freeze the machine.
     deaf: it hears nothing on the private link and still speaks. hastd: kill hastd (SIGKILL).
     """
-    from harness.operate.kept import Kept  # noqa: PLC0415 - only where it is wanted
+    from harness.operate.kept import Kept
 
     if node is None and what != "link":
         raise typer.BadParameter(f"name the node: `skunk cut {what} skunk1`", ctx=context)
@@ -280,13 +284,14 @@ def heal(lab: UpLab = None, pair: UpPair = None) -> None:
     Roles do not come back by themselves: a node that has booted has none, and you decide
     (`skunk ssh skunk2 hastctl role secondary mirror`).
     """
-    from harness.operate import show  # noqa: PLC0415 - only where it is wanted
-    from harness.operate.kept import HEAL_SECONDS, Kept  # noqa: PLC0415
-    from harness.operate.look import PairView  # noqa: PLC0415
+    from harness.operate.kept import HEAL_SECONDS, Kept
+    from harness.operate.views import PairView
 
     kept = Kept.find(lab, pair)
     kept.ask("heal", within=HEAL_SECONDS)
-    view = PairView.model_validate(kept.ask("status"))
+    from harness.operate import show
+
+    view = PairView.read(kept.ask("status"))
     show.console_for(view.mark).print(show.table(view))
     roles = [resource.role for node in view.nodes for resource in node.resources]
     if "init" in roles:

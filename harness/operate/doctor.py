@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from pydantic import BaseModel, computed_field
@@ -25,12 +26,12 @@ from harness import settings as settings_file
 from harness.errors import HarnessError, MissingTool
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
-from harness.lab.qemu import prepare
-from harness.lab.qemu.host import Qemu, check_room, choose_accelerator, found_out
-from harness.lab.vagrant.hypervisor import existing_part
 from harness.operate.mend import Family, Missing, command, host_family, host_name
 from harness.operate.show import console_for
 from harness.settings import Settings
+
+if TYPE_CHECKING:
+    from harness.lab.qemu.host import Qemu
 
 LABS = ("simulated", "qemu", "vagrant-libvirt", "vagrant-virtualbox")
 
@@ -113,7 +114,7 @@ def examine(
         processors=os.cpu_count() or 1,
         memory_mib=memory.total >> 20,
         free_memory_mib=memory.available >> 20,
-        free_disk_mib=shutil.disk_usage(existing_part(paths.state_dir())).free >> 20,
+        free_disk_mib=shutil.disk_usage(paths.existing_part(paths.state_dir())).free >> 20,
         asked=lab,
         labs=reports,
     )
@@ -152,6 +153,9 @@ def _simulated(settings: Settings, family: Family) -> Iterator[Check]:
 
 
 def _qemu(settings: Settings, family: Family, image: Path | None, probe: bool) -> Iterator[Check]:
+    from harness.lab.qemu import prepare  # noqa: PLC0415 - only where it is wanted
+    from harness.lab.qemu.host import Qemu, check_room  # noqa: PLC0415
+
     found: list[Qemu] = []
 
     def qemu() -> str:
@@ -170,7 +174,7 @@ def _qemu(settings: Settings, family: Family, image: Path | None, probe: bool) -
 
     yield _made("FreeBSD image", base)
     yield _kvm(settings, family, found[0] if found else None, bases[0] if bases and probe else None)
-    folder = existing_part(paths.state_dir())
+    folder = paths.existing_part(paths.state_dir())
     yield _made("room", lambda: check_room(folder, settings.machine.memory_mib), _room(settings))
     yield _made("folder", PairFolder("qemu", "default").check, str(paths.state_dir()))
     yield _made("ports", lambda: check_ports(settings), "free")
@@ -178,9 +182,9 @@ def _qemu(settings: Settings, family: Family, image: Path | None, probe: bool) -
 
 
 def _vagrant(settings: Settings, family: Family, provider: str) -> Iterator[Check]:
-    from harness.lab.vagrant import VagrantLab  # noqa: PLC0415 - only where it is wanted
     from harness.lab.vagrant.boxes import check_box  # noqa: PLC0415
     from harness.lab.vagrant.commands import QUIET, Vagrant  # noqa: PLC0415
+    from harness.lab.vagrant.lab import VagrantLab  # noqa: PLC0415 - only where it is wanted
     from harness.lab.vagrant.ssh_host import is_over_ssh  # noqa: PLC0415
 
     box = settings.box.model_copy(update={"provider": provider})
@@ -256,6 +260,9 @@ def _ssh(family: Family) -> Check:
 
 def _kvm(settings: Settings, family: Family, qemu: Qemu | None, image: Path | None) -> Check:
     """Whether guests run on the processor itself; where they do not, they are emulated."""
+    from harness.lab.qemu import prepare  # noqa: PLC0415 - only where it is wanted
+    from harness.lab.qemu.host import choose_accelerator, found_out  # noqa: PLC0415
+
     chosen = settings.machine.accelerator
     trouble, mend, ok = None, None, f"{_KVM} makes a virtual machine"
     if chosen != "auto":

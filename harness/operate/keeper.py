@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self, get_args
 
@@ -21,8 +22,9 @@ from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.base import Lab
 from harness.operate.cuts import Cut, Cuts
 from harness.operate.kept import Kept
-from harness.operate.look import Looker, PairView, now
+from harness.operate.look import Looker, now
 from harness.operate.reach import Reached
+from harness.operate.views import PairView
 from harness.pair import Pair
 
 MOST_CATCHING_UP = 600.0
@@ -150,7 +152,7 @@ class Keeper:
     def _status(self) -> dict[str, Any]:
         start = clock.current().monotonic()
         nodes = self._looker.look()
-        return PairView(
+        view = PairView(
             lab=self._lab.name,
             pair=self.kept.pair,
             mark=self._lab.mark,
@@ -161,12 +163,11 @@ class Keeper:
             purpose=self._purpose,
             busy=self._busy,
             nodes=nodes,
-        ).model_dump(mode="json")
+        )
+        return asdict(view)
 
     def _reach(self) -> list[dict[str, Any]]:
-        return [
-            Reached.of(node, self._lab.mark).model_dump(mode="json") for node in self._pair.nodes
-        ]
+        return [Reached.of(node, self._lab.mark).as_dict() for node in self._pair.nodes]
 
     def _cut(self, what: Cut, node: str | None) -> None:
         if what not in get_args(Cut):

@@ -11,11 +11,10 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel, ValidationError
 
 from harness import paths
 from harness.errors import HarnessError, LabError, PairInUse
@@ -32,7 +31,8 @@ _PREFIX = "kept-"
 _LONGEST_ANSWER = 16 << 20
 
 
-class About(BaseModel):
+@dataclass(frozen=True)
+class About:
     """What is written down of a pair that is up, for whoever wants to talk to its keeper."""
 
     lab: str
@@ -44,6 +44,21 @@ class About(BaseModel):
     """Why it is up: `skunk up`, or a run that stopped at a failure."""
     released_by: str
     """How it comes down."""
+
+    @classmethod
+    def read(cls, path: Path) -> About:
+        """What `write` left. Raises `OSError`, and `ValueError` when it is something else."""
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**said | {"since": datetime.fromisoformat(said["since"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"{path} is not what a keeper writes: {error}") from None
+
+    def write(self, path: Path) -> None:
+        """Write it down in one step."""
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(self) | {"since": self.since.isoformat()}) + "\n")
+        new.rename(path)
 
 
 class Kept:
@@ -105,9 +120,7 @@ class Kept:
             purpose=purpose,
             released_by=released_by,
         )
-        new = self._about.with_suffix(".new")
-        new.write_text(about.model_dump_json() + "\n")
-        new.rename(self._about)
+        about.write(self._about)
 
     # --- for everybody else ---------------------------------------------------------------------
 
@@ -138,16 +151,16 @@ class Kept:
         """Every pair that is up, or was when its keeper died."""
         found = []
         for path in sorted((paths.state_dir() / "pairs").glob(f"{_PREFIX}*/keeper.json")):
-            with contextlib.suppress(OSError, ValidationError):
-                about = About.model_validate_json(path.read_text())
+            with contextlib.suppress(OSError, ValueError):
+                about = About.read(path)
                 found.append(cls(about.lab, about.pair))
         return found
 
     def about(self) -> About:
         """What its keeper has written down. Raises `LabError` when it is not up."""
         try:
-            return About.model_validate_json(self._about.read_text())
-        except (OSError, ValidationError):
+            return About.read(self._about)
+        except (OSError, ValueError):
             raise LabError(f"{self} is not up", advice="`skunk up` boots it") from None
 
     @property

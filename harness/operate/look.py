@@ -6,13 +6,12 @@ import re
 import threading
 from collections.abc import Sequence
 
-from pydantic import BaseModel
-
 from harness import clock
 from harness.errors import HarnessError
 from harness.freebsd import hast, ifconfig, zpool
 from harness.lab.base import Power
 from harness.node import Node
+from harness.operate.views import CarpView, NodeView, ResourceView
 from harness.pair import Pair
 from harness.parallel import on_each
 from harness.settings import Deadlines, Settings
@@ -24,58 +23,6 @@ _STUCK = 124
 """timeout(1): the command did not end in time."""
 
 _TIMES = ("/bin/sh", "-c", "sysctl -n kern.boottime; date +%s")
-
-
-class CarpView(BaseModel):
-    """One carp(4) group on one interface."""
-
-    interface: str
-    vhid: int
-    state: str
-
-
-class ResourceView(BaseModel):
-    """What hastd says of one resource. `dirty` is in bytes; only a primary knows it."""
-
-    name: str
-    role: str
-    status: str | None
-    replication: str
-    dirty: int | None
-
-
-class NodeView(BaseModel):
-    """One node. What FreeBSD would have to say is empty or None where it does not answer."""
-
-    name: str
-    power: str
-    answers: bool = False
-    silent_because: str | None = None
-    broken: list[str] = []
-    """On purpose, by `skunk cut` or by the scenario that was stopped."""
-    uptime: float | None = None
-    resources: list[ResourceView] = []
-    hastd: str | None = None
-    """Why there are no resources."""
-    pools: dict[str, str] = {}
-    link: str | None = None
-    """Of the private NIC: `active`, `no carrier`, or None when nothing is known of it."""
-    carp: list[CarpView] = []
-
-
-class PairView(BaseModel):
-    """Both nodes at one moment. `seconds` is what the look took, on the pair's own clock."""
-
-    lab: str
-    pair: str
-    mark: str | None
-    description: str
-    release: str
-    at: str
-    seconds: float
-    purpose: str = ""
-    busy: str | None = None
-    nodes: list[NodeView]
 
 
 class Looker:

@@ -7,21 +7,23 @@ import shlex
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, TextIO
 
 from harness import console
 from harness.errors import LabError
-from harness.node import Node
 from harness.operate.kept import Kept
+
+if TYPE_CHECKING:
+    from harness.node import Node
 
 _LOOK_AGAIN = 0.2
 """Seconds between two looks at a console that is followed."""
 
 
-class Reached(BaseModel):
+@dataclass(frozen=True)
+class Reached:
     """Where a node is reached from this host."""
 
     name: str
@@ -48,10 +50,19 @@ class Reached(BaseModel):
             mark=mark,
         )
 
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> Reached:
+        """What `as_dict` made."""
+        return cls(**said | {"key": Path(said["key"]), "console": Path(said["console"])})
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"key": str(self.key), "console": str(self.console)}
+
 
 def all_reached(kept: Kept) -> dict[str, Reached]:
     """Both nodes by name. Raises `LabError` when the pair is not up."""
-    found = [Reached.model_validate(each) for each in kept.ask("reach")]
+    found = [Reached.read(each) for each in kept.ask("reach")]
     return {each.name: each for each in found}
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.errors import HarnessError
 from harness.marked import MarkedStream
-from harness.operate.look import NodeView, PairView
+from harness.operate.views import NodeView, PairView
 
 _NOTHING = Text("-", style="dim")
 

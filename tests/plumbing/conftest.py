@@ -13,9 +13,9 @@ from harness import paths, settings
 from harness.box import make_box
 from harness.errors import LabError, MissingTool
 from harness.lab.base import Lab
-from harness.lab.qemu import QemuLab
-from harness.lab.vagrant import VagrantLab
+from harness.lab.qemu.lab import QemuLab
 from harness.lab.vagrant.commands import QUIET, Vagrant
+from harness.lab.vagrant.lab import VagrantLab
 from harness.lab.vagrant.libvirt import Libvirt
 from harness.node import Node
 from harness.settings import Settings

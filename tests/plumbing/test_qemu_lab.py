@@ -31,7 +31,7 @@ ABANDONED = "abandoned"
 START_AND_STAY = """
 import signal, sys
 from pathlib import Path
-from harness.lab.qemu import QemuLab
+from harness.lab.qemu.lab import QemuLab
 from harness.settings import Settings
 
 lab = QemuLab(Settings.model_validate_json(sys.argv[1]), Path(sys.argv[2]), pair=sys.argv[3])

@@ -20,8 +20,8 @@ from harness.errors import (
     SettingsError,
 )
 from harness.lab.pairs import PairFolder
-from harness.lab.qemu import QemuLab
 from harness.lab.qemu.host import Qemu
+from harness.lab.qemu.lab import QemuLab
 from harness.settings import Settings
 
 

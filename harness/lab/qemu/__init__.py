@@ -1,5 +1,1 @@
 """The qemu lab: QEMU processes of the harness's own, no root, no daemon, no plugin."""
-
-from harness.lab.qemu.lab import QemuLab
-
-__all__ = ["QemuLab"]

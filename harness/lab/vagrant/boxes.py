@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
-import vagrant
 
 from harness.errors import ImageError
 from harness.settings import BoxSettings
+
+if TYPE_CHECKING:
+    import vagrant
 
 _CATALOGUE = "https://vagrantcloud.com"
 """Where Vagrant looks for a box by its name; VAGRANT_SERVER_URL moves it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,10 +11,14 @@ from types import MappingProxyType
 from typing import Any
 
 import psutil
-import vagrant
 
 from harness.errors import MissingTool
 from harness.lab.vagrant.programs import run
+
+# Where there is no Vagrant it says so on standard error as soon as it is imported. Whoever wants to
+# use Vagrant hears it from `MissingTool`, with what to do; nobody else wants to hear it.
+with contextlib.redirect_stderr(io.StringIO()):
+    import vagrant
 
 INSTALL_VAGRANT = (
     "install it: `apt-get install vagrant vagrant-libvirt` (Debian), or from "

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import psutil
 
+from harness import paths
 from harness.lab.base import Endpoint, Power
 
 
@@ -89,14 +90,9 @@ class Hypervisor(Protocol):
 
 def room_here(folder: Path) -> Room:
     """What this host has free, on the file system that `folder` is or will be on."""
-    there = existing_part(folder)
+    there = paths.existing_part(folder)
     return Room(
         memory_mib=psutil.virtual_memory().available >> 20,
         disk_mib=shutil.disk_usage(there).free >> 20,
         folder=str(there),
     )
-
-
-def existing_part(folder: Path) -> Path:
-    """`folder`, or the nearest folder above it that exists."""
-    return folder if folder.exists() else existing_part(folder.parent)

@@ -18,7 +18,6 @@ import psutil
 
 from harness.errors import LabError, MissingTool, SettingsError
 from harness.lab.base import Endpoint, Power
-from harness.lab.qemu.host import Qemu, choose_accelerator
 from harness.lab.vagrant.boxes import libvirt_images
 from harness.lab.vagrant.hypervisor import Room, room_here
 from harness.lab.vagrant.programs import run
@@ -316,6 +315,8 @@ def find_driver(box: BoxSettings) -> Driver:
     images = libvirt_images(box.name)
     if not images:
         return "kvm"
+    from harness.lab.qemu.host import Qemu, choose_accelerator  # noqa: PLC0415 - only to try KVM
+
     try:
         qemu = Qemu.find()
     except MissingTool:

@@ -298,7 +298,7 @@ def test_releases_are_compared_by_their_runs_on_like_machines(tmp_path: Path) ->
 
 def test_the_projects_plans_are_plans() -> None:
     settings = settings_file.load()
-    for file in (plan.FILE, plan.COMPARE_FILE):
+    for file in (paths.BENCH_PLAN, paths.COMPARE_PLAN):
         plan.check(plan.load(file), settings)
 
 

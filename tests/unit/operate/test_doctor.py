@@ -12,6 +12,7 @@ import pytest
 
 from harness import paths
 from harness import settings as settings_file
+from harness.lab.qemu import host
 from harness.lab.qemu.host import Qemu
 from harness.operate import doctor, mend
 from harness.operate.doctor import Check, Report, examine
@@ -81,11 +82,11 @@ def test_why_there_is_no_kvm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setattr(doctor, "_create_vm", lambda: refuse(OSError(16, "busy")))
     assert "makes no virtual machine: busy" in kvm().says
     monkeypatch.setattr(doctor, "_create_vm", lambda: None)
-    monkeypatch.setattr(doctor, "found_out", lambda _: "tcg")
+    monkeypatch.setattr(host, "found_out", lambda _: "tcg")
     assert not kvm().ok
     assert not kvm().needed, "emulation works"
     assert "FreeBSD does not run in it" in kvm().says
-    monkeypatch.setattr(doctor, "found_out", lambda _: "kvm")
+    monkeypatch.setattr(host, "found_out", lambda _: "kvm")
     assert kvm().ok
 
 

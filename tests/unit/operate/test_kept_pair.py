@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_ssh_gives_output_and_exit_status(kept: Kept) -> None:
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh(1) here")
 def test_ssh_talks_to_nobody_with_another_host_key(kept: Kept) -> None:
     reached = all_reached(kept)
-    other = reached["skunk1"].model_copy(update={"host_key": reached["skunk2"].host_key})
+    other = replace(reached["skunk1"], host_key=reached["skunk2"].host_key)
     command = ssh_command(kept, reached | {"skunk1": other}, "skunk1", ["true"])
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 255

@@ -15,7 +15,8 @@ import pytest
 
 from harness import paths, wait
 from harness.errors import HarnessError, ImageError, LabError, MissingTool, PairInUse
-from harness.lab.vagrant import VagrantLab, lab
+from harness.lab.vagrant import lab
+from harness.lab.vagrant.lab import VagrantLab
 from harness.settings import Settings
 from tests.unit.vagrant.conftest import Programs, with_box
 

@@ -9,8 +9,8 @@ import pytest
 from harness import wait
 from harness.errors import LabError, MissingTool, SettingsError
 from harness.lab.base import Power
-from harness.lab.vagrant import VagrantLab
 from harness.lab.vagrant import libvirt as module
+from harness.lab.vagrant.lab import VagrantLab
 from harness.lab.vagrant.libvirt import Libvirt, find_driver, free_network
 from harness.settings import Settings
 from tests.unit.vagrant.conftest import Programs, with_box

@@ -13,8 +13,9 @@ import pytest
 
 from harness.errors import LabError
 from harness.lab.base import Endpoint
-from harness.lab.vagrant import VagrantLab, remote, ssh_host
 from harness.lab.vagrant import libvirt as module
+from harness.lab.vagrant import remote, ssh_host
+from harness.lab.vagrant.lab import VagrantLab
 from harness.lab.vagrant.remote import RemoteLibvirt
 from harness.settings import Settings
 from harness.wait import wait_until
