@@ -91,20 +91,41 @@ def compare_two(  # noqa: PLR0917 - each is an option of the command line
 @app.command("show")
 def show(
     folder: FolderChoice = None,
-    size: Annotated[list[str] | None, typer.Option(help="Tell the time for it: `40 GB`.")] = None,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(help="Only the time that a full resync of it takes: `40 GB`, `4TiB`."),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write its page, plots and tables anew, too.")
+    ] = False,
 ) -> None:
-    """Print the tables of a benchmark again, and write its page anew."""
-    from rich.console import Console
+    """Print the tables of a benchmark again, or with --size one answer. Writes nothing by itself.
 
-    from harness.measure import page, plan, result
+    Example: skunk bench show --size "40 GB"
+    """
+    from harness.measure import plan, result
 
     found = folder or newest()
     bench = result.load(found)
+    _check_sizes(size or [])
+    mark = "[simulated] " if bench.where.simulated else ""
+    if size and not write:
+        from harness.measure.tables import answer
+
+        for each in size:
+            for line in answer(bench, each).splitlines():
+                typer.echo(f"{mark}{line}")
+        return
+    from rich.console import Console
+
+    from harness.measure import page
+
     sizes = list(size or plan.load().sizes_to_tell)
-    _check_sizes(sizes)
     page.show(bench, sizes, Console())
-    if found.is_dir():
-        typer.echo(page.write_all(bench, sizes, found)[-1])
+    if write:
+        if not found.is_dir():
+            raise SettingsError(f"{found} is no folder", advice="name the folder of a benchmark")
+        typer.echo(f"{mark}{page.write_all(bench, sizes, found)[-1]}")
 
 
 @app.command("history")
@@ -142,6 +163,9 @@ def history(
             for run_id, started, release, lab, figures in kept.runs():
                 table.add_row(str(run_id), started[:16], release, lab, str(figures))
             console.print(table)
+            return
+        if not changes:
+            typer.echo("nothing to compare: the two have no figure in seconds of like conditions")
             return
         table = Table(
             "figure",

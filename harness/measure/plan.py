@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -24,7 +26,8 @@ from harness.settings import HastSettings, Settings
 
 Mib = Annotated[int, Field(ge=1)]
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+LARGEST_SIZE = 1 << 60
+"""Bytes: a thousand times what any disk has."""
 
 
 class _Section(BaseModel):
@@ -111,13 +114,32 @@ def check(plan: Plan, settings: Settings) -> None:
 
 
 def parse_size(text: str) -> int:
-    """Bytes in `40 GB`, `512 MB` or `1 TiB`. Raises ValueError."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(i?)B?", text.strip())
-    if found is None or (found[3] and not found[2]):
-        raise ValueError(f"{text!r} is no size; one is `40 GB` or `512 MiB`")
-    if found[3]:
-        return int(float(found[1]) * 1024.0 ** ("KMGT".index(found[2]) + 1))
-    return round(float(found[1]) * _UNITS[found[2]])
+    """Bytes in a size as people write it: `40 GB`, `512 MiB`, `1.5T`. Raises ValueError.
+
+    Disks are sold in powers of 1000, GB and TB; GiB and TiB are powers of 1024, and so are the bare
+    letters that zpool(8) and zfs(8) print (10T is ten times 2 to the 40th bytes).
+    """
+    found = re.fullmatch(r"([0-9]+(?:[.][0-9]+)?) ?([KMGTP]?)(|B|IB)", text.strip().upper())
+    if found is None or (found[3] == "IB" and not found[2]):
+        raise ValueError(
+            f"{text!r} is no size; one is `40 GB`, `512 MiB` or, as zpool has it, `1T`"
+        )
+    base = 1000 if found[3] == "B" else 1024
+    size = int(decimal.Decimal(found[1]) * base ** ("KMGTP".index(found[2]) + 1 if found[2] else 0))
+    if not 0 < size <= LARGEST_SIZE:
+        raise ValueError(f"{text!r} is no size of a disk")
+    return size
+
+
+def size_in_words(text: str) -> str:
+    """A size with what it is in the other kind of unit: 40 GB (37.3 GiB)."""
+    size = parse_size(text)
+    binary = not re.search(r"[KMGTP]B$", text.strip().upper())
+    base, end = (1000, "B") if binary else (1024, "iB")
+    power = min(5, max(0, math.floor(math.log(size, base))))
+    if power == 0:
+        return f"{size} bytes"
+    return f"{text.strip()} ({size / base**power:.3g} {'KMGTP'[power - 1]}{end})"
 
 
 def resync_rows(plan: ResyncPlan, settings: Settings, sampling: float) -> list[ResyncConditions]:

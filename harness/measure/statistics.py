@@ -18,6 +18,9 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
+
+SMALLEST_PERCENT = 0.1
+"""A smaller difference is none to anybody, however often it was seen."""
 _RESAMPLES = 9999
 _TELLING = 3
 """Fewer repeats say nothing about their spread."""
@@ -93,7 +96,8 @@ class Comparison:
     `percent` is how much longer B takes, negative when it is faster. `smallest_p` is the p that the
     clearest difference would give with so few repeats, were it the only one. Both are corrected for
     the `figures` that were compared together. A difference of the medians (`apart`, in seconds)
-    that is shorter than the `resolution` of what measured them is none, however often it was seen.
+    that is shorter than the `resolution` of what measured them is none, however often it was seen;
+    nor is one below `SMALLEST_PERCENT`.
     """
 
     percent: float
@@ -108,13 +112,19 @@ class Comparison:
     @property
     def seen(self) -> bool:
         """Whether there is a difference that neither chance nor the measuring explains."""
-        return self.p < ALPHA and self.apart >= self.resolution
+        return (
+            self.p < ALPHA
+            and self.apart >= self.resolution
+            and abs(self.percent) >= SMALLEST_PERCENT
+        )
 
     def __str__(self) -> str:
         n = f"n = {self.n[0]}" if self.paired else f"n = {self.n[0]} and {self.n[1]}"
         if self.seen:
             word = "slower" if self.percent > 0 else "faster"
-            return f"{word} by {abs(self.percent):.1f} % (p = {self.p:.2g}, {n})"
+            return f"{word} by {_percent(self.percent)} (p = {self.p:.2g}, {n})"
+        if self.p < ALPHA and abs(self.percent) < SMALLEST_PERCENT:
+            return f"the same to {SMALLEST_PERCENT} % ({n})"
         if self.p < ALPHA:
             return (
                 f"no difference that can be measured: {self.apart * 1e3:.0f} ms, and one command "
@@ -132,6 +142,11 @@ class Comparison:
             for n in itertools.count(2)
             if _clearest(n, n, paired=self.paired) * self.figures < ALPHA
         )
+
+
+def _percent(percent: float) -> str:
+    size = abs(percent)
+    return f"{size:.1f} %" if size < 1000 else f"{size / 100 + 1:.0f} times"
 
 
 def compare(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> Comparison:

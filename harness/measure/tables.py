@@ -10,10 +10,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from harness.measure.figures import differences, figures, grouped
+from harness.errors import SettingsError
+from harness.measure.figures import Key, differences, figures, grouped
 from harness.measure.fit import FitError, Model
 from harness.measure.model import fitted, held_out
-from harness.measure.plan import parse_size
+from harness.measure.plan import parse_size, size_in_words
 from harness.measure.result import (
     Bench,
     Failover,
@@ -100,6 +101,8 @@ def seconds(value: float) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
+_IN_MS = ("write latency", "failover: one command")
+
 _MEDIANS = (
     "Medians, with the interval that holds the median 19 times of 20; with fewer than six repeats "
     "it is all that was measured, which holds it less often."
@@ -177,7 +180,7 @@ def _told(bench: Bench, sizes: Sequence[str]) -> Table | None:
         estimate = model.predict(parse_size(size), trip, rate)
         rows.append(
             (
-                size,
+                size_in_words(size),
                 seconds(estimate.seconds),
                 f"{seconds(estimate.low)} to {seconds(estimate.high)}",
                 f"{parse_size(size) / model.largest:.0f} x",
@@ -188,6 +191,30 @@ def _told(bench: Bench, sizes: Sequence[str]) -> Table | None:
         ("to send", "expected", "19 times of 20", "of the largest measured"),
         tuple(rows),
         " ".join(filter(None, (model_in_words(model), _held_out_in_words(bench)))),
+    )
+
+
+def answer(bench: Bench, size: str) -> str:
+    """How long a full resync of `size` takes on the machines of a benchmark, in a few lines.
+
+    Raises `SettingsError` when too little was measured to tell.
+    """
+    try:
+        model = fitted(bench)
+    except FitError as error:
+        raise SettingsError(
+            f"this benchmark cannot tell: {error}",
+            advice="measure full resyncs of two sizes at least: make bench",
+        ) from None
+    trip, rate = model.usual_link
+    found = model.predict(parse_size(size), trip, rate)
+    return "\n".join(
+        [
+            f"{size_in_words(size)}: {seconds(found.seconds)} for a full resync; "
+            f"19 times of 20 from {seconds(found.low)} to {seconds(found.high)}.",
+            f"That is {parse_size(size) / model.largest:.3g} times the largest that was measured.",
+            what_ran(bench),
+        ]
     )
 
 
@@ -393,7 +420,7 @@ def _writes(bench: Bench) -> Table | None:
 
 
 def _compared(bench: Bench) -> Table | None:
-    """A and B, each row with what the repeats say."""
+    """A and B, each row with what the repeats say; or why there is nothing to compare."""
     if not bench.compared:
         return None
     boots = (
@@ -401,19 +428,35 @@ def _compared(bench: Bench) -> Table | None:
         if any(each.own_machines for each in bench.compared.values())
         else ""
     )
+    rows = tuple(_comparisons(bench))
     return Table(
         f"A: {bench.compared['A'].description}; B: {bench.compared['B'].description}",
         ("what", "A", "B", "B is"),
-        tuple(_comparisons(bench)),
-        "Seconds, medians of the repeats. A and B took turns. p is of a permutation test, "
+        rows or (("nothing to compare", "", "", _why_none(bench)),),
+        "Medians of the repeats. A and B took turns. p is of a permutation test, "
         "corrected for the number of figures: of the differences told, one in twenty is chance at "
         f"most.{boots}",
     )
+
+
+def _why_none(bench: Bench) -> str:
+    have = {figure.set_name for figure in figures(bench) if figure.unit == "s"}
+    without = [name for name in bench.compared if name not in have]
+    if without:
+        return f"nothing of {' and '.join(without)} has a figure: see `Without a figure`"
+    return "A and B have no figure of the same conditions"
 
 
 def _comparisons(bench: Bench) -> Iterator[tuple[str, ...]]:
     values = list(figures(bench))
     a, b = grouped(values, "A"), grouped(values, "B")
     for key, comparison in differences(a, b, paired=True).items():
-        medians = (f"{float(np.median(each[key])):.3g}" for each in (a, b))
+        medians = (in_unit(key, float(np.median(each[key]))) for each in (a, b))
         yield (f"{key[0]}: {key[1]}", *medians, str(comparison))
+
+
+def in_unit(key: Key, value_s: float) -> str:
+    """A duration of a figure: latencies of writes and commands in ms, everything else in s."""
+    if key[0].startswith(_IN_MS):
+        return f"{value_s * 1e3:.3g} ms"
+    return f"{value_s:.3g} s"

@@ -6,14 +6,17 @@ import itertools
 import json
 import re
 import statistics
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from harness import paths
 from harness import settings as settings_file
 from harness.errors import SettingsError
+from harness.measure import cli as bench_cli
 from harness.measure import own_cost, page, plan, result, run, tables
 from harness.measure.compare import Contestant, Opening, opened
 from harness.measure.figures import figures
@@ -21,6 +24,7 @@ from harness.measure.history import History
 from harness.measure.model import held_out, points
 from harness.measure.result import (
     Bench,
+    Compared,
     Event,
     Failover,
     HastdSays,
@@ -156,7 +160,84 @@ def test_what_did_not_complete_is_told_and_never_a_figure(outcome: Outcome) -> N
 
 def test_the_time_for_a_size_follows_the_model() -> None:
     told = next(t for t in tables.tables(a_bench(), ["40 GB"]) if "will take" in t.title)
-    assert told.rows[0][:2] == ("40 GB", f"{40e9 / (6.4 * MIB) / 60:.0f} min")
+    assert told.rows[0][:2] == ("40 GB (37.3 GiB)", f"{40e9 / (6.4 * MIB) / 60:.0f} min")
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "words"),
+    [
+        ("40 GB", 40 * 10**9, "40 GB (37.3 GiB)"),
+        ("4TB", 4 * 10**12, "4TB (3.64 TiB)"),
+        ("4TiB", 4 << 40, "4TiB (4.4 TB)"),
+        ("4T", 4 << 40, "4T (4.4 TB)"),
+        ("1.5g", 3 << 29, "1.5g (1.61 GB)"),
+        ("512 mib", 512 << 20, "512 mib (537 MB)"),
+        ("900", 900, "900 bytes"),
+        ("2PB", 2 * 10**15, "2PB (1.78 PiB)"),
+    ],
+)
+def test_sizes_are_what_disks_and_zpool_mean_by_them(text: str, size: int, words: str) -> None:
+    assert plan.parse_size(text) == size
+    assert plan.size_in_words(text) == words
+
+
+@pytest.mark.parametrize(
+    "text", ["", "forty", "GB", "-1 GB", "4 iB", "0", "9999999P", "1e3", "4 XB"]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no size"):
+        plan.parse_size(text)
+
+
+def test_show_with_a_size_is_one_answer_and_writes_nothing(tmp_path: Path) -> None:
+    a_bench().save(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    done = CliRunner().invoke(bench_cli.app, ["show", str(tmp_path), "--size", "40 GB"])
+    assert done.exit_code == 0
+    first, times, where = done.output.splitlines()
+    assert first.startswith(f"40 GB (37.3 GiB): {40e9 / (6.4 * MIB) / 60:.0f} min for a full")
+    assert times == "That is 298 times the largest that was measured."
+    assert where.startswith("FreeBSD 13.2")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    CliRunner().invoke(bench_cli.app, ["show", str(tmp_path)])
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    CliRunner().invoke(bench_cli.app, ["show", str(tmp_path), "--write"])
+    assert (tmp_path / page.PAGE).is_file()
+
+
+def test_too_little_measured_for_an_answer_is_said() -> None:
+    with pytest.raises(SettingsError, match="this benchmark cannot tell"):
+        tables.answer(a_bench().model_copy(update={"resyncs": ()}), "40 GB")
+
+
+def compared(**sets: Sequence[Resync | WriteCost]) -> Bench:
+    taken = [each.model_copy(update={"set_name": name}) for name in sets for each in sets[name]]
+    return Bench(
+        where=WHERE,
+        resyncs=tuple(each for each in taken if isinstance(each, Resync)),
+        writes=tuple(each for each in taken if isinstance(each, WriteCost)),
+        compared={
+            "A": Compared(description="A", where=WHERE),
+            "B": Compared(description="B", where=WHERE),
+        },
+    )
+
+
+def test_a_comparison_without_common_figures_says_why() -> None:
+    nothing_of_b = compared(A=[resync(10)], B=[broken(Outcome.STALLED)])
+    apart = compared(A=[resync(10)], B=[resync(10, 32)])
+    for bench, why in (
+        (nothing_of_b, "nothing of B has a figure: see `Without a figure`"),
+        (apart, "A and B have no figure of the same conditions"),
+    ):
+        assert tables.tables(bench)[0].rows == (("nothing to compare", "", "", why),)
+
+
+def test_latencies_are_told_in_ms_and_the_rest_in_s() -> None:
+    each: list[Resync | WriteCost] = [*a_bench().writes, resync(10)]
+    rows = {row[0]: row[1] for row in tables.tables(compared(A=each, B=each))[0].rows}
+    assert rows["resync: full, 64 MiB"] == "10 s"
+    assert rows["write latency, 50th percentile: memsync, 16384 bytes"] == "2 ms"
 
 
 def test_the_largest_size_is_told_from_the_smaller_ones_and_held_against_what_it_took() -> None:

@@ -36,6 +36,15 @@ def test_a_difference_is_seen_with_its_size_and_only_if_there_is_one() -> None:
     assert str(compare(a, same)).startswith("no difference seen (p = 0.")
 
 
+def test_no_difference_is_faster_by_nothing() -> None:
+    """Where time is virtual repeats are equal to the nanosecond, and so is any difference."""
+    a = [10.0] * 10
+    assert str(compare(a, [9.9999] * 10, paired=True)) == "the same to 0.1 % (n = 10)"
+    assert not compare(a, [9.9999] * 10, paired=True).seen
+    assert str(compare(a, [9.98] * 10, paired=True)).startswith("faster by 0.2 % ")
+    assert str(compare(a, [300.0] * 10, paired=True)).startswith("slower by 30 times (p")
+
+
 def test_too_few_repeats_say_so() -> None:
     said = str(compare([1.0, 1.1, 1.2], [9.0, 9.1, 9.2]))
     assert said == "too few repeats to tell (p = 0.1, n = 3 and 3; it takes 4)"
