@@ -20,6 +20,7 @@ class Options:
     def __init__(self, arguments: Sequence[str], flags: str, valued: str = "") -> None:
         """`flags` are the letters without an argument. Raises `BadOption`."""
         self._given: dict[str, list[str]] = {}
+        self._order: list[tuple[str, str]] = []
         words = list(arguments)
         while words and words[0].startswith("-") and words[0] != "-":
             word = words.pop(0)
@@ -30,10 +31,13 @@ class Options:
                 letter, letters = letters[0], letters[1:]
                 if letter in flags:
                     self._given.setdefault(letter, []).append("")
+                    self._order.append((letter, ""))
                 elif letter in valued:
                     if not letters and not words:
                         raise BadOption(letter, missing=True)
-                    self._given.setdefault(letter, []).append(letters or words.pop(0))
+                    value = letters or words.pop(0)
+                    self._given.setdefault(letter, []).append(value)
+                    self._order.append((letter, value))
                     letters = ""
                 else:
                     raise BadOption(letter)
@@ -49,6 +53,10 @@ class Options:
     def value(self, letter: str, default: str = "") -> str:
         """The last argument of an option."""
         return self._given[letter][-1] if letter in self._given else default
+
+    def in_order(self) -> list[tuple[str, str]]:
+        """Each option with its argument, as they were given."""
+        return list(self._order)
 
     def letters(self) -> str:
         """The letters that were given."""

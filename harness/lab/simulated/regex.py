@@ -37,6 +37,12 @@ class Regex(Protocol):
 @lru_cache(maxsize=512)
 def compile_regex(pattern: str, *, extended: bool, ignore_case: bool = False) -> Regex:
     """Compile a basic or extended expression. What RE2 cannot do raises `NotModelled`."""
+    text = pattern.encode("utf-8", "surrogateescape").decode("latin-1")
+    return _compiled(_translate(text, extended=extended), pattern, ignore_case=ignore_case)
+
+
+def _compiled(translated: str, pattern: str, *, ignore_case: bool) -> Regex:
+    """An expression in RE2's syntax; `pattern` is what it was made of."""
     import re2  # type: ignore[import-untyped]  # noqa: PLC0415 - 20 ms that most runs never need
 
     options = re2.Options()
@@ -45,13 +51,91 @@ def compile_regex(pattern: str, *, extended: bool, ignore_case: bool = False) ->
     options.case_sensitive = not ignore_case
     options.log_errors = False
     options.max_mem = 8 << 20
-    text = pattern.encode("utf-8", "surrogateescape").decode("latin-1")
-    translated = _translate(text, extended=extended)
     try:
         compiled: Regex = re2.compile(translated.encode("latin-1"), options=options)
     except re2.error:
         raise NotModelled(f"the regular expression {pattern}") from None
     return compiled
+
+
+@lru_cache(maxsize=512)
+def compile_awk(pattern: str) -> Regex:
+    """Compile an expression of awk(1), each character a byte. A wrong one raises `NotModelled`.
+
+    Unlike POSIX's, its backslashes escape in brackets, too (relex() of contrib/one-true-awk/b.c).
+    """
+    out: list[str] = []
+    at = 0
+    while at < len(pattern):
+        character = pattern[at]
+        at += 1
+        if character == "\\":
+            if at >= len(pattern):
+                raise NotModelled("awk: a regular expression with a trailing backslash")
+            code, at = _awk_escape(pattern, at)
+            out.append(_byte(code))
+        elif character == "[":
+            bracket, at = _awk_bracket(pattern, at)
+            out.append(bracket)
+        elif character == "{" and not pattern[at : at + 1].isdigit():
+            out.append(r"\{")
+        elif character in "*+?" and (not out or out[-1] in {"(", "|", "^"}):
+            raise NotModelled(f"awk: the regular expression {pattern}")
+        elif character in ".^$*+?(){}|":
+            out.append(character)
+        else:
+            out.append(_byte(character))
+    return _compiled("".join(out), pattern, ignore_case=False)
+
+
+def _byte(character: str) -> str:
+    return f"\\x{ord(character):02x}" if not character.isalnum() or character > "~" else character
+
+
+def _awk_escape(pattern: str, at: int) -> tuple[str, int]:
+    """What stands behind a backslash, and where it ends."""
+    character = pattern[at]
+    if character in "01234567":
+        end = at + 1
+        while end < len(pattern) and end < at + 3 and pattern[end] in "01234567":
+            end += 1
+        return chr(int(pattern[at:end], 8) & 255), end
+    if character == "x":
+        raise NotModelled("awk: \\x in a regular expression")
+    letters = {"t": "\t", "n": "\n", "f": "\f", "r": "\r", "b": "\b", "v": "\v", "a": "\a"}
+    return letters.get(character, character), at + 1
+
+
+def _awk_bracket(pattern: str, at: int) -> tuple[str, int]:
+    out = ["["]
+    if pattern[at : at + 1] == "^":
+        out.append("^")
+        at += 1
+    first = True
+    while True:
+        character = pattern[at : at + 1]
+        if not character:
+            raise NotModelled("awk: a regular expression with unbalanced brackets")
+        at += 1
+        if character == "]" and not first:
+            out.append("]")
+            return "".join(out), at
+        if character == "[" and pattern[at : at + 1] == ":":
+            end = pattern.find(":]", at)
+            if end < 0 or not pattern[at + 1 : end].isalpha():
+                raise NotModelled("awk: a regular expression with unbalanced brackets")
+            out.append(pattern[at - 1 : end + 2])
+            at = end + 2
+        elif character == "[" and pattern[at : at + 1] in {".", "="}:
+            raise NotModelled("collating elements in a regular expression")
+        elif character == "\\" and at < len(pattern):
+            code, at = _awk_escape(pattern, at)
+            out.append(_byte(code))
+        elif character == "-" and not first and pattern[at : at + 1] != "]":
+            out.append("-")
+        else:
+            out.append(_byte(character))
+        first = False
 
 
 def _translate(text: str, *, extended: bool) -> str:

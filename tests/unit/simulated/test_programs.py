@@ -1,0 +1,99 @@
+"""Constructs of scripts that administrators write, on the model: each answer is FreeBSD 13.2's.
+
+The lines and what they print are in programs.txt. Those of awk and sed were compared with
+13.2's own sources; what real FreeBSD answers to many more is in tests/recordings/.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.lab.simulated.guest import Guest
+from tests.unit.simulated.test_shell import _booted, run
+
+FILES = {
+    "words": "one two\nthree\nfour five six\n",
+    "status": "Name\tStatus\t Role\t\tComponents\n"
+    "mirror\tcomplete primary        /dev/vtbd1\t192.168.0.2\n"
+    "second\tdegraded secondary      /dev/vtbd2\t192.168.0.2\n",
+    "carp": "vtnet0: flags=8843<UP,BROADCAST> metric 0 mtu 1500\n"
+    "\tcarp: MASTER vhid 1 advbase 1 advskew 0\n"
+    "\tcarp: BACKUP vhid 12 advbase 1 advskew 100\n",
+}
+
+
+@dataclass
+class Entry:
+    """A command line of programs.txt with what is expected of it."""
+
+    line: str
+    stdout: str = ""
+    stderr: str = ""
+    status: int = 0
+
+
+@dataclass
+class Section:
+    """What stands under one heading of programs.txt."""
+
+    title: str
+    entries: list[Entry] = field(default_factory=list)
+
+
+def _sections() -> list[Section]:
+    found: list[Section] = []
+    text = Path(__file__).with_name("programs.txt").read_text(encoding="utf-8")
+    for block in text.removeprefix("## ").split("\n\n## "):
+        title, _, body = block.partition("\n")
+        section = Section(title)
+        for line in body.removesuffix("\n").split("\n"):
+            if line.startswith("$ "):
+                section.entries.append(Entry(line[2:]))
+            elif line.startswith("! "):
+                section.entries[-1].stderr += line[2:] + "\n"
+            elif line.startswith("? "):
+                section.entries[-1].status = int(line[2:])
+            else:
+                section.entries[-1].stdout += line + "\n"
+        found.append(section)
+    return found
+
+
+@pytest.fixture
+def guest() -> Guest:
+    found = copy.deepcopy(_booted().world).guests["skunk1"]
+    for name, text in FILES.items():
+        run(found, f"cat > /root/{name}", text.encode())
+    return found
+
+
+@pytest.mark.parametrize("section", _sections(), ids=lambda section: section.title)
+def test_answers_as_freebsd(guest: Guest, section: Section) -> None:
+    answered = []
+    for entry in section.entries:
+        process = run(guest, entry.line)
+        assert process.status is not None
+        stdout, stderr = process.stdout.decode(), process.stderr.decode()
+        answered.append(Entry(entry.line, stdout, stderr, process.status))
+    assert answered == section.entries
+    assert not guest.world.gaps
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "awk 'BEGIN { print rand() }'",
+        "awk 'BEGIN { print 1 == 1 }'",
+        "awk 'BEGIN { nothing of awk }  }'",
+        "awk 'BEGIN { while (1) n++ }'",
+        "sed 's/a/\\x41/' words",
+        "sed 's/\\(a/b/' words",
+    ],
+)
+def test_what_the_programs_of_the_model_lack_is_a_gap(guest: Guest, line: str) -> None:
+    assert run(guest, line).status == 127
+    assert guest.world.gaps
