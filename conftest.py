@@ -21,6 +21,7 @@ from harness.errors import HarnessError, KnownBugMet
 from harness.lab.choose import LabName, open_lab
 from harness.marked import MarkedStream
 from harness.operate import on_failure, repeats
+from harness.operate.clean_reports import CleanReports
 from harness.operate.live import FollowedConnect, Live
 from harness.pair import Pair
 from harness.session import Session
@@ -85,6 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("verbose") > 0 and not hasattr(config, "workerinput"):
         live = config.stash[LIVE] = Live(config, "simulated" if simulated else None)
         config.pluginmanager.register(live)
+    config.pluginmanager.register(CleanReports(config))  # first, so that the others see it clean
     on_failure.configure(config, live)
     side_by_side.configure(config)
 

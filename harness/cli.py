@@ -15,6 +15,7 @@ from harness.measure import cli as measure_cli
 from harness.nightly import cli as nightly_cli
 from harness.operate import commands
 from harness.options import ImageOption, LabOption, PairOption, SettingsOption
+from harness.outgoing import outgoing
 
 # Every command imports what it needs itself: `--help` and `status` are to answer at once, and what
 # one lab needs must not be looked for by another (tests/unit/test_start_up.py).
@@ -307,7 +308,7 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(outgoing(f"error: {error}"), err=True)
         sys.exit(BROKEN_LAB)
     except KeyboardInterrupt:
         typer.echo("interrupted; everything that was started has been stopped", err=True)

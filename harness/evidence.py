@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.freebsd import hastd_log
 from harness.lab.base import LabDescription
 from harness.node import Node
+from harness.outgoing import without_secrets
 from harness.parallel import on_each
 from harness.transcript import Transcript
 
@@ -150,11 +151,12 @@ class Evidence:
 
 def _collect(node: Node, folder: Path, wanted: Mapping[str, Sequence[str]]) -> None:
     folder.mkdir(exist_ok=True)
-    (folder / "console.txt").write_text(node.console_text(), encoding="utf-8")
+    (folder / "console.txt").write_text(without_secrets(node.console_text()), encoding="utf-8")
     for name, command in wanted.items():
         try:
             result = node.ask(*command, within=_COLLECT_SECONDS)
         except HarnessError as error:
             (folder / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
             return
-        (folder / name).write_text(result.stdout + result.stderr, encoding="utf-8")
+        told = without_secrets(result.stdout + result.stderr)
+        (folder / name).write_text(told, encoding="utf-8")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 from harness import clock
+from harness.outgoing import without_secrets
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,12 @@ class Transcript:
             self._write(Entry(clock.current().utc(), node, "repeats", text, 0.0))
 
     def _write(self, entry: Entry) -> None:
+        entry = replace(
+            entry,
+            text=without_secrets(entry.text),
+            stdout=without_secrets(entry.stdout),
+            stderr=without_secrets(entry.stderr),
+        )
         fields = {
             **({"mark": self._mark.strip()} if self._mark else {}),
             "at": entry.at.isoformat(),

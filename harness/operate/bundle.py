@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import io
-import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_PRIVATE_KEY = re.compile(
-    rb"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL
-)
-_OPEN_END = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*", re.DOTALL)
-_LEFT_OUT = b"(a private key, left out)"
+from harness.outgoing import without_secrets_in
 
 _OF_THE_RUN = ("run.json",)
 """What a reader needs of the whole run: lab, release, hypervisor, seed."""
@@ -21,23 +16,18 @@ _OF_THE_RUN = ("run.json",)
 def pack(folder: Path) -> Path:
     """Write FOLDER.tar.gz beside the folder of a test, with what says which lab and release.
 
-    Everything in it is under one folder of that name. Where a file has a private key, a note
-    stands in its place; a symbolic link is left out.
+    Everything in it is under one folder of that name. Where a file has a private key or a
+    password, a note stands in its place (harness/outgoing.py); a symbolic link is left out.
     """
     target = folder.with_name(f"{folder.name}.tar.gz")
     with tarfile.open(target, "w:gz") as archive:
         for path in _files(folder):
-            content = without_keys(path.read_bytes())
+            content = without_secrets_in(path.read_bytes())
             member = tarfile.TarInfo(f"{folder.name}/{_name(path, folder)}")
             member.size = len(content)
             member.mtime = path.stat().st_mtime
             archive.addfile(member, io.BytesIO(content))
     return target
-
-
-def without_keys(content: bytes) -> bytes:
-    """The content with every private key in PEM taken out, also one whose end is missing."""
-    return _OPEN_END.sub(_LEFT_OUT, _PRIVATE_KEY.sub(_LEFT_OUT, content))
 
 
 def _files(folder: Path) -> Iterator[Path]:

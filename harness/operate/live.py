@@ -28,6 +28,7 @@ from rich.cells import set_cell_size
 from harness import wait
 from harness.lab.base import Endpoint
 from harness.marked import MarkedStream, prefix
+from harness.outgoing import outgoing
 from harness.ssh import Connect, Remote, Result, Wrapped
 from harness.wait import Deadline, Waiting
 
@@ -239,7 +240,7 @@ class Live:
             text += f", {running[0].part}"
         if doing:
             text += ": " + "; ".join(map(str, doing))
-        return text
+        return outgoing(text)
 
     def _outermost(self) -> list[Doing]:
         """The first thing of each thread: a wait, and not the command that it asks with."""

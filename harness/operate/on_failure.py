@@ -27,6 +27,7 @@ from harness.operate.keeper import Keeper
 from harness.operate.kept import Kept
 from harness.operate.live import Live
 from harness.operate.reach import Reached, ssh_command
+from harness.outgoing import outgoing
 from harness.session import Session
 
 ARCHIVE = "evidence archive"
@@ -232,7 +233,7 @@ class OnFailure:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         capture = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
-            terminal.write_line(line)
+            terminal.write_line(outgoing(line))
             terminal.flush()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from harness import console
 from harness.errors import LabError
 from harness.operate.kept import Kept
+from harness.outgoing import printable
 
 if TYPE_CHECKING:
     from harness.node import Node
@@ -128,7 +128,7 @@ def show_console(node: Reached, output: TextIO = sys.stdout, lines: int | None =
     text = console.read(node.console)
     if lines is not None:
         text = "".join(text.splitlines(keepends=True)[-lines:])
-    output.write(text if text.endswith("\n") or not text else text + "\n")
+    output.write(_shown(text if text.endswith("\n") or not text else text + "\n", output))
     output.flush()
 
 
@@ -147,6 +147,11 @@ def follow_console(
             seen = 0  # VirtualBox starts the file anew with the machine
         if size > seen:
             text = console.read(node.console, seen)
-            output.write(re.sub(r"[^\n\t\x20-\x7e\x80-\U0010ffff]", "", text))
+            output.write(_shown(text, output))
             output.flush()
             seen = size
+
+
+def _shown(text: str, output: TextIO) -> str:
+    """A terminal is not to do what a node says; a file gets the console as it is."""
+    return printable(text) if output.isatty() else text

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from harness import known_bugs
+from harness.outgoing import printable
 from harness.report.drawing import NARROW, WIDE, draw, fewer, seconds, size
 from harness.report.run import BAD, Claim, Run, Scenario, Verdict, in_words
 from harness.report.timeline import Span, Timeline
@@ -44,7 +45,6 @@ _SIGNS = {
 }
 
 _CODE = re.compile(r"`([^`]+)`")
-_CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 
 
 def render(
@@ -173,7 +173,7 @@ def _printable(value: object) -> object:
     """Control characters as the signs that Unicode has for them: HTML allows none."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return value.translate(_CONTROL)
+    return printable(value)
 
 
 def _last_few(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:

@@ -14,6 +14,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import HarnessError
+from harness.outgoing import without_secrets
 from harness.report.run import Failure, Run, Scenario, Verdict
 from harness.results.difference import Difference
 
@@ -229,7 +230,8 @@ class Results(_Part):
     def write(self, folder: Path) -> Path:
         """Write results.json into the folder of the run. Raises `OSError`."""
         path = folder / NAME
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        text = without_secrets(self.model_dump_json(indent=1))
+        path.write_text(text + "\n", encoding="utf-8")
         return path
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.outgoing import without_secrets
 from harness.report.read import read_run
 from harness.report.render import NAME as REPORT
 from harness.report.render import render
@@ -54,7 +55,9 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
     try:
         report = folder / REPORT
         report.write_bytes(
-            render(run, results.difference, pasts, warnings).encode("utf-8", "replace")
+            without_secrets(render(run, results.difference, pasts, warnings)).encode(
+                "utf-8", "replace"
+            )
         )
         told = summary.write(folder, results, pasts, warnings)
         return Published(report, results.write(folder), told, tuple(warnings))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from harness.outgoing import printable, without_secrets
 from harness.report.drawing import seconds
 from harness.report.run import BAD, Verdict, in_words
 from harness.results.difference import Changed, Difference
@@ -42,7 +43,8 @@ def write(
 ) -> Path:
     """Write summary.md into the folder of a run, and return its path. Raises `OSError`."""
     path = folder / NAME
-    path.write_text(markdown(results, pasts, warnings), encoding="utf-8", errors="replace")
+    text = without_secrets(markdown(results, pasts, warnings))
+    path.write_text(text, encoding="utf-8", errors="replace")
     return path
 
 
@@ -231,11 +233,12 @@ def _name(scenario: str) -> str:
 
 def code(text: str) -> str:
     """What may stand between backquotes, in a table too."""
-    return " ".join(text.replace("`", "'").replace("|", "\\|").split())
+    return " ".join(printable(text).replace("`", "'").replace("|", "\\|").split())
 
 
 def _block(text: str) -> str:
     """Several lines as they are, in a list's item; no fence in them ends it."""
+    text = printable(text)
     lines = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... (cut off)"
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", lines) or [""]))
     return "\n".join(f"  {line}" for line in (f"{fence}text", *lines.splitlines(), fence))
@@ -243,6 +246,6 @@ def _block(text: str) -> str:
 
 def plain(text: str) -> str:
     """A node's or a person's text in one line, with nothing that Markdown takes for its own."""
-    line = " ".join(text.split())
+    line = " ".join(printable(text).split())
     line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ... (cut off)"
     return re.sub(r"([\\`*_{}\[\]<>#|~@$&])", r"\\\1", line)

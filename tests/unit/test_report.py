@@ -566,8 +566,8 @@ def fifty(results: Path) -> Path:
 
 
 def test_fifty_scenarios_make_a_small_report_soon(fifty: Path) -> None:
-    clock = time.monotonic()
+    clock = time.process_time()  # of this process, however busy the host is
     path = write_report(fifty)
-    assert time.monotonic() - clock < 5
+    assert time.process_time() - clock < 5
     assert 500_000 < path.stat().st_size < 5_000_000
     assert len(read_run(fifty).scenarios) == 50

@@ -135,10 +135,10 @@ def test_no_private_key_is_packed(tmp_path: Path) -> None:
     (folder / "skunk1").mkdir(parents=True)
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "junit.xml").write_text("of the whole run")
-    key = KEY.format("secret")
+    key = KEY.format("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW")
     (folder / "transcript.txt").write_text(f"before\n{key}between\n{key}after\n")
     (folder / "transcript.jsonl").write_text(key.replace("\n", "\\n") + "after\n")
-    (folder / "skunk1" / "cut-off.txt").write_text("before\n" + key[:50])
+    (folder / "skunk1" / "cut-off.txt").write_text("before\n" + key[:90])
     (folder / "link").symlink_to("/etc/hostname")
     with tarfile.open(pack(folder)) as archive:
         packed = {
@@ -148,7 +148,8 @@ def test_no_private_key_is_packed(tmp_path: Path) -> None:
         }
     assert packed == {
         "test_x/run.json": "{}",
-        "test_x/skunk1/cut-off.txt": "before\n(a private key, left out)",
+        "test_x/skunk1/cut-off.txt": "before\n-----BEGIN OPENSSH PRIVATE KEY-----\n"
+        "(a private key, left out)",
         "test_x/transcript.jsonl": "(a private key, left out)\\nafter\n",
         "test_x/transcript.txt": "before\n(a private key, left out)\nbetween\n"
         "(a private key, left out)\nafter\n",
