@@ -15,7 +15,6 @@ from harness.measure import cli as measure_cli
 from harness.nightly import cli as nightly_cli
 from harness.operate import commands
 from harness.options import ImageOption, LabOption, PairOption, SettingsOption
-from harness.outgoing import outgoing
 
 # Every command imports what it needs itself: `--help` and `status` are to answer at once, and what
 # one lab needs must not be looked for by another (tests/unit/test_start_up.py).
@@ -308,6 +307,8 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
+        from harness.outgoing import outgoing
+
         typer.echo(outgoing(f"error: {error}"), err=True)
         sys.exit(BROKEN_LAB)
     except KeyboardInterrupt:
