@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TypeVar
 
 from harness import clock
-from harness.errors import ReplicasDiffer, WaitExpired
+from harness.errors import HarnessError, ReplicasDiffer, WaitExpired
 from harness.freebsd import df, hast, hastd_log, zpool
 from harness.freebsd.hast import Role, Status
 from harness.known_bugs import Watch
@@ -41,6 +42,8 @@ class Pair:
         self.settings = settings
         self.resource = settings.hast.resource
         self.pool = settings.pool
+        self._provnames: dict[str, str] = {}
+        """`name` in hast.conf, by node, as its hastd last said."""
 
     def __iter__(self) -> Iterator[Node]:
         yield self.skunk1
@@ -62,8 +65,29 @@ class Pair:
 
     @property
     def device(self) -> str:
-        """The device that hastd makes on the primary, and only there."""
-        return f"/dev/hast/{self.resource}"
+        """The device that hastd makes on the primary, and only there.
+
+        It is called as `name` in hast.conf says, and like the resource without one. Where no hastd
+        has been asked yet, skunk1's is, and then skunk2's.
+        """
+        for node in self.nodes:
+            if not self._provnames:
+                self._ask_provname(node)
+        return self._device_of(next(iter(self._provnames.values()), None))
+
+    def device_on(self, node: Node) -> str:
+        """The device as this node's own hast.conf calls it; its hastd is asked the first time."""
+        if node.name not in self._provnames:
+            self._ask_provname(node)
+        known = next(iter(self._provnames.values()), None)
+        return self._device_of(self._provnames.get(node.name, known))
+
+    def _ask_provname(self, node: Node) -> None:
+        with contextlib.suppress(HarnessError):
+            self.info(node)
+
+    def _device_of(self, provname: str | None) -> str:
+        return f"/dev/hast/{provname or self.resource}"
 
     @property
     def mountpoint(self) -> str:
@@ -75,7 +99,9 @@ class Pair:
     def info(self, node: Node) -> hast.ResourceInfo:
         """The resource in `hastctl list` on this node. Raises `ClaimFailed` without hastd."""
         said = node.run(*hast.LIST_COMMAND, self.resource)
-        return hast.parse_list(said.stdout).resource(self.resource)
+        info = hast.parse_list(said.stdout).resource(self.resource)
+        self._provnames[node.name] = info.provname
+        return info
 
     def role(self, node: Node) -> Role:
         """The resource's role on this node."""
@@ -93,7 +119,10 @@ class Pair:
 
     def has_device(self, node: Node) -> bool:
         """Whether /dev/hast/NAME is there on this node."""
-        return node.run("test", "-c", self.device, check=False).ok
+        return self._exists(node, self.device_on(node))
+
+    def _exists(self, node: Node, device: str) -> bool:
+        return node.run("test", "-c", device, check=False).ok
 
     def pool_health(self, node: Node) -> zpool.Health | None:
         """The health of the pool on this node, or None when it is not imported there."""
@@ -185,15 +214,14 @@ class Pair:
         on_each(nodes or self.nodes, lambda node: node.run(*command))
 
     def start_hastd(self, *nodes: Node) -> None:
-        """Start hastd (on both nodes by default) and wait until it answers hastctl."""
+        """Start hastd (on both nodes by default). Raises `CommandFailed` with what it said last.
+
+        `service hastd start` returns when hastctl is answered (provision/hastd.rc.conf).
+        """
 
         def start(node: Node) -> None:
+            self._provnames.pop(node.name, None)
             node.run("service", "hastd", "start")
-            wait_until(
-                f"hastd on {node} to answer",
-                lambda: node.run(*hast.STATUS_COMMAND, check=False).ok,
-                10,
-            )
 
         on_each(nodes or self.nodes, start)
 
@@ -203,13 +231,15 @@ class Pair:
         The device appears before it serves I/O: without a peer the first read or write waits for
         HAST's timeout.
         """
+        device = self.device_on(node)
         node.run("hastctl", "role", "primary", self.resource)
-        wait_until(f"{self.device} on {node}", lambda: self.has_device(node), 30)
+        wait_until(f"{device} on {node}", lambda: self._exists(node, device), 30)
 
     def demote(self, node: Node) -> None:
         """Make the node secondary. Export the pool first: hastd takes the device away by force."""
+        device = self.device_on(node)
         node.run("hastctl", "role", "secondary", self.resource)
-        wait_until(f"{self.device} to be gone on {node}", lambda: not self.has_device(node), 30)
+        wait_until(f"{device} to be gone on {node}", lambda: not self._exists(node, device), 30)
 
     def wait_until_complete(self, primary: Node) -> None:
         """Wait until both say that they are connected. That is not in sync yet.

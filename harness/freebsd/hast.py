@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.errors import ClaimFailed
+from harness.freebsd.hast_conf import split_echoed
 from harness.freebsd.output import Output
 
 STATUS_COMMAND = ("hastctl", "status")
@@ -103,6 +104,8 @@ class StatusTable:
 
     rows: tuple[StatusRow, ...]
     errors: tuple[ResourceError, ...]
+    echoed: str = ""
+    """Characters of hast.conf that hastd does not know, printed before it."""
 
     def resource(self, name: str) -> StatusRow:
         """The row of one resource. Raises `ClaimFailed` with what hastd said of it instead."""
@@ -183,6 +186,8 @@ class ResourceList:
 
     resources: tuple[ResourceInfo, ...]
     errors: tuple[ResourceError, ...]
+    echoed: str = ""
+    """Characters of hast.conf that hastd does not know, printed before it."""
 
     def resource(self, name: str) -> ResourceInfo:
         """One resource. Raises `ClaimFailed` with what hastd said of it instead."""
@@ -215,20 +220,25 @@ class Metadata:
 
 
 def parse_status(text: str) -> StatusTable:
-    """Read `hastctl status`. Raises `UnrecognisedOutput` when it is not a table of resources."""
-    output = Output("hastctl status", text)
+    """Read `hastctl status`, also as a web page shows it, with blanks for tabs.
+
+    No word of it has a blank: hast.conf can have none. Raises `UnrecognisedOutput` when it is not
+    a table of resources.
+    """
+    echoed, answer = split_echoed(text)
+    output = Output("hastctl status", answer)
     lines = output.lines()
     if not lines:
-        return StatusTable((), ())
+        return StatusTable((), (), echoed)
     if lines[0].split() != ["Name", "Status", "Role", "Components"]:
         raise output.unrecognised(f"its header is {lines[0]!r}")
     rows: list[StatusRow] = []
     errors: list[ResourceError] = []
     for line in lines[1:]:
-        if error := re.fullmatch(r"([^\t]+)\tERR([0-9]+)", line):
+        if error := re.fullmatch(r"\s*(\S+)\s+ERR([0-9]+)\s*", line):
             errors.append(ResourceError(error[1], int(error[2])))
-        elif row := re.fullmatch(r"([^\t]+)\t(\S+) +(\S+) +(\S[^\t]*)\t(\S+)", line):
-            name, status, role, localpath, remoteaddr = row.groups()
+        elif len(words := line.split()) == 5:
+            name, status, role, localpath, remoteaddr = words
             rows.append(
                 StatusRow(
                     name=name,
@@ -240,7 +250,7 @@ def parse_status(text: str) -> StatusTable:
             )
         else:
             raise output.unrecognised(f"the line {line!r} is no row of its table")
-    return StatusTable(tuple(rows), tuple(errors))
+    return StatusTable(tuple(rows), tuple(errors), echoed)
 
 
 def parse_list(text: str) -> ResourceList:
@@ -248,7 +258,8 @@ def parse_list(text: str) -> ResourceList:
 
     Raises `UnrecognisedOutput` when a resource lacks what every release prints.
     """
-    output = Output("hastctl list", text)
+    echoed, answer = split_echoed(text)
+    output = Output("hastctl list", answer)
     resources: list[ResourceInfo] = []
     errors: list[ResourceError] = []
     for name, body in _blocks(output, re.compile(r"(\S.*):")):
@@ -256,12 +267,12 @@ def parse_list(text: str) -> ResourceList:
             errors.append(ResourceError(name, int(error[1])))
         else:
             resources.append(_resource(output, name, body))
-    return ResourceList(tuple(resources), tuple(errors))
+    return ResourceList(tuple(resources), tuple(errors), echoed)
 
 
 def parse_dump(text: str) -> tuple[Metadata, ...]:
     """Read `hastctl dump`. Raises `UnrecognisedOutput` when a field is missing."""
-    output = Output("hastctl dump", text)
+    output = Output("hastctl dump", split_echoed(text)[1])
     found = []
     for name, body in _blocks(output, re.compile(r"resource: (\S.*)")):
         fields = _Fields(output, body, indent=4)

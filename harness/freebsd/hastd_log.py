@@ -254,6 +254,8 @@ class LogLine:
     program: str | None = None
     pid: int | None = None
     event: Event | None = None
+    echoed: str = ""
+    """Characters of hast.conf that hastd does not know."""
 
 
 _RFC3164 = re.compile(
@@ -265,6 +267,9 @@ _RFC5424 = re.compile(
     r"(?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?"
 )
 _LEVEL = re.compile(rf"\[({'|'.join(Level)})\](?:\[([0-9]{{1,3}})\])? ?")
+_ECHOED = re.compile(rf"(?:\^[@A-Z\\^_\[\]]|[^\sa-zA-Z0-9.\-_/:\[\]])+(?={_LEVEL.pattern})")
+"""Characters of hast.conf that hastd does not know, before the first line that it prints, as
+syslogd writes them (harness/freebsd/hast_conf.py)."""
 _RESOURCE = re.compile(r"\[([^\]]+)\] (?:\((\w+)\) )?")
 
 
@@ -273,6 +278,7 @@ def parse_line(text: str) -> LogLine:
     rest = text
     stamp = host = program = None
     pid = debug = level = resource = role = None
+    echoed = ""
     if header := _RFC3164.match(rest) or _RFC5424.match(rest):
         found = header.groupdict()
         stamp, host, program = found["stamp"], found["host"], found["program"]
@@ -280,6 +286,9 @@ def parse_line(text: str) -> LogLine:
         if "priority" in found:
             level = _SYSLOG_LEVELS[int(found["priority"]) & 7]
         rest = rest[header.end() :]
+    if match := _ECHOED.match(rest):
+        echoed = match[0]
+        rest = rest[match.end() :]
     if match := _LEVEL.match(rest):
         level = Level(match[1])
         debug = int(match[2]) if match[2] else None
@@ -300,6 +309,7 @@ def parse_line(text: str) -> LogLine:
         program=program,
         pid=pid,
         event=_event(rest, role),
+        echoed=echoed,
     )
 
 

@@ -42,6 +42,24 @@ class Carp:
 
 
 @dataclass(frozen=True)
+class Vrrp:
+    """One group of carp(4) that speaks VRRPv3 (FreeBSD 15 on).
+
+    Advertised every `interval` hundredths of a second; the highest `priority` is master.
+    """
+
+    state: CarpState
+    vrid: int
+    priority: int
+    interval: int
+
+    @property
+    def vhid(self) -> int:
+        """Its number, under the name that carp has for it."""
+        return self.vrid
+
+
+@dataclass(frozen=True)
 class Inet:
     """One IPv4 address. `vhid` is the carp group that it belongs to."""
 
@@ -88,6 +106,7 @@ class Interface:
     inet: tuple[Inet, ...] = ()
     inet6: tuple[Inet6, ...] = ()
     carp: tuple[Carp, ...] = ()
+    vrrp: tuple[Vrrp, ...] = ()
     groups: tuple[str, ...] = ()
     media: str | None = None
     link: str | None = None
@@ -99,6 +118,11 @@ class Interface:
         """Whether the administrator has it up; this says nothing of the cable."""
         return "UP" in self.flags
 
+    @property
+    def groups_of_carp(self) -> tuple[Carp | Vrrp, ...]:
+        """All groups of carp(4), whichever protocol they speak."""
+        return (*self.carp, *self.vrrp)
+
     def group(self, vhid: int) -> Carp | None:
         """Its carp group with this number, if there is one."""
         return next((carp for carp in self.carp if carp.vhid == vhid), None)
@@ -109,6 +133,7 @@ _HEADER = re.compile(
 )
 _OPTIONS = re.compile(r"options=[0-9a-f]+<(.*)>")
 _CARP = re.compile(r'carp: (\S+) vhid ([0-9]+) advbase ([0-9]+) advskew ([0-9]+)(?: key "(.*)")?')
+_VRRP = re.compile(r"vrrp: (\S+) vrid ([0-9]+) prio ([0-9]+) interval ([0-9]+)")
 _PEERS = re.compile(r"peer (\S+) peer6 (\S+)")
 _INET = re.compile(
     r"inet (\S+)(?: --> (\S+))? netmask 0x([0-9a-f]{8})(?: broadcast (\S+))?(?: vhid ([0-9]+))?"
@@ -131,7 +156,7 @@ def parse(text: str) -> tuple[Interface, ...]:
                     mtu=None if mtu is None else int(mtu),
                 )
             )
-        elif line.startswith("\t") and interfaces:
+        elif line[:1].isspace() and interfaces:  # a tab; blanks where somebody pasted it
             interfaces[-1] = _with(output, interfaces[-1], line)
         else:
             raise output.unrecognised(f"the line {line!r} belongs to no interface")
@@ -147,7 +172,7 @@ def _words(text: str, separator: str) -> tuple[str, ...]:
     return tuple(word for word in text.split(separator) if word)
 
 
-def _with(output: Output, seen: Interface, line: str) -> Interface:  # noqa: PLR0911
+def _with(output: Output, seen: Interface, line: str) -> Interface:  # noqa: PLR0911, PLR0912
     """The interface with what one more line says of it."""
     kind, _, rest = (text := line.strip()).partition(" ")
     try:
@@ -168,6 +193,8 @@ def _with(output: Output, seen: Interface, line: str) -> Interface:  # noqa: PLR
                 return replace(seen, inet6=(*seen.inet6, _inet6(match)))
             case "carp:" if match := _CARP.fullmatch(text):
                 return replace(seen, carp=(*seen.carp, _carp(output, match)))
+            case "vrrp:" if match := _VRRP.fullmatch(text):
+                return replace(seen, vrrp=(*seen.vrrp, _vrrp(output, match)))
             case "peer" if seen.carp and (match := _PEERS.fullmatch(text)):
                 return replace(seen, carp=(*seen.carp[:-1], _peers(seen.carp[-1], match)))
             case "nd6" if match := _OPTIONS.fullmatch(rest):
@@ -207,6 +234,16 @@ def _carp(output: Output, match: re.Match[str]) -> Carp:
         advbase=int(advbase),
         advskew=int(advskew),
         key=key,
+    )
+
+
+def _vrrp(output: Output, match: re.Match[str]) -> Vrrp:
+    state, vrid, priority, interval = match.groups()
+    return Vrrp(
+        state=output.word(CarpState, state, "the state of a vrrp group"),
+        vrid=int(vrid),
+        priority=int(priority),
+        interval=int(interval),
     )
 
 

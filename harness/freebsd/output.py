@@ -27,7 +27,11 @@ class Output:
         FreeBSD's tools end every line, so such an output was cut off, perhaps inside a number.
         """
         if self.text and not self.text.endswith("\n"):
-            raise self.unrecognised("its last line is cut off")
+            last = self.text.rpartition("\n")[2]
+            raise self.unrecognised(
+                f"its last line, {last!r}, has no end, so it may be cut off (if it was pasted and "
+                "is whole, end it with a newline)"
+            )
         return self.text.split("\n")[:-1]
 
     def unrecognised(self, why: str) -> UnrecognisedOutput:

@@ -195,7 +195,7 @@ def parse_import_list(text: str) -> tuple[ImportablePool, ...]:
 
 _KEY = re.compile(r" {0,10}([a-z][a-z ]*): ?(.*)")
 _VDEV = re.compile(
-    r"\t(?P<indent>(?:  )*)(?P<name>\S+)"
+    r"(?P<indent>(?:  )*)(?P<name>\S+)"
     r"(?: +(?P<state>[A-Z]+)(?: +(?P<read>[0-9]+) +(?P<write>[0-9]+) +(?P<cksum>[0-9]+))?"
     r"(?: {2,}(?P<note>\S.*))?)?\s*"
 )
@@ -209,24 +209,42 @@ class _Part:
         self._values: dict[str, str] = {}
         self._table: list[str] = []
         self._in_table = False
+        self._margin: int | None = None
+        """Blanks before the table, as its first line has them; zpool prints a tab."""
         self._last: str | None = None
         self.unrecognised: list[str] = []
 
     def add(self, line: str) -> None:
-        if self._in_table and line.startswith("\t"):
-            self._table.append(line)
-        elif not line.strip():
+        spread = line.expandtabs(8)
+        if not line.strip():
             # One blank line comes before the table, the next one ends it.
             self._in_table = self._in_table and not self._table
+        elif self._in_table and self._is_of_table(spread):
+            self._table.append(spread[self._margin :])
         elif match := _KEY.fullmatch(line):
             key = match[1]
             self._in_table = key == "config"
             self._last = key
             self._join(key, match[2])
-        elif self._last and line.startswith(("\t", "        ")):
+        elif self._in_table and self._table:
+            raise self._output.unrecognised(f"the line {line!r} is left of its table of devices")
+        elif self._last and line[:1].isspace():
             self._join(self._last, line)
         else:
             self.unrecognised.append(line)
+
+    def _is_of_table(self, spread: str) -> bool:
+        margin = len(spread) - len(spread.lstrip())
+        if self._margin is None:
+            if _KEY.fullmatch(spread) and margin < 8:
+                return False
+            if margin == 0:
+                raise self._output.unrecognised(
+                    "its table of devices has lost the blanks at its left, which tell what is "
+                    "in what"
+                )
+            self._margin = margin
+        return margin >= self._margin
 
     def _join(self, key: str, more: str) -> None:
         # Sentences are wrapped for the screen; each scan and each damaged file has a line.

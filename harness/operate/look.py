@@ -112,7 +112,7 @@ def _carp(interfaces: Sequence[ifconfig.Interface]) -> list[CarpView]:
     return [
         CarpView(interface=each.name, vhid=group.vhid, state=group.state.value)
         for each in interfaces
-        for group in each.carp
+        for group in each.groups_of_carp
     ]
 
 

@@ -172,7 +172,7 @@ def test_unknown_resource(provisioned_pair: Pair) -> None:
 def test_hast_conf_that_does_not_parse(provisioned_pair: Pair) -> None:
     """A running hastd keeps what it has; hastctl and a new hastd refuse with 78, and say where.
 
-    `service hastd start` ends with 0 all the same, and `service hastd stop` stops nothing.
+    `service hastd start` fails and says why, and `service hastd stop` stops nothing.
     """
     pair = provisioned_pair
     skunk1 = pair.skunk1
@@ -193,7 +193,9 @@ def test_hast_conf_that_does_not_parse(provisioned_pair: Pair) -> None:
     skunk1.put(CONF, good)
     skunk1.run("service", "hastd", "stop")
     edit(skunk1, "timeout 5", "timeout never")
-    assert skunk1.run("service", "hastd", "start").stdout == "Starting hastd.\n"
+    started = skunk1.run("service", "hastd", "start", check=False)
+    assert (started.status, started.stdout) == (1, "Starting hastd.\n")
+    assert NO_PARSE in started.stderr
     alone = skunk1.run("/sbin/hastd", check=False)
     assert (alone.status, alone.stderr) == (ExitCode.EX_CONFIG, f"[ERROR] {NO_PARSE}\n")
     assert not skunk1.run("service", "hastd", "status", check=False).ok
@@ -310,9 +312,4 @@ def test_no_resource_at_all(provisioned_pair: Pair) -> None:
     skunk1 = provisioned_pair.skunk1
     skunk1.put(CONF, b"listen 192.168.0.1\n")
     skunk1.run("service", "hastd", "start")
-    wait_until(
-        "hastd's control socket",
-        lambda: skunk1.run("test", "-e", "/var/run/hastctl", check=False).ok,
-        30,
-    )
     skunk1.run("hastctl", "status")

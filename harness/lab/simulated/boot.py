@@ -185,7 +185,7 @@ class Boot:
         root = self._guest.root
         for name in root.names("/var/run"):
             entry = root.entries[f"/var/run/{name}"]
-            if entry.kind == "file" and name != "os-release":
+            if entry.kind in {"file", "sock"} and name != "os-release":
                 root.remove(f"/var/run/{name}")
 
     def _save_host_id(self) -> None:

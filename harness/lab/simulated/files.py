@@ -45,6 +45,10 @@ STRERROR = {
     "EPIPE": "Broken pipe",
     "EAGAIN": "Resource temporarily unavailable",
     "ENOTSUP": "Operation not supported",
+    "ENOTSOCK": "Socket operation on non-socket",
+    "ENAMETOOLONG": "File name too long",
+    "EADDRINUSE": "Address already in use",
+    "EADDRNOTAVAIL": "Can't assign requested address",
     "ENETDOWN": "Network is down",
     "ENETUNREACH": "Network is unreachable",
     "ECONNABORTED": "Software caused connection abort",
@@ -66,16 +70,16 @@ def normal(path: str) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, directory, symbolic link or device node. `mode` are the permission bits."""
+    """A file, directory, link, device node or socket. `mode` are the permission bits."""
 
     kind: str
-    """file, dir, link or chr"""
+    """file, dir, link, chr or sock"""
     data: bytes = b""
     mode: int = 0o644
     mtime: float = 0.0
     """Seconds since 1970, by the guest's own clock."""
     target: str = ""
-    """Where a symbolic link points."""
+    """Where a symbolic link points; of a socket, who has bound it."""
 
 
 DIRECTORY = Entry("dir", mode=0o755)
@@ -299,6 +303,8 @@ class Tree:
             raise FileError("EISDIR", path)
         if entry.kind == "chr":
             return entry.data
+        if entry.kind == "sock":
+            raise FileError("ENOTSUP", path)
         filesystem, inner = self.locate(path)
         return filesystem.read(inner)
 
@@ -310,6 +316,8 @@ class Tree:
         before = filesystem.get(inner)
         if before is not None and before.kind == "dir":
             raise FileError("EISDIR", path)
+        if before is not None and before.kind == "sock":
+            raise FileError("ENOTSUP", path)
         if before is not None:
             data = before.data + data if append else data
             filesystem.put(inner, replace(before, data=data, mtime=self.guest.wall_clock()))

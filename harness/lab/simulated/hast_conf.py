@@ -21,7 +21,6 @@ PATH = "/etc/hast.conf"
 CONTROL = "/var/run/hastctl"
 PID_FILE = "/var/run/hastd.pid"
 WILDCARDS = ("tcp4://0.0.0.0:8457", "tcp6://[::]:8457")
-PORT = 8457
 
 _WORDS = """control pidfile listen replication checksum compression timeout exec metaflush resource
     name local remote source on off fullsync memsync async none crc32 sha256 hole lzf"""
@@ -34,6 +33,13 @@ _TOKEN = re.compile(
     r"|(?P<word>[a-zA-Z0-9.\-_/:\[\]]+)|(?P<echo>.)",
     re.ASCII,
 )
+
+
+_LONGEST = 1024
+"""HAST_ADDRSIZE and PATH_MAX, the NUL at the end included."""
+
+_LONGEST_NAME = 255
+"""NAME_MAX, the same."""
 
 
 class ConfigError(Exception):
@@ -119,7 +125,7 @@ def node_of(guest: Guest) -> Node:
 def load(guest: Guest, path: str) -> Config:
     """Read and parse a guest's file. Raises `ConfigError`."""
     try:
-        text = guest.tree.read(path).decode("utf-8", "replace")
+        text = guest.tree.read(path).decode("latin-1")  # bytes, as the scanner takes them
     except FileError as error:
         # A directory opens for reading; reading it is what fails.
         raise ConfigError(
@@ -187,12 +193,20 @@ class _Parser:
         self._at += 1
         return text
 
+    def _argument(self, word: str, *, mine: bool, longest: int = _LONGEST) -> str:
+        """A string that has to fit, unless it is in another node's section."""
+        text = self._string()
+        if mine and len(text) >= longest:
+            what = "Exec path" if word == "exec" else f"{word} argument"
+            raise ConfigError(f"{what} is too long.")
+        return text
+
     def _number(self) -> int:
         text = self._text
         if text is None or not text.isdecimal():
             raise self._fail()
         self._at += 1
-        number = int(text)
+        number = _atoi(text)
         if number <= 0:
             raise ConfigError("Negative or zero timeout.")
         return number
@@ -203,10 +217,10 @@ class _Parser:
         word = self._text
         if word in {"control", "pidfile", "exec"}:
             self._take(word)
-            self._global[word] = self._string()
+            self._global[word] = self._argument(word, mine=True)
         elif word == "listen":
             self._take(word)
-            self._listen.append(self._string())
+            self._listen.append(self._argument(word, mine=True))
         elif word == "on":
             self._on_node()
         elif word == "resource":
@@ -242,7 +256,7 @@ class _Parser:
         self._take("{")
         while self._text != "}":
             word = self._take("control", "pidfile", "listen")
-            value = self._string()
+            value = self._argument(word, mine=mine or word == "listen")
             if not mine:
                 continue
             if word == "listen":
@@ -258,6 +272,8 @@ class _Parser:
         resource = ResourceConfig(self._string())
         if any(each.name == resource.name for each in self._config.resources):
             raise ConfigError(f"Resource {resource.name} configured more than once.")
+        if len(resource.name) >= _LONGEST_NAME:
+            raise ConfigError("Resource name is too long.")
         shared = ResourceConfig(resource.name)
         is_mine = False
         self._take("{")
@@ -269,7 +285,8 @@ class _Parser:
                 f"No resource {resource.name} configuration for this node "
                 f"(acceptable node names: {self._node.names})."
             )
-        resource.provname = resource.provname or shared.provname or resource.name
+        shared_name = shared.provname[: _LONGEST_NAME - 1]  # cut off without a word
+        resource.provname = resource.provname or shared_name or resource.name
         resource.localpath = resource.localpath or shared.localpath
         if resource.metaflush is None:
             resource.metaflush = shared.metaflush
@@ -286,10 +303,11 @@ class _Parser:
         word = self._text
         if word in {"name", "local"}:
             self._take(word)
-            setattr(shared, "provname" if word == "name" else "localpath", self._string())
+            value = self._argument(word, mine=True)
+            setattr(shared, "provname" if word == "name" else "localpath", value)
         elif word == "exec":
             self._take(word)
-            resource.exec = self._string()
+            resource.exec = self._argument(word, mine=True)
         elif word == "on":
             return self._resource_node(resource)
         elif (setting := self._setting()) is None:
@@ -310,16 +328,18 @@ class _Parser:
         while self._text != "}":
             match self._take("name", "local", "remote", "source", "metaflush"):
                 case "name":
-                    target.provname = self._string()
+                    target.provname = self._argument("name", mine=mine, longest=_LONGEST_NAME)
                 case "local":
-                    target.localpath = self._string()
+                    target.localpath = self._argument("local", mine=mine)
                 case "source":
-                    target.sourceaddr = self._string()
+                    target.sourceaddr = self._argument("source", mine=mine)
                 case "metaflush":
                     target.metaflush = self._take("on", "off") == "on"
                 case _:
                     is_none = self._text == "none"
-                    target.remoteaddr = self._take("none") if is_none else self._string()
+                    target.remoteaddr = (
+                        self._take("none") if is_none else self._argument("remote", mine=mine)
+                    )
         self._take("}")
         return mine
 
@@ -333,6 +353,12 @@ class _Parser:
         resource.exec = resource.exec or known.get("exec", "")
         if resource.metaflush is None:
             resource.metaflush = known.get("metaflush", "on") == "on"
+
+
+def _atoi(digits: str) -> int:
+    """atoi(3) on amd64: strtol(3)'s number, of which an int keeps the lower half."""
+    number = min(int(digits), (1 << 63) - 1) & 0xFFFFFFFF
+    return number - (1 << 32) if number >> 31 else number
 
 
 def _scan(text: str, echoed: list[tuple[int, str]]) -> list[tuple[str | None, int]]:
@@ -352,14 +378,3 @@ def _scan(text: str, echoed: list[tuple[int, str]]) -> list[tuple[str | None, in
             tokens.append((match.group(), line))
     tokens.append((None, line))
     return tokens
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of an address of hast.conf: tcp4://192.168.0.2:8457, 192.168.0.2, [::]:1."""
-    address = re.sub(r"\Atcp[46]?://", "", address, flags=re.IGNORECASE)
-    if address.count(":") > 1 and not address.startswith("["):
-        return address, PORT
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return address, PORT
-    return host.strip("[]"), int(port) if port.isdecimal() else 0

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated import link
 from harness.lab.simulated.files import STRERROR
-from harness.lab.simulated.hast_conf import PORT, split_address
+from harness.lab.simulated.hast_address import (
+    AddressError,
+    TcpAddress,
+    UnixAddress,
+    is_own,
+    resolve,
+)
 from harness.lab.simulated.hast_decision import Hello
 from harness.lab.simulated.hast_wire import Accepted, Greeting, Refusal, Welcome
 from harness.lab.simulated.hastd_worker import strerror
 from harness.lab.simulated.link import Socket
+from harness.lab.simulated.process import NotModelled
 from harness.lab.simulated.world import Event
 
 if TYPE_CHECKING:
@@ -51,29 +58,54 @@ class Handshake:
         worker = self._worker
         if self._over or not worker.alive:
             return
-        remote = worker.config.remoteaddr
-        host, port = resolve(worker, remote)
-        if host is None:
-            reason = STRERROR["EINVAL"]
-            worker.hastd.resource_log(
-                worker.resource,
-                "warning",
-                f"Unable to create outgoing connection to {remote}: {reason}.",
-            )
+        try:
+            where = self._resolve()
+        except AddressError as error:
+            self._say(f"Unable to create outgoing connection to {worker.config.remoteaddr}", error)
+            self._not_reached(error.errno)
+            return
+        except NotModelled as gap:
+            worker.world.note_gap(worker.guest.name, "hastd", str(gap))
             self._not_reached("EINVAL")
             return
-        source, _ = split_address(worker.config.sourceaddr)
-        if source and source != worker.guest.private_address:
-            worker.hastd.resource_log(
-                worker.resource,
-                "warning",
-                f"Unable to create outgoing connection to {remote}: "
-                "Can't assign requested address.",
-            )
-            self._fail(f"Unable to connect to {remote}: Can't assign requested address.")
+        if isinstance(where, str):
+            self._reached(None, where)
             return
         timeout = worker.config.timeout
-        link.connect(worker.guest, host, port, timeout, self._reached, wanted=self._is_wanted)
+        link.connect(
+            worker.guest, where.host, where.port, timeout, self._reached, wanted=self._is_wanted
+        )
+
+    def _resolve(self) -> TcpAddress | str:
+        """Where to connect to, or the error of connect(2). Raises `AddressError`, `NotModelled`."""
+        worker = self._worker
+        guest, config = worker.guest, worker.config
+        where = resolve(guest, config.remoteaddr)
+        if isinstance(where, UnixAddress):
+            if guest.tree.entry(where.path) is None:
+                return "ENOENT"
+            raise NotModelled(f"remote {config.remoteaddr}: a node that replicates to itself")
+        if config.sourceaddr:
+            source = resolve(guest, config.sourceaddr, 0)
+            if isinstance(source, UnixAddress) or source.ip.version != where.ip.version:
+                raise NotModelled(f"source {config.sourceaddr} for {config.remoteaddr}")
+            if not is_own(guest, source.ip):
+                raise AddressError("EADDRNOTAVAIL")
+            of_the_link = source.ip.is_unspecified or source.host == guest.private_address
+            if source.port or not of_the_link:
+                raise NotModelled(f"source {config.sourceaddr}")
+        if where.ip.version == 6:
+            raise NotModelled(f"remote {config.remoteaddr}: HAST over IPv6")
+        if is_own(guest, where.ip):
+            if guest.hastd is None or not guest.hastd.is_bound_to(where):
+                return "ECONNREFUSED"
+            raise NotModelled(f"remote {config.remoteaddr}: a node that replicates to itself")
+        return where
+
+    def _say(self, what: str, error: AddressError) -> None:
+        """Have the parent log why there is no connection."""
+        worker = self._worker
+        worker.hastd.resource_log(worker.resource, "warning", f"{what}: {error}.")
 
     def _is_wanted(self) -> bool:
         return not self._over and self._worker.alive
@@ -198,21 +230,3 @@ class Handshake:
         for socket in (self._outgoing, self._incoming):
             if socket is not None:
                 socket.close()
-
-
-def resolve(worker: Primary, address: str) -> tuple[str | None, int]:
-    """The IP address and port of a remote address; None for a name that nobody knows."""
-    host, port = split_address(address)
-    return lookup(worker, host), port or PORT
-
-
-def lookup(worker: Primary, host: str) -> str | None:
-    """An IP address itself, or what /etc/hosts says about a name."""
-    if host.replace(".", "").isdigit() or ":" in host:
-        return host
-    entry = worker.guest.tree.entry("/etc/hosts")
-    for line in (entry.data if entry is not None else b"").decode("utf-8", "replace").splitlines():
-        words = line.split("#")[0].split()
-        if host in words[1:] and ":" not in words[0]:
-            return words[0]
-    return None

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated import hast_conf
+from harness.lab.simulated.hast_address import AddressError
 from harness.lab.simulated.hast_conf import Config, ConfigError, ResourceConfig
+from harness.lab.simulated.hastd import NEW_CONTROL, visible
 from harness.lab.simulated.hastd_primary import Primary
+from harness.lab.simulated.process import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hastd import Hastd, Resource
@@ -25,7 +28,7 @@ _SETTINGS = (
 
 
 class Reload:
-    """One reload. Another address to listen on is reported as a gap of the model and ignored."""
+    """One reload."""
 
     def __init__(self, hastd: Hastd) -> None:
         self._hastd = hastd
@@ -38,16 +41,67 @@ class Reload:
         try:
             config = hast_conf.load(hastd.guest, hastd.path)
         except ConfigError as error:
+            hastd.echoed += visible(error.echoed)
             hastd.log("error", error.text)
             hastd.log("warning", "Configuration not reloaded.")
             return
-        for address in config.listen:
-            if address in hastd.config.listen:
-                hastd.log("info", f"Keep listening on address {address}.")
-            else:
-                self._gap(f"hastd: SIGHUP with a new address to listen on, {address}")
+        hastd.echoed += visible(config.echoed)
+        if not self._listens(config):
+            hastd.log("warning", "Configuration not reloaded.")
+            return
         self._sort_out(config)
         self._next()
+
+    def _listens(self, config: Config) -> bool:
+        """Listen on what is new, and no longer on what is gone."""
+        hastd = self._hastd
+        old = hastd.config
+        new_control = config.control != old.control
+        if new_control and not self._bound(config.control, NEW_CONTROL):
+            return False
+        listening = [address for address in config.listen if self._keeps(address)]
+        if not listening:
+            hastd.log("error", "No addresses to listen on.")
+            if new_control:
+                hastd.stop_listening_on(NEW_CONTROL)
+            return False
+        if not hastd.foreground and config.pidfile != old.pidfile:
+            self._gap(f"hastd: SIGHUP with a new pidfile, {config.pidfile}")
+        if new_control:
+            hastd.log("info", f"Control socket changed from {old.control} to {config.control}.")
+            hastd.take_control(config.control)
+        for address in old.listen:
+            if address not in config.listen and hastd.listens_on(address):
+                hastd.stop_listening_on(address)
+                hastd.log("info", f"No longer listening on address {address}.")
+        old.listen = list(config.listen)
+        return True
+
+    def _keeps(self, address: str) -> bool:
+        """Whether it listens on an address, from now on or still."""
+        hastd = self._hastd
+        if hastd.listens_on(address):
+            hastd.log("info", f"Keep listening on address {address}.")
+            return True
+        if self._bound(address):
+            hastd.log("info", f"Listening on new address {address}.")
+            return True
+        return False
+
+    def _bound(self, address: str, name: str = "") -> bool:
+        hastd = self._hastd
+        try:
+            hastd.listen_on(address, name=name)
+        except AddressError as error:
+            if name:
+                hastd.log("error", f"Unable to listen on control address {address}: {error}.")
+            else:
+                hastd.log("warning", f"Unable to listen on address {address}: {error}.")
+        except NotModelled as gap:
+            self._gap(str(gap))
+        else:
+            return True
+        return False
 
     def _sort_out(self, config: Config) -> None:
         hastd = self._hastd

@@ -17,9 +17,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.lab.simulated import hast_conf
-from harness.lab.simulated.files import STRERROR, FileError
+from harness.lab.simulated.files import STRERROR, Entry, FileError
 from harness.lab.simulated.guest import Daemon
-from harness.lab.simulated.hast_conf import Config, ConfigError, ResourceConfig, split_address
+from harness.lab.simulated.hast_address import (
+    AddressError,
+    TcpAddress,
+    UnixAddress,
+    is_own,
+    matches,
+    resolve,
+)
+from harness.lab.simulated.hast_conf import Config, ConfigError, ResourceConfig
 from harness.lab.simulated.hast_control import Reply, Row, row_of
 from harness.lab.simulated.hast_decision import Hello
 from harness.lab.simulated.hast_wire import Greeting, Refusal, Welcome
@@ -38,7 +46,8 @@ from harness.lab.simulated.hastd_worker import (
     strerror,
 )
 from harness.lab.simulated.link import Listener, Socket
-from harness.lab.simulated.process import Process
+from harness.lab.simulated.network import PRIVATE
+from harness.lab.simulated.process import NotModelled, Process
 from harness.lab.simulated.shell_paths import entry_at
 from harness.lab.simulated.world import Event
 
@@ -55,6 +64,9 @@ SELECT_TIMEOUT = 5.0
 SEEN_AT_ONCE = 0.6
 """How often the end of a worker is seen at once. Its connection's end wakes the parent up, which
 is often too early to find the process ended (13.2: three of five)."""
+
+CONTROL, NEW_CONTROL = "control", "new control"
+"""The sockets for hastctl among those that hastd listens on; no address is called so."""
 
 EHAST_NOENTRY = 1
 _LEVELS = {"info": "daemon.info", "warning": "daemon.warning", "error": "daemon.err"}
@@ -88,17 +100,23 @@ class RoleRequest:
 class Hastd(Daemon):
     """The parent."""
 
-    def __init__(self, guest: Guest, config: Config, path: str, *, foreground: bool) -> None:
+    def __init__(
+        self, guest: Guest, config: Config, path: str, *, foreground: bool, pid_file: str = ""
+    ) -> None:
         """`path` is where hast.conf is, for SIGHUP."""
         self.guest = guest
         self.config = config
         self.path = path
         self.foreground = foreground
-        self.title = "/sbin/hastd -F" if foreground else "/sbin/hastd"
+        self.pid_file = pid_file
+        given = f" -P {pid_file}" if foreground and pid_file else ""
+        self.title = f"/sbin/hastd -F{given}" if foreground else "/sbin/hastd"
         self.pid = guest.next_pid()
         self.alive = True
-        self.ready = False
-        """Whether its control socket is there."""
+        self.echoed = ""
+        """What the scanner of hast.conf has put into standard output, for the next line there."""
+        self._bound: dict[str, TcpAddress | UnixAddress] = {}
+        """What it listens on, by the address in hast.conf."""
         self.stopped = False
         self.resources = {each.name: Resource(each) for each in config.resources}
         self._jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -118,7 +136,10 @@ class Hastd(Daemon):
     def write_log(self, pid: int, level: str, text: str) -> None:
         """Write a line: on stderr with its level, for daemon(8), or to syslogd by itself."""
         if self.foreground:
-            self.guest.log("hastd", pid, "daemon.notice", f"[{level.upper()}] {text}")
+            line = f"[{level.upper()}] {text}"
+            if level == "info":
+                line, self.echoed = self.echoed + line, ""
+            self.guest.log("hastd", pid, "daemon.notice", line)
         else:
             self.guest.log("hastd", pid, _LEVELS[level], text)
 
@@ -209,7 +230,8 @@ class Hastd(Daemon):
                     f"role={resource.role}, pid={worker.pid}).",
                 )
                 worker.signal(SIGTERM)
-        _remove(self.guest, self.config.control)
+        if (control := self._bound.get(CONTROL)) and isinstance(control, UnixAddress):
+            _remove(self.guest, control.path)
         self.end()
 
     def end(self) -> None:
@@ -428,37 +450,120 @@ class Hastd(Daemon):
         """Listen for hastctl and for primaries, and say so."""
         if not self.alive:
             return
-        failure = self.listen() if self.foreground else None
-        if failure is not None:
-            self.log("error", failure)
+        if self.foreground and not self._began_to_listen():
             self.end()
             return
-        self.ready = True
-        _write(self.guest, self.config.control, str(self.guest.boot))
+        if self.pid_file:
+            _write(self.guest, self.pid_file, str(self.pid))
         self.log("info", f"Started successfully, running protocol version {PROTOCOL_VERSION}.")
         for address in self.config.listen:
             self.log("info", f"Listening on address {address}.")
 
+    def _began_to_listen(self) -> bool:
+        try:
+            failure = self.listen()
+        except NotModelled as gap:
+            self.guest.world.note_gap(self.guest.name, "hastd", str(gap))
+            return False
+        if failure is not None:
+            self.log("error", failure)
+        return failure is None
+
     def listen(self) -> str | None:
-        """Begin to listen; the error of the first address that is not there."""
+        """Begin to listen, for hastctl first; the error of the first address that cannot be.
+
+        What was bound before that stays where it is a file: hastd just exits.
+        """
+        control = self.config.control
+        try:
+            self.listen_on(control, name=CONTROL)
+        except AddressError as error:
+            return f"Unable to listen on control address {control}: {error.reason}."
         for address in self.config.listen:
-            host, port = split_address(address)
-            if ":" in host:
-                continue  # IPv6: nobody comes from there
-            if host not in {"0.0.0.0", "127.0.0.1", self.guest.private_address}:  # noqa: S104
-                return f"Unable to listen on address {address}: Can't assign requested address."
-            if port in self.guest.listeners:
-                return f"Unable to listen on address {address}: Address already in use."
-            if host != "127.0.0.1":
-                self.guest.listeners[port] = Listener(self.guest, port, self._accept)
+            try:
+                self.listen_on(address)
+            except AddressError as error:
+                return f"Unable to listen on address {address}: {error.reason}."
         return None
 
+    def listen_on(self, address: str, *, name: str = "") -> None:
+        """Listen on an address of hast.conf. Raises `AddressError` and `NotModelled`."""
+        where = resolve(self.guest, address)
+        if isinstance(where, UnixAddress):
+            _bind(self.guest, where.path, self.socket_id)
+        elif name:
+            raise NotModelled(f"control {address}: hastctl over TCP")
+        elif not is_own(self.guest, where.ip):
+            raise AddressError("EADDRNOTAVAIL")
+        elif where in self._bound.values():
+            raise AddressError("EADDRINUSE")
+        else:
+            self._listen_to_peers(where)
+        self._bound[name or address] = where
+
+    def _listen_to_peers(self, where: TcpAddress) -> None:
+        guest = self.guest
+        if not (where.ip.version == 4 and (where.ip.is_unspecified or _is_private(guest, where))):
+            return  # nobody comes from there
+        if not where.ip.is_unspecified and where.host != guest.private_address:
+            raise NotModelled(f"hastd on {where.host}, an alias of the private address")
+        listener = guest.listeners.get(where.port)
+        if listener is None:
+            guest.listeners[where.port] = Listener(guest, where.port, self._accept)
+        elif getattr(listener.accept, "__self__", None) is not self:
+            raise AddressError("EADDRINUSE")
+
+    def stop_listening_on(self, address: str) -> None:
+        """Close one of the sockets that it listens on."""
+        where = self._bound.pop(address, None)
+        if isinstance(where, UnixAddress):
+            _remove(self.guest, where.path)
+        elif where is not None and not any(
+            isinstance(other, TcpAddress)
+            and other.port == where.port
+            and (other.ip.is_unspecified or other.host == self.guest.private_address)
+            and other.ip.version == 4
+            for other in self._bound.values()
+        ):
+            self._close(where.port)
+
+    def listens_on(self, address: str) -> bool:
+        """Whether it listens on an address of hast.conf, by its text."""
+        return address in self._bound
+
+    def is_bound_to(self, where: TcpAddress) -> bool:
+        """Whether a connection to this address of its own node comes to it."""
+        return any(
+            isinstance(each, TcpAddress)
+            and each.port == where.port
+            and each.ip.version == where.ip.version
+            and (each.ip.is_unspecified or each.ip == where.ip)
+            for each in self._bound.values()
+        )
+
+    def take_control(self, address: str) -> None:
+        """Be reached by hastctl on what `NEW_CONTROL` names, and no longer where it was."""
+        old = self._bound.pop(CONTROL, None)
+        self._bound[CONTROL] = self._bound.pop(NEW_CONTROL)
+        if isinstance(old, UnixAddress):
+            _remove(self.guest, old.path)  # also where the new one has the same path
+        self.config.control = address
+
+    @property
+    def socket_id(self) -> str:
+        """What tells its sockets in the file system from those of other processes."""
+        return f"hastd {self.guest.boot}/{self.pid}"
+
     def _stop_listening(self) -> None:
-        for address in self.config.listen:
-            port = split_address(address)[1]
-            listener = self.guest.listeners.get(port)
-            if listener is not None and getattr(listener.accept, "__self__", None) is self:
-                del self.guest.listeners[port]
+        for where in self._bound.values():
+            if isinstance(where, TcpAddress):
+                self._close(where.port)
+        self._bound.clear()
+
+    def _close(self, port: int) -> None:
+        listener = self.guest.listeners.get(port)
+        if listener is not None and getattr(listener.accept, "__self__", None) is self:
+            del self.guest.listeners[port]
 
     def _accept(self, socket: Socket) -> None:
         self.post(self._accepted, socket)
@@ -480,7 +585,7 @@ class Hastd(Daemon):
         socket.listen_to(self._header, self._no_header)
 
     def _is_remote(self, resource: Resource, host: str) -> bool:
-        return split_address(resource.config.remoteaddr)[0] == host
+        return matches(self.guest, resource.config.remoteaddr, host)
 
     def _no_header(self, error: str | None) -> None:
         if self._accepting is None or not self.alive:
@@ -592,62 +697,108 @@ def _remove(guest: Guest, path: str) -> None:
         pass
 
 
+def _bind(guest: Guest, path: str, owner: str) -> None:
+    """unlink(2) what is there, and bind a socket to the path. Raises `AddressError`."""
+    _remove(guest, path)
+    try:
+        if guest.tree.entry(path) is not None:
+            raise AddressError("EADDRINUSE")
+        filesystem, inner = guest.tree.locate(path)
+        filesystem.put(inner, Entry("sock", b"", 0o755, guest.wall_clock(), owner))
+    except FileError as error:
+        raise AddressError(error.errno) from None
+
+
+def _is_private(guest: Guest, where: TcpAddress) -> bool:
+    """Whether it is an address of the NIC from which primaries come."""
+    return where.host == guest.private_address or any(
+        each.ip == where.ip for each in guest.system.network.interfaces[PRIVATE].addresses
+    )
+
+
 def start(
     guest: Guest,
     *,
     foreground: bool,
     config: str = hast_conf.PATH,
-    pid_file: str = hast_conf.PID_FILE,
+    pid_file: str | None = None,
     errors: list[str] | None = None,
+    echoed: list[str] | None = None,
 ) -> int:
     """Start hastd and return what its first process exits with: 0 when it runs.
 
     With `foreground` (`hastd -F`) it stays the child of whoever starts it, daemon(8) for instance,
     and every line goes through `guest.log` with its level in front; otherwise it logs to syslogd
     by itself, and what its workers say after dropping their privileges is lost (13.2). The lines
-    of a failure before that go to `errors` if given, else to `guest.log`.
+    of a failure before that go to `errors` if given, else to `guest.log`; `echoed` gets what the
+    scanner of hast.conf copies to standard output then. `pid_file` is that of `-P`: with it hastd
+    keeps one in the foreground too, and writes it when it listens.
     """
     lines: list[str] = []
-    status = _start(guest, foreground=foreground, path=config, pid_file=pid_file, lines=lines)
+    text: list[str] = []
+    status = _start(guest, config, lines, text, foreground=foreground, pid_file=pid_file)
+    if echoed is not None:
+        echoed += text
     if errors is not None:
         errors += lines
     else:
-        for line in lines:
+        for line in [*lines, *map(visible, filter(None, text))]:
             guest.log("hastd", guest.next_pid(), "daemon.notice", line)
     return status
 
 
-def _start(guest: Guest, *, foreground: bool, path: str, pid_file: str, lines: list[str]) -> int:
+def _start(
+    guest: Guest,
+    path: str,
+    lines: list[str],
+    echoed: list[str],
+    *,
+    foreground: bool,
+    pid_file: str | None,
+) -> int:
     try:
         config = hast_conf.load(guest, path)
     except ConfigError as error:
         lines.append(f"[ERROR] {error.text}")
+        echoed.append(error.echoed)
         return error.status
+    kept = pid_file or ("" if foreground else config.pidfile)
     running = guest.hastd
-    if running is not None and not foreground:
+    if running is not None and kept and kept == running.pid_file:
+        echoed.append(config.echoed)
         lines.append(
-            f"[ERROR] Another hastd is already running, pidfile: {pid_file}, pid: {running.pid}."
+            f"[ERROR] Another hastd is already running, pidfile: {kept}, pid: {running.pid}."
         )
         return EX_TEMPFAIL
+    hastd = Hastd(guest, config, path, foreground=foreground, pid_file=kept)
     if running is not None:
-        address = config.listen[0]
-        lines.append(f"[ERROR] Unable to listen on address {address}: Address already in use.")
+        # It takes the control socket away from the one that runs, before it finds the port taken.
+        failure = hastd.listen()
+        hastd.end()
+        if failure is None:
+            raise NotModelled("a second hastd beside the one that runs")
+        lines.append(f"[ERROR] {failure}")
         return EX_OSERR
-    hastd = Hastd(guest, config, path, foreground=foreground)
     if foreground:
         # daemon(8) does not wait for it: for a moment there is no control socket yet (13.2).
+        hastd.echoed = visible(config.echoed)
         guest.hastd = hastd
         guest.world.schedule(guest, guest.rng.uniform(0.05, 0.25), hastd.open)
         return 0
     failure = hastd.listen()
     if failure is not None:
         hastd.end()
+        echoed.append(config.echoed)
         lines.append(f"[ERROR] {failure}")
         return EX_OSERR
     guest.hastd = hastd
-    _write(guest, pid_file, str(hastd.pid))
     hastd.open()
     return 0
+
+
+def visible(text: str) -> str:
+    """Bytes as syslogd(8) writes them: control characters as ^M."""
+    return "".join(f"^{chr(ord(each) ^ 0x40)}" if ord(each) < 32 else each for each in text)
 
 
 def _write(guest: Guest, path: str, text: str) -> None:

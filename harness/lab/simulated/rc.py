@@ -188,6 +188,8 @@ class PlainDaemon(Daemon):
         self.service = service
         self.title = title
         self.pid = guest.next_pid()
+        self.pid_files: tuple[str, ...] = ()
+        """What a daemon(8) removes when its program has ended."""
         guest.daemons[self.pid] = self
 
     def signal(self, number: int) -> None:
@@ -283,14 +285,20 @@ class Rc:
         say(f"Starting {service.name}.")
         flags = conf.get(service.flags, "")
         if service.name == "hastd":
-            return self._start_hastd(conf, flags)
+            return self._start_hastd(conf, flags, say, warn)
         title = _TITLES.get(service.name, f"{service.command} {flags}".strip())
         daemon = PlainDaemon(self._guest, service.name, title)
         self.write_pid(service.pid_file, daemon.pid)
         self._guest.system.daemon_started(daemon, flags)
         return 0
 
-    def _start_hastd(self, conf: Mapping[str, str], flags: str) -> int:
+    def _start_hastd(
+        self,
+        conf: Mapping[str, str],
+        flags: str,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> int:
         program = conf["hastd_program"]
         words = shlex.split(f"{flags} {conf.get('command_args', '')}")
         if program == "/usr/sbin/daemon":
@@ -298,8 +306,16 @@ class Rc:
             return 0
         if program != "/sbin/hastd":
             raise NotModelled(f"hastd_program={program}")
-        start_hastd(self._guest, words, pid_file="/var/run/hastd.pid")
-        return 0
+        errors: list[str] = []
+        echoed: list[str] = []
+        status = start_hastd(self._guest, words, errors, echoed)
+        for line in filter(None, echoed):
+            say(line)
+        for line in errors:
+            warn(line)
+        if status:
+            warn("/etc/rc.d/hastd: WARNING: failed to start hastd")
+        return min(status, 1)
 
     def write_pid(self, path: str, pid: int) -> None:
         """Write a pid file, unless the file system does not let it."""
@@ -354,11 +370,20 @@ _TITLES = {
 """As ps(1) shows those whose title is not their command line (13.2)."""
 
 
-def start_hastd(guest: Guest, words: list[str], *, pid_file: str) -> int:
-    """Start hastd with its own arguments. Raises `NotModelled` for an unknown one."""
+def start_hastd(
+    guest: Guest,
+    words: list[str],
+    errors: list[str] | None = None,
+    echoed: list[str] | None = None,
+) -> int:
+    """Start hastd with its own arguments; else as `hastd.start`.
+
+    Raises `NotModelled` for an argument that is not known.
+    """
     from harness.lab.simulated import hastd  # noqa: PLC0415 - hastd knows the guest
 
     foreground, config = False, "/etc/hast.conf"
+    pid_file: str | None = None
     rest = list(words)
     while rest:
         match rest.pop(0):
@@ -370,7 +395,14 @@ def start_hastd(guest: Guest, words: list[str], *, pid_file: str) -> int:
                 pid_file = rest.pop(0)
             case word:
                 raise NotModelled(f"hastd {word}")
-    return hastd.start(guest, foreground=foreground, config=config, pid_file=pid_file)
+    return hastd.start(
+        guest,
+        foreground=foreground,
+        config=config,
+        pid_file=pid_file,
+        errors=errors,
+        echoed=echoed,
+    )
 
 
 def start_under_daemon(guest: Guest, words: list[str]) -> None:
@@ -381,7 +413,10 @@ def start_under_daemon(guest: Guest, words: list[str]) -> None:
     if posixpath.basename(command[0]) == "hastd":
         supervisor = PlainDaemon(guest, "daemon", f"daemon: {command[0]} (daemon)")
         guest.system.supervisors["hastd"] = supervisor.pid
-        start_hastd(guest, command[1:], pid_file=options.get("p", ""))
+        supervisor.pid_files = tuple(options[letter] for letter in "pP" if letter in options)
+        guest.system.rc.write_pid(options.get("P", ""), supervisor.pid)
+        if start_hastd(guest, command[1:]):
+            guest.world.schedule(guest, guest.rng.uniform(0.01, 0.05), guest.system.reap)
         for pid, daemon in guest.daemons.items():
             if daemon is guest.hastd:
                 supervisor.title = f"daemon: {command[0]}[{pid}] (daemon)"
@@ -403,7 +438,7 @@ def split_daemon_arguments(words: list[str]) -> tuple[dict[str, str], list[str]]
             letter, word = word[1], "-" + word[2:]
             if letter in "cfS":
                 options[letter] = ""
-            elif letter in "plsTtmo":
+            elif letter in "pPlsTtmo":
                 value = word[1:]
                 if not value and rest:
                     value = rest.pop(0)

@@ -349,6 +349,8 @@ def open_writer(
         filesystem.put(inner, Entry("file", b"", mode, now))
     elif entry.kind == "dir":
         raise FileError("EISDIR", path)
+    elif entry.kind == "sock":
+        raise FileError("ENOTSUP", path)
     elif not append:
         filesystem.put(inner, replace(entry, data=b"", mtime=now))
     return FileWriter(guest, filesystem, inner)

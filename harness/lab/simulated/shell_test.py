@@ -18,7 +18,7 @@ _NUMBERS = {"-eq": 0, "-ne": 1, "-ge": 2, "-gt": 3, "-le": 4, "-lt": 5}
 _STRINGS = frozenset({"=", "==", "!=", "<", ">"})
 _FILES = frozenset({"-nt", "-ot", "-ef"})
 _BINARY = _STRINGS | _FILES | frozenset(_NUMBERS)
-_KINDS = {"-f": "file", "-d": "dir", "-c": "chr", "-L": "link", "-h": "link"}
+_KINDS = {"-f": "file", "-d": "dir", "-c": "chr", "-L": "link", "-h": "link", "-S": "sock"}
 _BITS = {"-u": 0o4000, "-g": 0o2000, "-k": 0o1000}
 _DEEPEST = 100
 
@@ -152,8 +152,8 @@ class _Expression:
         if operator in {"-n", "-z"}:
             return (word == "") == (operator == "-z")
         entry = self._entry(word, follow=operator not in {"-L", "-h"})
-        # There is no terminal, and no block device, pipe or socket in the tree.
-        if entry is None or operator in {"-t", "-b", "-p", "-S"}:
+        # There is no terminal, and no block device or pipe in the tree.
+        if entry is None or operator in {"-t", "-b", "-p"}:
             return False
         if operator in _KINDS:
             return entry.kind == _KINDS[operator]

@@ -14,7 +14,7 @@ from harness.lab.simulated.shutdown import Shutdown
 from harness.lab.simulated.syslog import Syslog
 
 if TYPE_CHECKING:
-    from harness.lab.simulated.guest import Guest
+    from harness.lab.simulated.guest import Daemon, Guest
     from harness.lab.simulated.process import Process
 
 
@@ -130,6 +130,7 @@ class System:
             if service.pid_file in entries and not self._guest.root.read_only:
                 self._guest.root.remove(service.pid_file)
         if daemon.service == "daemon":
+            self._remove_pid_files(daemon)
             self._supervisor_ended(daemon)
         self.update_sshd()
 
@@ -138,9 +139,12 @@ class System:
         pid = self.supervisors.get("hastd")
         if pid is not None and self._guest.hastd is None:
             del self.supervisors["hastd"]
-            self._guest.daemons.pop(pid, None)
-            if "/var/run/hastd.pid" in self._guest.root.entries:
-                self._guest.root.remove("/var/run/hastd.pid")
+            self._remove_pid_files(self._guest.daemons.pop(pid, None))
+
+    def _remove_pid_files(self, supervisor: Daemon | None) -> None:
+        for path in supervisor.pid_files if isinstance(supervisor, PlainDaemon) else ():
+            if path in self._guest.root.entries and not self._guest.root.read_only:
+                self._guest.root.remove(path)
 
     def update_sshd(self) -> None:
         """Tell the lab whether sshd(8) can be reached now."""

@@ -10,7 +10,7 @@ from harness.errors import UnrecognisedOutput
 from harness.freebsd import df, geom, ifconfig, kld
 from harness.freebsd.df import FileSystem
 from harness.freebsd.geom import Disk
-from harness.freebsd.ifconfig import Carp, CarpState, Inet, Inet6, Interface
+from harness.freebsd.ifconfig import Carp, CarpState, Inet, Inet6, Interface, Vrrp
 from harness.freebsd.kld import KernelFile
 from tests.unit.freebsd.recordings import command, recorded
 
@@ -110,12 +110,23 @@ def test_no_cable_is_told_from_an_interface_that_is_down() -> None:
     assert (down.up, down.link) == (False, "active")
 
 
-def test_lines_of_other_kinds_are_kept() -> None:
+def test_a_group_that_speaks_vrrp() -> None:
+    # Not recorded: the line that lib/libifconfig of FreeBSD 15 prints instead of `carp:`.
     text = recorded("ifconfig_carp_key").replace(
-        "\tstatus:", "\tvrrp: MASTER vrid 1 prio 100 interval 100\n\tstatus:"
+        "\tstatus:", "\tvrrp: BACKUP vrid 9 prio 100 interval 100\n\tstatus:"
     )
     (nic,) = ifconfig.parse(text)
-    assert nic.unrecognised == ("\tvrrp: MASTER vrid 1 prio 100 interval 100",)
+    assert nic.vrrp == (Vrrp(CarpState.BACKUP, vrid=9, priority=100, interval=100),)
+    assert [(group.vhid, group.state) for group in nic.groups_of_carp] == [
+        (7, CarpState.MASTER),
+        (9, CarpState.BACKUP),
+    ]
+
+
+def test_lines_of_other_kinds_are_kept() -> None:
+    text = recorded("ifconfig_carp_key").replace("\tstatus:", "\tplugged: SFP (LC)\n\tstatus:")
+    (nic,) = ifconfig.parse(text)
+    assert nic.unrecognised == ("\tplugged: SFP (LC)",)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.lab.simulated import hast_conf
-from harness.lab.simulated.hast_conf import ConfigError, Node, split_address
+from harness.lab.simulated.hast_conf import ConfigError, Node
 
 NODE = Node("skunk2.example.org", "60346fcc-e6b3-11f1-ba63-ddc21e3cfd8c", 192862210)
 RESOURCE = "resource mirror {{ on {name} {{ local /dev/vtbd1\n remote 192.168.0.1 }} }}\n"
@@ -91,16 +91,3 @@ def test_settings_of_a_resource_go_before_global_ones() -> None:
     assert (second.metaflush, second.exec, second.compression) == (False, "/root/hook", "hole")
     assert (config.listen, config.control) == (["10.0.0.2"], "/tmp/c")
     assert hast_conf.parse("", NODE).listen == ["tcp4://0.0.0.0:8457", "tcp6://[::]:8457"]
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("192.168.0.2", ("192.168.0.2", 8457)),
-        ("tcp4://192.168.0.2:1234", ("192.168.0.2", 1234)),
-        ("tcp6://[::]:8457", ("::", 8457)),
-        ("fe80::1", ("fe80::1", 8457)),
-    ],
-)
-def test_addresses(address: str, expected: tuple[str, int]) -> None:
-    assert split_address(address) == expected

@@ -101,3 +101,36 @@ def test_gaps_of_a_state_travel_with_its_snapshot_and_with_no_other(
         ("skunk1", "ls -U"),
         ("skunk2", "ls -W"),
     ]
+
+
+def test_a_started_hastd_answers_hastctl(session: Session) -> None:
+    """`service hastd start; hastctl role` as an administrator types them, in one line."""
+    node = session.provisioned().skunk1
+    node.run("hastctl", "create", "mirror")
+    said = node.sh("service hastd start; hastctl role primary mirror")
+    assert said.stdout == "Starting hastd.\n"
+    assert node.sh("service hastd restart && hastctl status").stdout.endswith("192.168.0.2\n")
+    session.used()
+
+
+def test_a_hastd_that_ends_fails_its_start(session: Session) -> None:
+    node = session.provisioned().skunk1
+    node.put("/etc/hast.conf", b"listen 10.9.9.9\n")
+    said = node.run("service", "hastd", "start", check=False)
+    assert said.status == 1
+    assert said.stderr.startswith("hastd has ended at once. Its log, /var/log/hastd.log, ends")
+    assert "Unable to listen on address 10.9.9.9: Can't assign requested address." in said.stderr
+    session.used()
+
+
+def test_a_resource_whose_device_has_another_name(session: Session) -> None:
+    """`name data` in hast.conf(5): the device is /dev/hast/data, whatever the resource is."""
+    pair = session.provisioned()
+    for node in pair:
+        text = node.get("/etc/hast.conf").decode()
+        node.put("/etc/hast.conf", text.replace("mirror {", "mirror {\n\tname data").encode())
+    pair.set_up()
+    assert pair.device == "/dev/hast/data"
+    pair.fail_over(*pair.nodes)
+    assert pair.has_device(pair.skunk2)
+    session.used()

@@ -62,8 +62,9 @@ class SuspendedZfs:
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     commands.load_all()
 
-    def start_hastd(guest: Guest, words: list[str], *, pid_file: str) -> int:
-        return FakeHastd(guest).pid
+    def start_hastd(guest: Guest, words: list[str], *_: object) -> int:
+        guest.system.rc.write_pid(words[words.index("-P") + 1], FakeHastd(guest).pid)
+        return 0
 
     def hastctl(context: Context, arguments: list[str]) -> int:
         return 0

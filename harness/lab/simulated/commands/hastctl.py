@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated import hast_conf, hast_metadata
 from harness.lab.simulated.commands import Context, command
-from harness.lab.simulated.files import STRERROR
+from harness.lab.simulated.files import STRERROR, FileError
+from harness.lab.simulated.hast_address import AddressError, UnixAddress, resolve
 from harness.lab.simulated.hast_conf import Config, ConfigError, ResourceConfig
 from harness.lab.simulated.hast_control import Row
 from harness.lab.simulated.hast_text import humanize
 from harness.lab.simulated.process import NotModelled, Program
 
 if TYPE_CHECKING:
-    from harness.lab.simulated.guest import Guest
     from harness.lab.simulated.hastd import Hastd
 
 EX_USAGE = 64
@@ -61,10 +61,10 @@ def hastctl(context: Context, arguments: list[str]) -> Program:
     try:
         config = hast_conf.load(context.guest, context.path(options.get("c", "/etc/hast.conf")))
     except ConfigError as error:
-        context.stdout += error.echoed.encode()
+        context.stdout += error.echoed.encode("latin-1")
         context.complain(f"[ERROR] {error.text}")
         return error.status
-    context.stdout += config.echoed.encode()
+    context.stdout += config.echoed.encode("latin-1")
     if subcommand == "create":
         return _create(context, config, options, names)
     if subcommand == "dump":
@@ -214,10 +214,8 @@ def _dump_one(context: Context, resource: ResourceConfig) -> int:
 
 
 def _ask(context: Context, config: Config, subcommand: str, names: list[str]) -> Program:
-    hastd = context.guest.hastd
-    if hastd is None or not hastd.ready or hastd.config.control != config.control:
-        reason = STRERROR["ECONNREFUSED" if _is_stale(context.guest, config) else "ENOENT"]
-        context.complain(f"[ERROR] Unable to connect to hastd via {config.control}: {reason}.")
+    hastd = _connect(context, config.control)
+    if hastd is None:
         return EX_OSERR
     if subcommand == "role":
         reply = hastd.ask_role(names[0], names[1:])
@@ -253,10 +251,31 @@ def _lives(hastd: Hastd) -> bool:
     return hastd.alive
 
 
-def _is_stale(guest: Guest, config: Config) -> bool:
-    """Whether the control socket of a hastd that was killed is still there."""
-    entry = guest.tree.entry(config.control)
-    return entry is not None and entry.data == str(guest.boot).encode()
+def _connect(context: Context, control: str) -> Hastd | None:
+    """The hastd that listens on the control address, or None after a complaint."""
+    guest = context.guest
+    try:
+        where = resolve(guest, control)
+    except AddressError as error:
+        context.complain(f"[ERROR] Unable to setup control connection to {control}: {error}.")
+        return None
+    if not isinstance(where, UnixAddress):
+        raise NotModelled(f"control {control}: hastctl over TCP")
+    try:
+        entry = guest.tree.entry(where.path)
+    except FileError:
+        entry = None
+    hastd = guest.hastd
+    if entry is None:
+        errno = "ENOENT"
+    elif entry.kind != "sock":
+        errno = "ENOTSOCK"
+    elif hastd is None or entry.target != hastd.socket_id:
+        errno = "ECONNREFUSED"  # nobody listens any more on a socket whose hastd was killed
+    else:
+        return hastd
+    context.complain(f"[ERROR] Unable to connect to hastd via {control}: {STRERROR[errno]}.")
+    return None
 
 
 def _print(context: Context, subcommand: str, rows: list[Row]) -> int:

@@ -12,7 +12,8 @@ def hastd(context: Context, arguments: list[str]) -> int:
     """Start hastd as a daemon. In the foreground (-F) it is modelled under daemon(8) only."""
     from harness.lab.simulated.hastd import start  # noqa: PLC0415 - so that import stays cheap
 
-    config, pid_file = hast_conf.PATH, hast_conf.PID_FILE
+    config = hast_conf.PATH
+    pid_file: str | None = None
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -27,13 +28,16 @@ def hastd(context: Context, arguments: list[str]) -> int:
         else:
             break
     errors: list[str] = []
+    echoed: list[str] = []
     status = start(
         context.guest,
         foreground=False,
         config=context.path(config),
         pid_file=pid_file,
         errors=errors,
+        echoed=echoed,
     )
+    context.stdout += "".join(echoed).encode("latin-1")
     for line in errors:
         context.complain(line)
     return status

@@ -23,7 +23,7 @@ from harness.lab.simulated.shell_pattern import compile_pattern, matches
 from harness.lab.simulated.tool import Failure, decimal, entry_of, tool
 
 _HALF_A_YEAR = 365.2425 / 2 * 86400
-_LETTER = {"file": "-", "dir": "d", "link": "l", "chr": "c"}
+_LETTER = {"file": "-", "dir": "d", "link": "l", "chr": "c", "sock": "s"}
 
 
 def mode_text(entry: Entry) -> str:
@@ -161,8 +161,8 @@ def _mark(entry: Entry, options: Options) -> str:
     if entry.kind == "dir" and ("F" in options or "p" in options):
         return "/"
     if "F" in options:
-        if entry.kind == "link":
-            return "@"
+        if entry.kind in {"link", "sock"}:
+            return "@" if entry.kind == "link" else "="
         return "*" if entry.mode & 0o111 and entry.kind == "file" else ""
     return ""
 
@@ -174,8 +174,9 @@ _TYPES = {
     "dir": "Directory",
     "link": "Symbolic Link",
     "chr": "Character Device",
+    "sock": "Socket",
 }
-_BITS = {"file": 0o100000, "dir": 0o040000, "link": 0o120000, "chr": 0o020000}
+_BITS = {"file": 0o100000, "dir": 0o040000, "link": 0o120000, "chr": 0o020000, "sock": 0o140000}
 
 
 @tool(
@@ -208,6 +209,7 @@ def stat(context: Context, options: Options) -> int:
 
 def _formatted(template: str, name: str, entry: Entry) -> tuple[str, str]:
     """The text, and what in the template is no format if it stops there."""
+    target = entry.target if entry.kind == "link" else ""
     values = {
         "z": str(size_in_bytes(entry)),
         "N": name,
@@ -225,9 +227,9 @@ def _formatted(template: str, name: str, entry: Entry) -> tuple[str, str]:
         "Su": "root",
         "Sg": "wheel",
         "HT": _TYPES[entry.kind],
-        "T": {"file": "", "dir": "/", "link": "@", "chr": ""}[entry.kind],
-        "Y": entry.target,
-        "SY": f" -> {entry.target}" if entry.target else "",
+        "T": {"file": "", "dir": "/", "link": "@", "chr": "", "sock": "="}[entry.kind],
+        "Y": target,
+        "SY": f" -> {target}" if target else "",
         "n": "\n",
         "t": "\t",
         "%": "%",
@@ -269,7 +271,7 @@ def names_as_stored(context: Context, name: str) -> list[str]:
 # --- find ---------------------------------------------------------------------------------------
 
 
-_KINDS = {"f": "file", "d": "dir", "l": "link", "c": "chr"}
+_KINDS = {"f": "file", "d": "dir", "l": "link", "c": "chr", "s": "sock"}
 
 
 @dataclass

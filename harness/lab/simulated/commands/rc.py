@@ -110,7 +110,7 @@ def _act(context: Context, service: Service, action: str) -> Program:
         return (yield from _poll(context, service))
     elif action != "start":
         return _at_once(context, service, action)
-    return _start(context, service)
+    return (yield from _start(context, service))
 
 
 def _at_once(context: Context, service: Service, action: str) -> int:
@@ -131,7 +131,7 @@ def _print_rcvar(context: Context, service: Service) -> None:
         context.print(f'{service.rcvar}="{shown}"\n#   (default: "")\n')
 
 
-def _start(context: Context, service: Service) -> int:
+def _start(context: Context, service: Service) -> Program:
     rc = context.guest.system.rc
     pid = rc.pid_of(service)
     if pid is not None:
@@ -139,7 +139,20 @@ def _start(context: Context, service: Service) -> int:
         return 1
     if service.command and not service.pid_file:
         raise NotModelled(f"service {service.name} start")
-    return rc.start(service, context.print, context.complain)
+    conf = rc.conf(service.name)
+    if status := (yield from _hook(context, service, conf.get("start_precmd"))):
+        return status
+    if status := rc.start(service, context.print, context.complain):
+        return status
+    return (yield from _hook(context, service, conf.get("start_postcmd")))
+
+
+def _hook(context: Context, service: Service, function: str | None) -> Program:
+    """Run a function that a file of rc.conf.d names for before or after a start."""
+    if function is None:
+        return 0
+    path = f"/etc/rc.conf.d/{service.name}"
+    return (yield from commands.run(context, "sh", ["-c", f'. "$0" && {function}', path]))
 
 
 def _stop(context: Context, service: Service) -> Program:
