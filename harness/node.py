@@ -20,6 +20,10 @@ from harness.wait import Deadline, wait_until
 REBOOTING = "Rebooting..."
 """The last thing that a kernel says before it starts over (sys/kern/kern_shutdown.c)."""
 
+NO_POWER = "without power"
+SWITCHED_OFF = "switched off by its power button"
+"""Faults that last until the machine gets power."""
+
 
 class Node:
     """A FreeBSD machine as a scenario sees it. Everything done to it goes into the transcript."""
@@ -197,12 +201,14 @@ class Node:
         """Give the machine power; returns while it boots."""
         with self._timed("power on"):
             self.machine.power_on()
+        self.faults[:] = [fault for fault in self.faults if fault not in (NO_POWER, SWITCHED_OFF)]
 
     def power_cut(self) -> None:
         """Simulate a sudden power failure: the machine is off when this returns."""
         self.disconnect()
         with self._timed("power cut"):
             self.machine.power_cut()
+        self._broken(NO_POWER)
 
     def reset(self) -> None:
         """Press the reset button."""
@@ -221,6 +227,7 @@ class Node:
                 accept=lambda power: power is Power.OFF,
             )
         self.disconnect()
+        self._broken(SWITCHED_OFF)
 
     @contextlib.contextmanager
     def powered_off(self) -> Iterator[None]:
@@ -231,7 +238,7 @@ class Node:
                 self.power_on()
             self.wait_for_ssh()
 
-        with fault(self, "without power", self.power_cut, heal):
+        with fault(self, NO_POWER, self.power_cut, heal):
             yield
 
     @contextlib.contextmanager
@@ -320,6 +327,11 @@ class Node:
             raise NodePanicked(f"the kernel panicked:\n{text}", node=self.name)
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _broken(self, what: str) -> None:
+        """Note a fault that lasts; the one that is its block may have noted it already."""
+        if what not in self.faults:
+            self.faults.append(what)
 
     def _connect(self, within: float | None = None) -> Remote:
         if self._connection is not None and not self._connection.alive:

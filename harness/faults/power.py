@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from harness.faults.healing import fault
-from harness.node import Node
+from harness.node import NO_POWER, Node
 from harness.pair import Pair
 from harness.parallel import on_each
 
@@ -20,7 +20,7 @@ def both_powered_off(pair: Pair) -> Iterator[None]:
         pair.wait_for_ssh()
 
     with (
-        fault(pair.skunk1, "without power", lambda: None, lambda: None),
-        fault(pair.skunk2, "without power", lambda: on_each(pair.nodes, Node.power_cut), heal),
+        fault(pair.skunk1, NO_POWER, lambda: None, lambda: None),
+        fault(pair.skunk2, NO_POWER, lambda: on_each(pair.nodes, Node.power_cut), heal),
     ):
         yield

@@ -216,10 +216,10 @@ def ssh(
     255 means that ssh itself failed.
     """
     from harness.operate.kept import Kept
-    from harness.operate.reach import all_reached, ssh_command
+    from harness.operate.reach import reached, ssh_command
 
     kept = Kept.find(lab, pair)
-    words = ssh_command(kept, all_reached(kept), node, command or [])
+    words = ssh_command(kept, reached(kept, node), command or [])
     program = shutil.which(words[0])
     if program is None:
         raise MissingTool(
@@ -244,15 +244,19 @@ def console(
 ) -> None:
     """Show what a node has said on its serial console. Works on a dead node too."""
     from harness.operate.kept import Kept
-    from harness.operate.reach import all_reached, follow_console, show_console
+    from harness.operate.reach import (
+        follow_console,
+        serial_console,
+        show_console,
+    )
 
     kept = Kept.find(lab, pair)
-    reached = all_reached(kept)[node]
+    file = serial_console(kept, node)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
-            follow_console(reached, kept, sys.stdout, lines)
+            follow_console(file, kept, sys.stdout, lines)
     else:
-        show_console(reached, sys.stdout, lines)
+        show_console(file, sys.stdout, lines)
 
 
 def cut(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from harness.errors import LabError
 from harness.faults.link import deaf
 from harness.faults.process import hastd_killed
 from harness.lab.base import Power
-from harness.node import Node
+from harness.node import NO_POWER, Node
 from harness.pair import Pair
 from harness.parallel import on_each
 
@@ -29,8 +29,8 @@ WHAT: dict[Cut, str] = {
 class Cuts:
     """Everything that is broken on purpose on one pair."""
 
-    def __init__(self, pair: Pair, hardware: threading.Lock) -> None:
-        """`hardware` is held whenever a machine is told something."""
+    def __init__(self, pair: Pair, hardware: Mapping[str, threading.Lock]) -> None:
+        """A node's lock in `hardware` is held whenever its machine is told something."""
         self._pair = pair
         self._hardware = hardware
         self._healing = contextlib.ExitStack()
@@ -41,7 +41,7 @@ class Cuts:
         Raises `LabError` on a node that has no power or is frozen.
         """
         for node in nodes:
-            with self._hardware:
+            with self._hardware[node.name]:
                 power = node.machine.power()
             if power is Power.OFF or (power is Power.PAUSED and what not in ("power", "link")):
                 raise LabError(f"its power is {power}", node=node.name, advice="`skunk heal` first")
@@ -52,7 +52,7 @@ class Cuts:
         machine = node.machine
         match what:
             case "power":
-                self._do(node, "without power", node.power_cut)
+                self._do(node, NO_POWER, node.power_cut)
             case "link":
                 self._do(node, "private link unplugged", machine.unplug_link)
             case "pause":
@@ -63,7 +63,7 @@ class Cuts:
                 self._healing.enter_context(hastd_killed(self._pair, node, "KILL"))
 
     def _do(self, node: Node, fault: str, verb: Callable[[], None]) -> None:
-        with self._hardware:
+        with self._hardware[node.name]:
             verb()
         if fault not in node.faults:
             node.faults.append(fault)
@@ -81,7 +81,7 @@ class Cuts:
             node.faults.clear()
 
     def _mend(self, node: Node) -> None:
-        with self._hardware:
+        with self._hardware[node.name]:
             power = node.machine.power()
             if power is Power.OFF:
                 node.power_on()

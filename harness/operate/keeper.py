@@ -20,10 +20,11 @@ from typing import Any, Self, get_args
 from harness import clock, interrupt
 from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.base import Lab
+from harness.node import Node
 from harness.operate.cuts import Cut, Cuts
 from harness.operate.kept import Kept
 from harness.operate.look import Looker, now
-from harness.operate.reach import Reached
+from harness.operate.reach import Reached, SerialConsole, write_config
 from harness.operate.views import PairView
 from harness.pair import Pair
 
@@ -59,11 +60,13 @@ class Keeper:
         self._purpose = purpose
         self._released_by = released_by
         self._may_go_down = down
-        self._hardware = threading.Lock()
+        self._hardware = {node.name: threading.Lock() for node in pair}
+        self._writing = threading.Lock()
         self._changing = threading.Lock()
         self._cuts = Cuts(pair, self._hardware)
         self._looker = Looker(pair, self._hardware)
         self._busy: str | None = None
+        self._reached: dict[str, Reached] = {}
         self._seen = time.monotonic()
         self._catching_up = threading.Lock()
         self._looking = threading.Lock()
@@ -75,6 +78,7 @@ class Keeper:
 
     def __enter__(self) -> Self:
         """Begin to listen."""
+        self._reach_all()
         self._server = _Server(str(self.kept.control), self._answer)
         self._seen = time.monotonic()
         threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
@@ -109,6 +113,7 @@ class Keeper:
             "tick": lambda: None,
             "status": self._status,
             "reach": self._reach,
+            "console": self._console,
             "cut": self._cut,
             "heal": self._heal,
             "down": self._down,
@@ -166,19 +171,46 @@ class Keeper:
         )
         return asdict(view)
 
-    def _reach(self) -> list[dict[str, Any]]:
-        return [Reached.of(node, self._lab.mark).as_dict() for node in self._pair.nodes]
+    def _reach(self, node: str) -> dict[str, Any]:
+        """Where one node is reached now; the other one may be dead and is not asked."""
+        return self._reached_now(self._node(node)).as_dict()
+
+    def _reached_now(self, node: Node) -> Reached:
+        """Look, and let ssh_config have it. A node that gets power again may have another port."""
+        with self._hardware[node.name]:
+            found = Reached.of(node, self._lab.mark)
+        with self._writing:
+            if self._reached.get(node.name) != found:
+                self._reached[node.name] = found
+                write_config(self.kept, self._reached.values())
+        return found
+
+    def _reach_all(self) -> None:
+        for node in self._pair.nodes:
+            with contextlib.suppress(HarnessError):
+                self._reached_now(node)
+
+    def _console(self, node: str) -> dict[str, Any]:
+        path = self._node(node).machine.console.absolute()
+        return SerialConsole(node, path).as_dict()
+
+    def _node(self, name: str) -> Node:
+        for node in self._pair.nodes:
+            if node.name == name:
+                return node
+        raise SettingsError(f"the pair has no node {name!r}")
 
     def _cut(self, what: Cut, node: str | None) -> None:
         if what not in get_args(Cut):
             raise SettingsError(f"{what!r} cannot be cut")
-        nodes = [each for each in self._pair.nodes if node in (None, each.name)]
+        nodes = self._pair.nodes if node is None else [self._node(node)]
         with self._change(f"cutting: {what}"):
             self._cuts.cut(what, nodes)
 
     def _heal(self) -> None:
         with self._change("healing"):
             self._cuts.heal()
+        self._reach_all()
 
     def _down(self) -> None:
         if not self._may_go_down:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness import clock
 from harness.errors import HarnessError
@@ -28,8 +28,8 @@ _TIMES = ("/bin/sh", "-c", "sysctl -n kern.boottime; date +%s")
 class Looker:
     """Logs in to both nodes by itself, so that nobody waits for it, nor it for anybody."""
 
-    def __init__(self, pair: Pair, hardware: threading.Lock) -> None:
-        """`hardware` is held while a machine is asked for its power."""
+    def __init__(self, pair: Pair, hardware: Mapping[str, threading.Lock]) -> None:
+        """A node's lock in `hardware` is held while its machine is asked for its power."""
         self._settings = pair.settings
         self._hardware = hardware
         quick = Deadlines(**(pair.settings.deadlines.model_dump() | {"alive": _SECONDS}))
@@ -47,7 +47,7 @@ class Looker:
     def _look(self, node: Node, login: Node) -> NodeView:
         view = NodeView(name=node.name, power="unknown", broken=list(node.faults))
         try:
-            with self._hardware:
+            with self._hardware[node.name]:
                 power = node.machine.power()
         except HarnessError as error:
             view.silent_because = error.what

@@ -19,7 +19,7 @@ import pytest
 
 from harness import clock
 from harness.audit import Left
-from harness.errors import HarnessError, KnownBugMet, LabError
+from harness.errors import HarnessError, KnownBugMet
 from harness.evidence import Evidence
 from harness.faults import healing
 from harness.operate.bundle import pack
@@ -259,18 +259,17 @@ def _is_expected(item: pytest.Item, error: Exception) -> bool:
 
 def _ways(kept: Kept, session: Session) -> Iterator[str]:
     """How to reach both nodes."""
-    try:
-        nodes = {node.name: Reached.of(node, session.lab.mark) for node in session.pair}
-    except HarnessError as error:
-        yield f"no SSH: {error.what}"
-        return
-    for name, node in nodes.items():
+    for node in session.pair:
         # A simulated node has no terminal.
         command = ["hastctl", "list"] if session.lab.mark else []
-        yield shlex.join(["skunk", "ssh", name, *command])
-        with contextlib.suppress(LabError):
-            yield shlex.join(ssh_command(kept, nodes, name, command))
-        yield f"skunk console {name} -f    ({node.console})"
+        try:
+            words = ssh_command(kept, Reached.of(node, session.lab.mark), command)
+        except HarnessError as error:
+            yield f"{node}: {error.what}"
+        else:
+            yield shlex.join(["skunk", "ssh", node.name, *command])
+            yield shlex.join(words)
+        yield f"skunk console {node} -f    ({node.machine.console.absolute()})"
 
 
 def _has_terminal() -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harness import console
-from harness.errors import LabError
+from harness.errors import HarnessError, LabError
 from harness.operate.kept import Kept
 from harness.outgoing import printable
 
@@ -32,12 +32,20 @@ class Reached:
     user: str
     key: Path
     host_key: str | None
-    console: Path
     mark: str | None
 
     @classmethod
     def of(cls, node: Node, mark: str | None) -> Reached:
-        """As the keeper reaches it. Raises `LabError` when the machine has no address."""
+        """As the keeper reaches it.
+
+        Raises `LabError` when the machine does not run or has no address.
+        """
+        if (power := node.machine.power()) != "running":
+            raise LabError(
+                f"no SSH: its power is {power}",
+                node=node.name,
+                advice="`skunk heal` brings it back",
+            )
         at = node.reached_at()
         return cls(
             name=node.name,
@@ -46,58 +54,82 @@ class Reached:
             user=at.user,
             key=at.key.absolute(),
             host_key=at.host_key,
-            console=node.machine.console.absolute(),
             mark=mark,
         )
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> Reached:
         """What `as_dict` made."""
-        return cls(**said | {"key": Path(said["key"]), "console": Path(said["console"])})
+        return cls(**said | {"key": Path(said["key"])})
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self) | {"key": str(self.key), "console": str(self.console)}
+        return asdict(self) | {"key": str(self.key)}
 
 
-def all_reached(kept: Kept) -> dict[str, Reached]:
-    """Both nodes by name. Raises `LabError` when the pair is not up."""
-    found = [Reached.read(each) for each in kept.ask("reach")]
-    return {each.name: each for each in found}
+@dataclass(frozen=True)
+class SerialConsole:
+    """Where on this host the file is that has what a node said on its serial console."""
+
+    name: str
+    path: Path
+
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> SerialConsole:
+        """What `as_dict` made."""
+        return cls(said["name"], Path(said["path"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"name": self.name, "path": str(self.path)}
 
 
-def ssh_command(
-    kept: Kept, nodes: dict[str, Reached], name: str, command: Sequence[str]
-) -> list[str]:
-    """The command line of ssh(1) to a node, which knows both host keys and takes no other.
+def reached(kept: Kept, name: str) -> Reached:
+    """One node, as its keeper reaches it; the other is not asked for anything.
+
+    Raises `LabError` when the pair is not up, or this node does not run.
+    """
+    return Reached.read(kept.ask("reach", node=name))
+
+
+def serial_console(kept: Kept, name: str) -> SerialConsole:
+    """The console of a node, which may be dead. Raises `LabError` when the pair is not up."""
+    return SerialConsole.read(kept.ask("console", node=name))
+
+
+def ssh_command(kept: Kept, node: Reached, command: Sequence[str]) -> list[str]:
+    """The command line of ssh(1) to a node, which knows its host key and takes no other.
 
     As with ssh itself the words of `command` are joined by spaces and read by the login shell. A
     user who is not root becomes root by sudo(8). Raises `LabError` where no host key is known, and
     for a terminal on a node that has none.
     """
-    node = nodes[name]
     if node.host_key is None:
-        raise LabError("its host key is not known yet", node=name, advice="`skunk status` asks it")
+        raise LabError(
+            "its host key is not known yet", node=node.name, advice="`skunk status` asks it"
+        )
     if not command and node.mark is not None:
         raise LabError(
             "a simulated node has no terminal",
-            node=name,
-            advice=f"give a command: `skunk ssh {name} hastctl status`",
+            node=node.name,
+            advice=f"give a command: `skunk ssh {node.name} hastctl status`",
         )
-    words = ["ssh", "-F", str(_write_config(kept, nodes))]
+    words = ["ssh", "-F", str(_config_of(kept))]
     if node.user == "root":
-        return [*words, name, *command]
+        return [*words, node.name, *command]
     if not command:
-        return [*words, "-t", name, "sudo -i"]
-    return [*words, name, f"sudo -n /bin/sh -c {shlex.quote(' '.join(command))}"]
+        return [*words, "-t", node.name, "sudo -i"]
+    return [*words, node.name, f"sudo -n /bin/sh -c {shlex.quote(' '.join(command))}"]
 
 
-def _write_config(kept: Kept, nodes: dict[str, Reached]) -> Path:
-    """An ssh_config(5) with both nodes by name, for scp(1) and other programs too."""
+def write_config(kept: Kept, nodes: Collection[Reached]) -> None:
+    """Write an ssh_config(5) with these nodes by name, for scp(1) and other programs too.
+
+    Whoever reads it meanwhile sees all of the old one or all of the new one.
+    """
     known_hosts = kept.folder.path / "known_hosts"
-    known = [node for node in nodes.values() if node.host_key is not None]
-    known_hosts.write_text("".join(f"{node.name} {node.host_key}\n" for node in known))
-    config = kept.folder.path / "ssh_config"
+    known = [node for node in nodes if node.host_key is not None]
+    _replace(known_hosts, [f"{node.name} {node.host_key}" for node in known])
     lines = []
     for node in known:
         lines += [
@@ -119,13 +151,24 @@ def _write_config(kept: Kept, nodes: dict[str, Reached]) -> Path:
         "  ServerAliveInterval 5",
         "  LogLevel ERROR",
     ]
-    config.write_text("\n".join(lines) + "\n")
-    return config
+    _replace(_config_of(kept), lines)
 
 
-def show_console(node: Reached, output: TextIO = sys.stdout, lines: int | None = None) -> None:
+def _config_of(kept: Kept) -> Path:
+    return kept.folder.path / "ssh_config"
+
+
+def _replace(path: Path, lines: Sequence[str]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text("".join(f"{line}\n" for line in lines))
+    new.replace(path)
+
+
+def show_console(
+    node: SerialConsole, output: TextIO = sys.stdout, lines: int | None = None
+) -> None:
     """Write what a node has said on its console, or the last lines of it."""
-    text = console.read(node.console)
+    text = console.read(node.path)
     if lines is not None:
         text = "".join(text.splitlines(keepends=True)[-lines:])
     output.write(_shown(text if text.endswith("\n") or not text else text + "\n", output))
@@ -133,20 +176,23 @@ def show_console(node: Reached, output: TextIO = sys.stdout, lines: int | None =
 
 
 def follow_console(
-    node: Reached, kept: Kept, output: TextIO = sys.stdout, lines: int | None = None
+    node: SerialConsole, kept: Kept, output: TextIO = sys.stdout, lines: int | None = None
 ) -> None:
     """The same, and what it says from now on, until the pair goes down."""
-    seen = console.size(node.console)
+    seen = console.size(node.path)
     show_console(node, output, lines)
     never = threading.Event()
-    while kept.is_up:
-        kept.ask("tick")  # so that virtual time passes while somebody watches
+    while True:
+        try:
+            kept.ask("tick")  # so that virtual time passes while somebody watches
+        except HarnessError:
+            return  # the pair is down
         never.wait(_LOOK_AGAIN)
-        size = console.size(node.console)
+        size = console.size(node.path)
         if size < seen:
             seen = 0  # VirtualBox starts the file anew with the machine
         if size > seen:
-            text = console.read(node.console, seen)
+            text = console.read(node.path, seen)
             output.write(_shown(text, output))
             output.flush()
             seen = size

@@ -22,7 +22,7 @@ from harness import paths
 from harness.errors import HarnessError, LabError, PairInUse
 from harness.lab.pairs import PairFolder
 from harness.operate.kept import HEAL_SECONDS, Kept
-from harness.operate.reach import Reached, all_reached, ssh_command
+from harness.operate.reach import Reached, reached, ssh_command, write_config
 from tests.unit.operate.conftest import Skunk, error_of
 
 
@@ -99,31 +99,34 @@ def test_ssh_gives_output_and_exit_status(kept: Kept) -> None:
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh(1) here")
 def test_ssh_talks_to_nobody_with_another_host_key(kept: Kept) -> None:
-    reached = all_reached(kept)
-    other = replace(reached["skunk1"], host_key=reached["skunk2"].host_key)
-    command = ssh_command(kept, reached | {"skunk1": other}, "skunk1", ["true"])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    skunk1, skunk2 = (reached(kept, name) for name in ("skunk1", "skunk2"))
+    impostor = replace(skunk1, host_key=skunk2.host_key)
+    command = ssh_command(kept, skunk1, ["true"])
+    config = Path(command[2])
+    before = config.read_text()
+    try:
+        write_config(kept, [impostor, skunk2])
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    finally:
+        write_config(kept, [skunk1, skunk2])
+    assert config.read_text() == before
     assert done.returncode == 255
     assert "verification failed" in done.stderr
 
 
 def test_a_user_who_is_not_root_becomes_root(kept: Kept) -> None:
-    reached = {
-        "skunk1": Reached(
-            name="skunk1",
-            host="192.0.2.1",
-            port=22,
-            user="vagrant",
-            key=Path("/k"),
-            host_key="ssh-ed25519 AAAA",
-            console=Path("/c"),
-            mark=None,
-        )
-    }
-    command = ssh_command(kept, reached, "skunk1", ["hastctl list;", "df"])
+    vagrants = Reached(
+        name="skunk1",
+        host="192.0.2.1",
+        port=22,
+        user="vagrant",
+        key=Path("/k"),
+        host_key="ssh-ed25519 AAAA",
+        mark=None,
+    )
+    command = ssh_command(kept, vagrants, ["hastctl list;", "df"])
     assert command[3:] == ["skunk1", "sudo -n /bin/sh -c 'hastctl list; df'"]
-    assert ssh_command(kept, reached, "skunk1", [])[3:] == ["-t", "skunk1", "sudo -i"]
-    assert "User vagrant" in (kept.folder.path / "ssh_config").read_text()
+    assert ssh_command(kept, vagrants, [])[3:] == ["-t", "skunk1", "sudo -i"]
 
 
 def test_the_console_is_shown(skunk: Skunk, kept: Kept) -> None:
