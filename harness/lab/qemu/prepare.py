@@ -66,12 +66,9 @@ def prepared(
     info = image.inspect(base)
     qemu = Qemu.find()
     base = base.resolve()
-    stat = base.stat()
-    identity = f"{base}|{stat.st_size}|{stat.st_mtime_ns}|{authorized_keys}|{SCRIPT.read_text()}"
-    key = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    folder = paths.cache_dir() / "prepared"
+    target = target_of(base, authorized_keys)
+    folder = target.parent
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{base.stem}-{key}.qcow2"
     with spent.on(Activity.BOOT), _alone(target):
         if target.exists():
             return target
@@ -88,6 +85,15 @@ def prepared(
         shutil.rmtree(work)
         say(f"prepared in {time.monotonic() - started:.0f} s: {target}")
     return target
+
+
+def target_of(base: Path, authorized_keys: str | None = None) -> Path:
+    """Where `prepared` keeps what it makes of an image: another one for each change of it."""
+    base = base.resolve()
+    stat = base.stat()
+    identity = f"{base}|{stat.st_size}|{stat.st_mtime_ns}|{authorized_keys}|{SCRIPT.read_text()}"
+    key = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    return paths.cache_dir() / "prepared" / f"{base.stem}-{key}.qcow2"
 
 
 def _alone(target: Path) -> AbstractContextManager[object]:

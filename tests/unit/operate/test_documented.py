@@ -1,0 +1,68 @@
+"""Every example of docs/command-line.md does what it says, on the model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import paths
+from harness.operate.kept import Kept
+from tests.documented import COMMAND_LINE, Reader, examples
+
+EXAMPLES = examples(COMMAND_LINE)
+RUNS = [line for lines in EXAMPLES.values() for line in lines if line.startswith("skunk run")]
+SESSION = EXAMPLES["A pair to play with"]
+
+
+def test_no_example_is_left_out() -> None:
+    known = {*RUNS, *SESSION}
+    assert [line for lines in EXAMPLES.values() for line in lines if line not in known] == []
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh(1) here")
+def test_the_pair_to_play_with(state_dir: Path) -> None:
+    """Word for word, in its order; at the end nothing is left of it."""
+    reader = Reader({"SKUNK_STATE_DIR": str(state_dir)})
+    assert SESSION[0].startswith("skunk up")
+    assert SESSION[-1].startswith("skunk down")
+    for line in SESSION[:-1]:
+        reader.types(line)
+    skunk1, skunk2 = Kept("simulated", "default").ask("status")["nodes"]
+    assert skunk1["resources"][0]["role"] == "secondary"
+    assert skunk2["resources"][0]["role"] == "primary"
+    assert skunk2["pools"] == {"failover": "ONLINE"}
+    reader.types(SESSION[-1])
+    assert [path for path in (state_dir / "pairs").iterdir() if path.suffix != ".lock"] == []
+
+
+ALL_RUNS = """
+import shlex, sys
+from typer.testing import CliRunner
+from harness.cli import app
+
+for line in sys.argv[1:]:
+    words = shlex.split(line, comments=True)[1:]
+    done = CliRunner().invoke(app, [*words, "--collect-only", "-q"])
+    assert done.exit_code == 0, (line, done.output)
+    print("taken:", line)
+"""
+
+
+def test_the_runs_select_scenarios(tmp_path: Path) -> None:
+    """On the simulated lab, and without running them."""
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_RUNS, *(line.replace("qemu", "simulated") for line in RUNS)],
+        cwd=paths.PROJECT,
+        env={**os.environ, "SKUNK_RESULTS_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("taken: skunk run") == len(RUNS)
