@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from harness import paths
+from harness import interrupt, paths
 from harness.errors import HarnessError
 from harness.measure import cli as measure_cli
 from harness.nightly import cli as nightly_cli
@@ -26,6 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # with it the help alone would import rich and a parser of Markdown
 )
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C and its like, but for `run`, which ends with pytest's own 2."""
 
 BROKEN_LAB = 3
 """Exit status when the lab, the host or the set-up broke: nothing is said about FreeBSD."""
@@ -301,9 +303,10 @@ app.add_typer(nightly_cli.app, name="nightly", help="Every night all releases; w
 def main() -> None:
     """Run the command line. A `HarnessError` ends it with its message and status 3.
 
-    SIGTERM, which a CI runner sends to a job that it cancels, stops the machines as Ctrl-C does.
+    SIGTERM, which a CI runner sends to a job that it cancels, stops the machines as Ctrl-C does,
+    and so does SIGHUP, which a terminal sends that is closed.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt.everywhere()
     try:
         app()
     except HarnessError as error:
@@ -312,8 +315,16 @@ def main() -> None:
         typer.echo(outgoing(f"error: {error}"), err=True)
         sys.exit(BROKEN_LAB)
     except KeyboardInterrupt:
-        typer.echo("interrupted; everything that was started has been stopped", err=True)
-        sys.exit(130)
+        _interrupted()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer has taken it
+            _interrupted()
+        raise
+
+
+def _interrupted() -> NoReturn:
+    typer.echo("interrupted; everything that was started has been stopped", err=True)
+    sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,26 @@
 Python raises KeyboardInterrupt between any two instructions of the main thread. Raised while a
 `threading.Condition` is being left, its lock is never given back (CPython issue 118433), and the
 clean-up that follows waits for it for ever, with the pair still running. So while a lab runs,
-SIGINT and SIGTERM are only noted, and raised at the next `checkpoint`: every wait of the harness
-looks in there several times a second. What waits for something else is interrupted after
-`PATIENCE`. Trio does the same with restrict_keyboard_interrupt_to_checkpoints.
+`SIGNALS` are only noted, and raised at the next `checkpoint`: every wait of the harness looks in
+there several times a second. What waits for something else is interrupted after `PATIENCE`. Trio
+does the same with restrict_keyboard_interrupt_to_checkpoints.
+
+SIGTERM is how a CI runner cancels a job, SIGHUP how a terminal says that it was closed, SIGQUIT
+what Ctrl and a backslash send: each is Ctrl-C by another name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import queue
 import signal
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,7 +32,8 @@ PATIENCE = 2.0
 INSISTS = 1.0
 """Seconds after which the next Ctrl-C means that somebody does not want to wait any longer."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Each means that the run is to end, with all that it has started."""
 
 _OVERDUE = signal.SIGURG
 """What is sent to the main thread then: a signal that nobody uses, and that means nothing."""
@@ -57,6 +65,7 @@ class _Interrupts:
 
     def arrived(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal(3)
         """The handler of Ctrl-C."""
+        leave_closed_terminal()
         if self.asked == self.only_until:
             return
         if not self.pending:
@@ -83,13 +92,44 @@ class _Interrupts:
                     signal.pthread_kill(main, _OVERDUE)
 
 
+def everywhere() -> None:
+    """Let all of `SIGNALS` raise KeyboardInterrupt wherever the main thread is.
+
+    For as long as no lab runs, and so nothing is to be stopped. One that is ignored stays so.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(3)
+    leave_closed_terminal()
+    raise KeyboardInterrupt
+
+
+def leave_closed_terminal() -> None:
+    """Point every file descriptor of a terminal that was closed to /dev/null.
+
+    Else whatever the clean-up has to say is an OSError (EIO), which ends the clean-up.
+    """
+    for path in Path("/dev/fd").iterdir():
+        number = int(path.name)
+        try:
+            termios.tcgetattr(number)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, number, inheritable=os.get_inheritable(number))
+                os.close(nowhere)
+
+
 _interrupts = _Interrupts()
 _thread = threading.local()
 
 
 @contextlib.contextmanager
 def at_checkpoints(*, once: bool = False) -> Iterator[None]:
-    """While the block runs, SIGINT and SIGTERM raise KeyboardInterrupt at a checkpoint only.
+    """While the block runs, `SIGNALS` raise KeyboardInterrupt at a checkpoint only.
 
     With `once` the first one counts and no other. What is still pending at the end of the outermost
     block is raised there. Does nothing in a thread that is not the main one.
@@ -113,9 +153,10 @@ def _begin(*, once: bool) -> None:
     _interrupts.only_until = _interrupts.asked + 1 if once else None
     main = threading.get_ident()
     threading.Thread(target=_interrupts.watch, args=(main,), daemon=True).start()
-    for number in _SIGNALS:
+    for number in SIGNALS:
         before = signal.getsignal(number)
-        # A job in the background of a shell is not to hear of the terminal's Ctrl-C.
+        # A job in the background of a shell is not to hear of the terminal's Ctrl-C, and what
+        # nohup(1) runs not of the terminal's end.
         if before is not signal.SIG_IGN or once:
             _interrupts.before[number] = signal.signal(number, _interrupts.arrived)
     _interrupts.before[_OVERDUE] = signal.signal(_OVERDUE, _interrupts.overdue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ class Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """`environment` is added to this process's own."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = {**os.environ, "PATH": path, "COLUMNS": "120", **environment}
+        self.environment = {**os.environ, "PATH": path, "COLUMNS": "120", **environment}
 
     def types(self, line: str, within: float = 120) -> str:
         """Run a line by sh(1) and return all that it printed. It has to end with 0.
@@ -47,7 +48,7 @@ class Reader:
         done = subprocess.run(
             ["/bin/sh", "-c", line],
             cwd=paths.PROJECT,
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -66,10 +67,12 @@ class Reader:
                 f"exec {line}",
             ],  # an interactive shell lives on after Ctrl-C, and this one would not
             cwd=str(paths.PROJECT),
-            env={**self._environment, "TERM": "xterm"},
+            env={**self.environment, "TERM": "xterm"},
             timeout=within,
             encoding="utf-8",
             dimensions=(50, 120),
+            # A job in the background of a shell ignores Ctrl-C, and so do its children.
+            preexec_fn=_listen_to_ctrl_c,
         )
         try:
             shown.expect("asked in")
@@ -80,3 +83,7 @@ class Reader:
             shown.close()
         assert shown.exitstatus == 0, f"$ {line}\n{said}{shown.before}\nended {shown.exitstatus}"
         return said
+
+
+def _listen_to_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

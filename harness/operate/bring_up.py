@@ -67,8 +67,8 @@ def keep(order: Order, say: Say, ready: Callable[[], None]) -> None:
         settings = settings.with_seed(order.seed)
     wait.set_time_scale(settings.time_scale)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(order.kept.claimed())
         stack.enter_context(interrupt.at_checkpoints())
+        stack.enter_context(order.kept.claimed())
         lab = open_lab(order.lab, settings, image_path=order.image, pair=order.pair, say=say)
         transcript = Transcript(lab.mark)
         transcript.open(order.kept.folder.path)
@@ -212,8 +212,8 @@ def _daemon(order: Order) -> int:
         os.close(log)
 
     # Whoever started it may end it while it starts; the terminal it came from may close.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupt.everywhere()
     try:
         keep(order, lambda text: tell(_Said(say=text)), ready)
     except HarnessError as error:

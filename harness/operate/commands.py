@@ -155,8 +155,18 @@ def up(
         typer.echo(f"{mark}{time.monotonic() - start:6.1f} s  {text}")
 
     if foreground:
-        with contextlib.suppress(KeyboardInterrupt):
-            keep(order, say, lambda: say("up; Ctrl-C stops it"))
+        is_up = False
+
+        def ready() -> None:
+            nonlocal is_up
+            is_up = True
+            say("up; Ctrl-C stops it")
+
+        try:
+            keep(order, say, ready)
+        except KeyboardInterrupt:
+            if not is_up:
+                raise
         say("stopped; nothing is left")
         return
     start_keeper(order, say)

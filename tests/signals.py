@@ -1,0 +1,143 @@
+"""`skunk` with a signal at a random moment, over and over: how it ends, and what it leaves.
+
+A process of its own loads the harness once and forks for each trial, so that a trial costs what it
+does and not the start of Python. `python -m tests.signals SEED LATEST TRIALS WORD...`
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from harness import interrupt, paths
+
+MOST_SECONDS = 60.0
+"""From the signal to the end of the process, on a host with other work."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One signal at one moment, in seconds from the start, and what came of it."""
+
+    signal: str
+    moment: float
+    status: int
+    """Exit status, or minus the number of the signal that killed it."""
+    seconds: float
+    """From the signal to the end."""
+    said: str
+    left: list[str]
+    """What is in the state directory afterwards but the locks, which stay."""
+
+
+def trials(
+    words: Sequence[str], state_dir: Path, *, seed: int, latest: float, count: int
+) -> list[Trial]:
+    """Run `skunk` with these words `count` times; each of the signals comes equally often.
+
+    A signal comes at a random moment, at the latest `latest` seconds after the start.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.signals", *map(str, (seed, latest, count)), *words],
+        cwd=paths.PROJECT,
+        env={
+            **os.environ,
+            "SKUNK_STATE_DIR": str(state_dir),
+            "SKUNK_RESULTS_DIR": str(state_dir / "results"),
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=count * (latest + MOST_SECONDS),
+        check=True,
+    )
+    return [Trial(**json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def left_in(state_dir: Path) -> list[str]:
+    """What is left of pairs."""
+    return [
+        path.name
+        for path in (state_dir / "pairs").glob("*")
+        if path.suffix not in (".lock", ".turn")
+    ]
+
+
+def _child(words: Sequence[str], log: Path) -> NoReturn:
+    status = 70
+    try:
+        os.setsid()
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(file, stream)
+        sys.argv = ["skunk", *words]
+        from harness.cli import main  # noqa: PLC0415 - it is loaded already
+
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 70
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
+
+
+def _try(words: Sequence[str], number: signal.Signals, moment: float, log: Path) -> Trial:
+    child = os.fork()
+    if not child:
+        _child(words, log)
+    time.sleep(moment)
+    os.kill(child, number)
+    begun = time.monotonic()
+    status = None
+    while status is None:
+        pid, ended = os.waitpid(child, os.WNOHANG)
+        if pid:
+            status = os.waitstatus_to_exitcode(ended)
+        elif time.monotonic() - begun > MOST_SECONDS:
+            os.kill(child, signal.SIGKILL)
+        else:
+            time.sleep(0.01)
+    return Trial(
+        number.name,
+        round(moment, 3),
+        status,
+        round(time.monotonic() - begun, 3),
+        log.read_text(errors="replace")[-2000:],
+        left_in(paths.state_dir()),
+    )
+
+
+def _main() -> None:
+    seed, latest, count, *words = sys.argv[1:]
+    import pytest  # noqa: F401, PLC0415 - loaded for all trials
+
+    import harness.cli  # noqa: PLC0415
+    import harness.lab.simulated.lab  # noqa: PLC0415
+    import harness.operate.bring_up  # noqa: F401, PLC0415
+
+    for number in interrupt.SIGNALS:  # a job in the background of a shell ignores some
+        signal.signal(number, signal.SIG_DFL)
+    dice = random.Random(int(seed))
+    paths.state_dir().mkdir(parents=True, exist_ok=True)
+    for turn in range(int(count)):
+        number = interrupt.SIGNALS[turn % len(interrupt.SIGNALS)]
+        moment = dice.uniform(0, float(latest))
+        trial = _try(words, number, moment, paths.state_dir() / "trial.log")
+        sys.stdout.write(json.dumps(asdict(trial)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,57 @@
+"""Whatever ends a run, at whatever moment: all that it started is stopped and removed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+
+from tests.documented import Reader
+from tests.signals import left_in, trials
+
+RUN = ("run", "--lab", "simulated", "-k", "test_set_up")
+ENDS = (2, 130)
+"""pytest's own status for a run that was interrupted, and that of everything else."""
+
+
+def test_every_signal_at_some_moments(state_dir: Path) -> None:
+    """Four times forty of them are in tests/plumbing, on the qemu lab too."""
+    seen = trials(RUN, state_dir, seed=4, latest=2.0, count=8)
+    assert [trial.left for trial in seen] == [[]] * len(seen), seen
+    # At first Python itself begins, and has no handler yet: nothing is started either.
+    assert [trial for trial in seen if trial.moment > 0.1 and trial.status not in ENDS] == []
+
+
+@pytest.mark.parametrize("moment", ["booting", "provisioned", "PASSED"])
+def test_a_terminal_that_is_closed(state_dir: Path, moment: str) -> None:
+    """What the clean-up has to say goes nowhere, and must not end it."""
+    master, slave = os.openpty()
+    run = subprocess.Popen(
+        ["skunk", *RUN],
+        env=Reader({}).environment,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no threads
+    )
+    os.close(slave)
+    try:
+        said = b""
+        while moment.encode() not in said:
+            said += os.read(master, 1 << 16)
+        os.close(master)  # the kernel sends SIGHUP
+        assert run.wait(60) in ENDS
+    finally:
+        run.kill()
+    assert left_in(state_dir) == []
+
+
+def test_output_that_nobody_reads_any_more(state_dir: Path) -> None:
+    """`skunk run | head`: writing fails (EPIPE), pytest ends by an error of its own."""
+    Reader({}).types("skunk run --lab simulated -k 'test_set_up' | head -n 3")
+    assert left_in(state_dir) == []
