@@ -157,21 +157,6 @@ class Machine(ABC):
         )
 
 
-_entered: list[Lab] = []
-"""The labs of this process that nobody has left yet."""
-
-
-@atexit.register
-def _stop_all() -> None:
-    """Stop what is still there when the process ends, whatever kept its owner from stopping it.
-
-    As an error of pytest's own (its output went to a full disk, or to a pipe that was closed).
-    """
-    while _entered:
-        with contextlib.suppress(Exception):
-            _entered.pop().stop()
-
-
 class Lab(ABC):
     """The hardware of one pair. A context manager: whatever it started is stopped on leaving."""
 
@@ -229,14 +214,15 @@ class Lab(ABC):
         """Write into a run's folder what its readers have to know of this lab: nothing here."""
 
     def __enter__(self) -> Self:
-        _entered.append(self)
         try:
             self.start()
         except BaseException:
             with contextlib.suppress(Exception), interrupt.shielded():
                 self.stop()
-                self._left()
             raise
+        # For an owner that something keeps from leaving it, as an error of pytest's own whose
+        # output went to a full disk. It comes before what gives back the lock of the pair at exit.
+        atexit.register(self.stop)
         return self
 
     def __exit__(
@@ -247,8 +233,4 @@ class Lab(ABC):
     ) -> None:
         with interrupt.shielded():
             self.stop()
-            self._left()
-
-    def _left(self) -> None:
-        if self in _entered:
-            _entered.remove(self)
+            atexit.unregister(self.stop)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import sys
 import termios
 from pathlib import Path
 
 import pytest
 
+from harness import paths
 from tests.documented import Reader
 from tests.signals import left_in, trials
 
@@ -51,7 +53,17 @@ def test_a_terminal_that_is_closed(state_dir: Path, moment: str) -> None:
     assert left_in(state_dir) == []
 
 
-def test_output_that_nobody_reads_any_more(state_dir: Path) -> None:
-    """`skunk run | head`: writing fails (EPIPE), pytest ends by an error of its own."""
-    Reader({}).types("skunk run --lab simulated -k 'test_set_up' | head -n 3")
+LEFT_BEHIND = """
+from harness import settings
+from harness.lab.simulated.lab import SimulatedLab
+
+SimulatedLab(settings.load()).__enter__()
+raise OSError("No space left on device, and whoever has the lab does not stop it")
+"""
+
+
+def test_a_lab_that_nobody_stops(state_dir: Path) -> None:
+    """It ends with the process at the latest, as after an error of pytest's own."""
+    done = subprocess.run([sys.executable, "-c", LEFT_BEHIND], cwd=paths.PROJECT, check=False)
+    assert done.returncode == 1
     assert left_in(state_dir) == []
