@@ -7,23 +7,27 @@ import dataclasses
 import datetime
 import gc
 import inspect
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TextIO, cast, get_args
 
 import pytest
 
-from harness import known_bugs, mutations, paths, side_by_side, spent, wait
+from harness import ending, known_bugs, mutations, naming, paths, side_by_side, spent, wait
 from harness import settings as settings_file
 from harness.audit import Left, audit, raise_unannounced
 from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.errors import HarnessError, KnownBugMet
+from harness.evidence import make_latest
 from harness.lab.choose import LabName, open_lab
 from harness.marked import MarkedStream
 from harness.operate import on_failure, repeats
 from harness.operate.clean_reports import CleanReports
 from harness.operate.live import FollowedConnect, Live
 from harness.pair import Pair
+from harness.report import junit
+from harness.report.run import Verdict
 from harness.session import Session
 from harness.settings import HastSettings, Settings
 from harness.spent import Activity
@@ -88,6 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(live)
     config.pluginmanager.register(CleanReports(config))  # first, so that the others see it clean
     on_failure.configure(config, live)
+    ending.configure(config)
     side_by_side.configure(config)
 
 
@@ -128,7 +133,12 @@ class Story:
         """Write the docstring of a scenario that has ended."""
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         properties = dict(report.user_properties)
-        if report.when != "call" or terminal is None or "claim" not in properties:
+        if (
+            report.when != "call"
+            or terminal is None
+            or not {"claim", "docstring"} <= properties.keys()
+            or ending.verdict_of(report) is Verdict.NOT_RUN
+        ):
             return
         terminal.ensure_newline()
         paragraphs = str(properties["docstring"]).split("\n\n")
@@ -146,10 +156,13 @@ def _claim(item: pytest.Item) -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run scenarios in the claims' order; the JUnit file gets their claim and docstring."""
     items.sort(key=_claim)
+    naming.give(items)
     simulated = config.getoption("--lab") == "simulated"
     for item in items:
         if simulated and _claim(item):
             item.add_marker(pytest.mark.timeout(SIMULATED_TIMEOUT))
+        name = naming.of(item)
+        item.user_properties += [(junit.TEST, name.id), (junit.EVIDENCE, name.folder)]
         if _claim(item):
             item.user_properties.append(("claim", _claim(item)))
         docstring = inspect.getdoc(getattr(item, "function", None))
@@ -172,45 +185,62 @@ def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sess
     """The run: the lab started, both nodes provisioned; stopped at the end whatever happens."""
     config = request.config
     place = side_by_side.Place(config)
-    try:
-        place.check(settings)
-        lab = open_lab(
-            config.getoption("--lab"),
-            settings,
-            image_path=config.getoption("--image"),
-            pair=place.pair,
-            say=place.say,
-        )
-        with contextlib.ExitStack() as stack:
-            connect: Connect = Connection
-            if config.getoption("--no-wire"):
-                from harness.lab.simulated.direct import open_direct  # noqa: PLC0415 - rarely
-
-                lab, connect = open_direct(settings, place.pair)
-            recorder: Recorder | None = None
-            if (path := config.getoption("--record")) is not None:
-                recorder = stack.enter_context(Recorder(path))
-                lab, connect = RecordedLab(lab, recorder), RecordedConnect(recorder)
-            if (live := config.stash.get(LIVE, None)) is not None:
-                connect = FollowedConnect(connect, live)
-            running = Session(
-                settings,
-                lab,
-                say=place.say,
-                results=place.results,
-                part=place.part,
-                connect=connect,
-            )
-            if (mutation := config.stash.get(MUTATION, None)) is not None:
-                running.evidence.broken_on_purpose = mutation.name
-            stack.enter_context(running)
-            config.stash[SESSION] = running
-            if recorder is not None:
-                recorder.source(lab.describe(), running.release)
-            yield running
+    end = ending.of(config)
+    with contextlib.ExitStack() as stack:
+        try:
+            running = _start(config, place, settings, stack)
+        except (HarnessError, OSError) as error:
+            place.give_up(f"the lab cannot run: {ending.in_words(error)}")
+        yield running
+        with end.noting("the lab was not stopped in order"), stack.pop_all():
             on_failure.hold(config, running)
-    except HarnessError as error:
-        place.give_up(f"the lab cannot run: {error}")
+        if running.evidence.trouble:
+            end.note(running.evidence.trouble)
+
+
+def _start(
+    config: pytest.Config,
+    place: side_by_side.Place,
+    settings: Settings,
+    stack: contextlib.ExitStack,
+) -> Session:
+    """Start the lab; `stack` is to stop it."""
+    place.check(settings)
+    lab = open_lab(
+        config.getoption("--lab"),
+        settings,
+        image_path=config.getoption("--image"),
+        pair=place.pair,
+        say=place.say,
+    )
+    connect: Connect = Connection
+    if config.getoption("--no-wire"):
+        from harness.lab.simulated.direct import open_direct  # noqa: PLC0415 - rarely
+
+        lab, connect = open_direct(settings, place.pair)
+    recorder: Recorder | None = None
+    if (path := config.getoption("--record")) is not None:
+        recorder = stack.enter_context(Recorder(path))
+        lab, connect = RecordedLab(lab, recorder), RecordedConnect(recorder)
+    if (live := config.stash.get(LIVE, None)) is not None:
+        connect = FollowedConnect(connect, live)
+    running = Session(
+        settings,
+        lab,
+        say=place.say,
+        results=place.results,
+        part=place.part,
+        connect=connect,
+    )
+    if (mutation := config.stash.get(MUTATION, None)) is not None:
+        running.evidence.broken_on_purpose = mutation.name
+    stack.enter_context(running)
+    end = ending.of(config)
+    config.stash[SESSION] = end.session = running
+    end.results = running.evidence.folder
+    if recorder is not None:
+        recorder.source(lab.describe(), running.release)
+    return running
 
 
 @pytest.fixture
@@ -251,15 +281,20 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
 
     At the end both nodes are audited, and what was left without a word fails the test.
     """
-    folder = session.evidence.open(request.node.nodeid)
+    folder = session.evidence.open(naming.of(request.node).folder)
+    session.begin()
     _expect_known_bugs(request, session)
     yield
     announced = {
         Left(what) for marker in request.node.iter_markers("leaves") for what in marker.args
     }
     had_pair = session.handed_out
+    request.node.stash[ending.GAPS] = session.gaps_met()  # the harness's own questions follow
     session.used()
-    if not request.node.stash.get(ENDED, False):
+    end = ending.of(request.config)
+    if session.lost is not None:
+        end.end("the lab broke", str(session.lost))
+    if session.lost is not None or not request.node.stash.get(ENDED, False):
         session.evidence.close(folder, [])  # Ctrl-C: the lab is about to be stopped anyway
         return
     with spent.on(Activity.EVIDENCE):
@@ -268,6 +303,8 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
             finding.left not in announced for finding in findings
         )
         session.evidence.close(folder, session.pair.nodes, findings, failed=failed)
+    if session.evidence.trouble:
+        end.end("the host broke", session.evidence.trouble)
     raise_unannounced(findings, announced)
 
 
@@ -344,6 +381,12 @@ def pytest_terminal_summary(
 ) -> None:
     """After the verdicts: bugs to look at, what scenarios noted, and where their time went."""
     several = config.stash.get(side_by_side.CONTROLLER, None)
+    end = ending.of(config)
+    _tell_missing(terminalreporter)
+    if lines := list(end.lines()):
+        terminalreporter.write_sep("!", lines[0] if end.why else "the host broke")
+        for line in "\n".join(lines[1:] if end.why else lines).splitlines():
+            terminalreporter.write_line(line)
     for line in _overdue(config) if several is None else several.overdue:
         terminalreporter.write_line(line)
     if noted := list(_noted(terminalreporter)):
@@ -357,10 +400,41 @@ def pytest_terminal_summary(
             terminalreporter.write_line(line)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leave what the process that prints the summary cannot know."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Leave what the process that prints the summary cannot know; end with the run's own status."""
+    end = ending.of(session.config)
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["overdue"] = _overdue(session.config)
+        session.config.workeroutput["troubles"] = end.troubles
+        return (yield)
+    result = yield
+    if session.config.getoption("--results") is None and end.has_verdict and end.results:
+        try:
+            make_latest(end.results)
+        except HarnessError as error:
+            end.note(str(error))
+            sys.stderr.write(f"{error}\n")
+    session.exitstatus = end.status(session.exitstatus)
+    return result
+
+
+def _tell_missing(terminalreporter: pytest.TerminalReporter) -> None:
+    """What has no verdict: scenarios that met a gap, and those that did not run."""
+    for title, key, name in (
+        ("gaps in the model: no verdict", "gap", junit.GAP),
+        ("did not run", "not run", junit.NOT_RUN),
+    ):
+        if reports := terminalreporter.stats.get(key, []):
+            terminalreporter.section(title)
+        for report in reports:
+            properties = dict(report.user_properties)
+            whys = [str(value) for key, value in report.user_properties if key == name]
+            test = properties.get(junit.TEST, report.nodeid)
+            for why in whys[:5]:
+                terminalreporter.write_line(f"{test}: {why}")
+            if len(whys) > 5:
+                terminalreporter.write_line(f"{test}: and {len(whys) - 5} more")
 
 
 def _overdue(config: pytest.Config) -> list[str]:

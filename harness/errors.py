@@ -55,6 +55,14 @@ class LabError(HarnessError):
     """The hypervisor did not do what it was told."""
 
 
+class LabLost(LabError):
+    """The pair could not be brought back to a known state, and no other took its place."""
+
+
+class EvidenceLost(HarnessError):
+    """The folder of results cannot be written: nobody could look at what the nodes said."""
+
+
 class NodeUnreachable(HarnessError):
     """The node does not answer over SSH: dead, frozen, cut off, or not up yet."""
 

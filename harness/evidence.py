@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__, paths
 from harness.audit import Finding
-from harness.errors import HarnessError
+from harness.errors import EvidenceLost, HarnessError
 from harness.freebsd import hastd_log
 from harness.lab.base import LabDescription
 from harness.node import Node
@@ -48,33 +47,55 @@ def run_folder(lab: str) -> Path:
 
 
 def make_latest(folder: Path) -> None:
-    """Point results/latest to a run's folder."""
+    """Point results/latest to the folder of a run that has a verdict.
+
+    Raises `EvidenceLost` where that cannot be.
+    """
     # In one step: another run may do the same at this moment.
-    new = folder.with_name(f".latest-{folder.name}")
-    new.unlink(missing_ok=True)
-    new.symlink_to(folder.name, target_is_directory=True)
-    new.replace(folder.parent / "latest")
+    new = folder.with_name(f".latest-{folder.name[:200]}")
+    try:
+        new.unlink(missing_ok=True)
+        new.symlink_to(folder.name, target_is_directory=True)
+        new.replace(folder.parent / "latest")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise EvidenceLost(
+            f"{folder.parent / 'latest'} cannot be pointed to {folder.name}: {error}",
+            advice="if it is a folder or a file of yours, move it away",
+        ) from error
 
 
 def new_run_folder(lab: str) -> Path:
-    """Make results/TIME-LAB for a new run and point results/latest to it.
+    """Make results/TIME-LAB for a new run.
 
     Of several that begin in the same second, the later ones are called TIME-LAB-2 and so on.
+    Raises `EvidenceLost` where no folder can be made, or `latest` beside it is no link.
     """
     first = folder = run_folder(lab)
-    first.parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(2):
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            break
-        folder = first.with_name(f"{first.name}-{number}")
-    make_latest(folder)
+    latest = first.parent / "latest"
+    if latest.exists() and not latest.is_symlink():
+        raise EvidenceLost(
+            f"{latest} is to be a link to the last run, and is a folder or file of its own",
+            advice="move it away",
+        )
+    try:
+        first.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(2):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                break
+            folder = first.with_name(f"{first.name}-{number}")
+    except OSError as error:
+        raise _no_folder(folder, error) from error
     return folder
 
 
-def folder_name(test: str) -> str:
-    """The name of a test's folder: its own, with what a path cannot have replaced."""
-    return re.sub(r"[^A-Za-z0-9_.=-]+", "-", test).strip("-")
+def _no_folder(folder: Path, error: OSError) -> EvidenceLost:
+    return EvidenceLost(
+        f"the folder for the results cannot be made: {folder}: {error.strerror or error}",
+        advice="make room, or name another place: SKUNK_RESULTS_DIR=FOLDER",
+    )
 
 
 class Evidence:
@@ -83,9 +104,14 @@ class Evidence:
     def __init__(self, folder: Path, transcript: Transcript, part: str | None = None) -> None:
         """Write into `folder`, which is made when it is not there.
 
-        `part` is the name of the pair where several write into the same run's folder.
+        `part` is the name of the pair where several write into the same run's folder. Raises
+        `EvidenceLost` where it cannot be made.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _no_folder(folder, error) from error
+        self._trouble = ""
         self.folder = folder
         self.lab_folder = folder / "lab" / (part or "")
         """For the transcript of the pair's start."""
@@ -98,8 +124,7 @@ class Evidence:
 
     def describe(self, lab: LabDescription, release: str) -> None:
         """Write run.json: which lab, release, machine and harness the results come from."""
-        self.notes_folder.mkdir(parents=True, exist_ok=True)
-        (self.notes_folder / "run.json").write_text(
+        content = (
             json.dumps(
                 {
                     "lab": lab.lab,
@@ -116,14 +141,37 @@ class Evidence:
             )
             + "\n"
         )
+        with self.writing():
+            self.notes_folder.mkdir(parents=True, exist_ok=True)
+            (self.notes_folder / "run.json").write_text(content)
 
-    def folder_of(self, test: str) -> Path:
-        """The folder of one test, there or not."""
-        return self.folder / folder_name(test.removeprefix("tests/scenarios/"))
+    @property
+    def trouble(self) -> str:
+        """Why some of it could not be written, if that was so; "" where all of it is there.
 
-    def open(self, test: str) -> Path:
-        """Make the folder of one test, named after it, and let the transcript go there."""
-        folder = self.folder_of(test)
+        Nothing that is written for a test raises: its faults are healed and its pair stopped all
+        the same.
+        """
+        return self._trouble or self._transcript.trouble
+
+    def raise_if_lost(self) -> None:
+        """Raise `EvidenceLost` if something could not be written."""
+        if self.trouble:
+            raise EvidenceLost(
+                self.trouble, advice="make room, or name another place: SKUNK_RESULTS_DIR=FOLDER"
+            )
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Note what cannot be written in the block, instead of raising it."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self._trouble = self._trouble or f"the evidence cannot be written: {error}"
+
+    def open(self, name: str) -> Path:
+        """Make the folder of one test, and let the transcript go there."""
+        folder = self.folder / name
         shutil.rmtree(folder, ignore_errors=True)
         self._transcript.open(folder)
         return folder
@@ -139,24 +187,31 @@ class Evidence:
         """Collect what both nodes still tell, with their consoles, and end the transcript.
 
         `findings` are those of the audit; of a test that has `failed` more is kept. A node that
-        does not answer leaves a file that says so; collecting never fails a test.
+        does not answer leaves a file that says so; collecting never fails a test (see `trouble`).
         """
-        if findings:
-            (folder / "audit.txt").write_text("".join(f"{finding}\n" for finding in findings))
-        if nodes:
-            wanted = _COLLECTED | (_COLLECTED_OF_A_FAILURE if failed else {})
-            on_each(nodes, lambda node: _collect(node, folder / node.name, wanted))
-        self._transcript.close()
-
-
-def _collect(node: Node, folder: Path, wanted: Mapping[str, Sequence[str]]) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "console.txt").write_text(without_secrets(node.console_text()), encoding="utf-8")
-    for name, command in wanted.items():
         try:
-            result = node.ask(*command, within=_COLLECT_SECONDS)
-        except HarnessError as error:
-            (folder / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
-            return
-        told = without_secrets(result.stdout + result.stderr)
-        (folder / name).write_text(told, encoding="utf-8")
+            if findings:
+                with self.writing():
+                    _write(folder / "audit.txt", "".join(f"{finding}\n" for finding in findings))
+            if nodes:
+                wanted = _COLLECTED | (_COLLECTED_OF_A_FAILURE if failed else {})
+                on_each(nodes, lambda node: self._collect(node, folder / node.name, wanted))
+        finally:
+            self._transcript.close()
+
+    def _collect(self, node: Node, folder: Path, wanted: Mapping[str, Sequence[str]]) -> None:
+        with self.writing():
+            folder.mkdir(exist_ok=True)
+            _write(folder / "console.txt", node.console_text())
+            for name, command in wanted.items():
+                try:
+                    result = node.ask(*command, within=_COLLECT_SECONDS)
+                except HarnessError as error:
+                    _write(folder / "unreachable.txt", f"{error}\n")
+                    return
+                _write(folder / name, result.stdout + result.stderr)
+
+
+def _write(path: Path, text: str) -> None:
+    # A node may print what no encoding has.
+    path.write_text(without_secrets(text), encoding="utf-8", errors="backslashreplace")

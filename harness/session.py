@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Self
 
 from harness import clock, interrupt, spent, wait
-from harness.errors import HarnessError, KnownBugMet
+from harness.errors import HarnessError, KnownBugMet, LabLost
 from harness.evidence import Evidence
 from harness.known_bugs import Watch
-from harness.lab.base import Lab
+from harness.lab.base import Gap, Lab
 from harness.marked import prefix
 from harness.node import Node
 from harness.pair import Pair
@@ -74,6 +74,10 @@ class Session:
         self._state: str | None = None
         self.handed_out = False
         """Whether a scenario has the pair, or had it and `used` has not been called."""
+        self.lost: LabLost | None = None
+        """Set when there is no pair any more: no further scenario can run."""
+        self._asked_for = False
+        self._gaps_before: frozenset[Gap] = frozenset()
 
     def __enter__(self) -> Self:
         """Start the lab and provision both nodes."""
@@ -86,6 +90,7 @@ class Session:
     def _start(self) -> None:
         lab_folder = self.evidence.lab_folder
         self._transcript.open(lab_folder)
+        self.evidence.raise_if_lost()
         start = self.lab.clock.monotonic()
         with spent.on(Activity.BOOT):
             self.lab.__enter__()
@@ -96,9 +101,10 @@ class Session:
             with spent.on(Activity.BOOT):
                 self._boot(start)
             self.evidence.describe(self.lab.describe(), self.release)
+            self.evidence.raise_if_lost()
         except BaseException:
             with interrupt.shielded():
-                with contextlib.suppress(HarnessError):
+                with contextlib.suppress(Exception):
                     self._keep_consoles(lab_folder)
                 self.lab.stop()
             self._leave()
@@ -116,11 +122,15 @@ class Session:
         with self._interrupts, interrupt.shielded():
             try:
                 if self._pair is not None:
-                    on_each(self._pair.nodes, Node.disconnect)
-                self.lab.leave_notes(self.evidence.notes_folder)
-                self.lab.__exit__(kind, error, traceback)
+                    with contextlib.suppress(Exception):  # the connection dies with its machine
+                        on_each(self._pair.nodes, Node.disconnect)
+                with self.evidence.writing():
+                    self.lab.leave_notes(self.evidence.notes_folder)
             finally:
-                self._leave()
+                try:
+                    self.lab.__exit__(kind, error, traceback)
+                finally:
+                    self._leave()
 
     @property
     def pair(self) -> Pair:
@@ -133,7 +143,7 @@ class Session:
 
         `hast` is another hast.conf than that of the settings.
         """
-        self.handed_out = True
+        self.handed_out = self._asked_for = True
         self._bring(PROVISIONED)
         self._take_hast(hast)
         if self.pair.settings.hast != self.settings.hast:
@@ -146,6 +156,7 @@ class Session:
         `hast` is another hast.conf than that of the settings. Raises `KnownBugMet` where FreeBSD
         has a bug that lets no pair be set up, and at once when it has been met before.
         """
+        self._asked_for = True
         tag = self._tag_of(hast)
         if tag in self._snapshots and self._bring(tag):
             self.handed_out = True
@@ -158,6 +169,16 @@ class Session:
             self._save(tag)
             self._mark_consoles()
         return self.pair
+
+    def begin(self) -> None:
+        """Note that a scenario begins."""
+        self._asked_for = False
+        self._gaps_before = frozenset(self.lab.gaps())
+
+    def gaps_met(self) -> tuple[Gap, ...]:
+        """What the lab lacks of all that the scenario rests on: its own doing and its pair's."""
+        met = self.lab.gaps()
+        return met if self._asked_for else tuple(g for g in met if g not in self._gaps_before)
 
     def used(self) -> None:
         """Note that a scenario has had the pair, so the next one needs it brought back."""
@@ -200,10 +221,18 @@ class Session:
         self._transcript.note("pair", f"replaced: {why.what}")
         on_each(self.pair.nodes, Node.disconnect)
         self._snapshots.clear()
-        self.lab.stop()
-        start = self.lab.clock.monotonic()
-        self.lab.start()
-        self._boot(start)
+        try:
+            self.lab.stop()
+            start = self.lab.clock.monotonic()
+            self.lab.start()
+            self._boot(start)
+        except (HarnessError, OSError) as error:
+            self.lost = LabLost(
+                f"the pair cannot be brought back ({why.what}), and no other can be started: "
+                f"{getattr(error, 'what', error)}",
+                advice=getattr(error, "advice", None),
+            )
+            raise self.lost from error
 
     def _take_hast(self, hast: HastSettings | None) -> None:
         settings = self.settings if hast is None else self.settings.with_hast(hast)
@@ -227,6 +256,8 @@ class Session:
 
     def _bring(self, tag: str) -> bool:
         """Bring a known state back; False when the pair had to be replaced and has it no more."""
+        if self.lost is not None:
+            raise self.lost
         with spent.on(Activity.BOOT):
             if self._state != tag:
                 start = self.lab.clock.monotonic()

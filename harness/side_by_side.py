@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import psutil
 import pytest
 
-from harness import interrupt, paths
+from harness import ending, interrupt, paths
 from harness.errors import LabError, SettingsError, WaitExpired
-from harness.evidence import make_latest, new_run_folder, run_folder
+from harness.evidence import new_run_folder, run_folder
 from harness.lab.choose import LabName
 from harness.settings import Settings
 from harness.wait import wait_until
@@ -137,7 +137,8 @@ class Place:
         """The run's folder, made when it is asked for."""
         if self._given is not None:
             return Path(self._given["results"])
-        return self._config.getoption("--results") or new_run_folder(self._lab)
+        given: Path | None = self._config.getoption("--results")
+        return given or new_run_folder(self._lab)
 
     def say(self, text: str) -> None:
         """Print a line, now."""
@@ -153,7 +154,7 @@ class Place:
         """End the run because the lab cannot run."""
         if self._given is not None:
             self._config.workeroutput["broken"] = why  # type: ignore[attr-defined]
-        pytest.exit(why, returncode=3)
+        ending.of(self._config).give_up(why)
 
 
 def configure(config: pytest.Config) -> None:
@@ -163,6 +164,8 @@ def configure(config: pytest.Config) -> None:
         interrupts = contextlib.ExitStack()
         interrupts.enter_context(interrupt.at_checkpoints(once=True))
         config.add_cleanup(interrupts.close)
+        selected: Any = config.workerinput["selected"]
+        ending.of(config).on_selected = selected.send
     elif config.getoption("dist", "no") != "no":
         if config.getoption("--record") is not None:
             raise pytest.UsageError("--record is of one pair: leave -n out")
@@ -179,8 +182,8 @@ class Controller:
     def __init__(self, config: pytest.Config) -> None:
         """Register it as a plugin where `-n` was given."""
         self._config = config
-        self._given: Path | None = config.getoption("--results")
-        self._folder = self._given or run_folder(config.getoption("--lab"))
+        self._folder: Path = config.getoption("--results") or run_folder(config.getoption("--lab"))
+        ending.of(config).results = self._folder
         self._free_memory_mib = _free_memory_mib()
         self._pairs: dict[WorkerController, int] = {}
         self.overdue: list[str] = []
@@ -193,17 +196,22 @@ class Controller:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         channel = node.gateway.newchannel()
         channel.setcallback(terminal.write_line)
+        selected = node.gateway.newchannel()
+        selected.setcallback(ending.of(self._config).select)
         node.workerinput |= {
             "pair": pair_name(self._config.getoption("--pair"), number),
             "results": str(self._folder.absolute()),
             "free_memory_mib": self._free_memory_mib,
             "say": channel,
+            "selected": selected,
         }
 
     def pytest_testnodedown(self, node: WorkerController, error: object | None) -> None:  # noqa: ARG002
         """Take what a worker leaves; without its lab the whole run ends."""
         self._pairs.pop(node, None)
         output: dict[str, Any] = getattr(node, "workeroutput", {})
+        for trouble in output.get("troubles", ()):
+            ending.of(self._config).note(trouble)
         self.overdue += [line for line in output.get("overdue", ()) if line not in self.overdue]
         if (why := output.get("broken")) is not None:
             pytest.exit(why, returncode=3)
@@ -225,7 +233,10 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Stop every pair that still runs, as Ctrl-C would, before its process is ended."""
+        """Stop every pair that still runs, as Ctrl-C would, before its process is ended.
+
+        Then make one run of the parts.
+        """
         busy = [node for node in self._pairs if not hasattr(node, "workeroutput")]
         for node in busy:
             with contextlib.suppress(OSError):
@@ -236,14 +247,9 @@ class Controller:
                 lambda: all(hasattr(node, "workeroutput") for node in busy),
                 STOP_SECONDS,
             )
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(self) -> None:
-        """Make one run of the parts."""
         if self._folder.exists():
-            gather(self._folder)
-            if self._given is None:
-                make_latest(self._folder)
+            with ending.of(self._config).noting("the parts of the run were not made one"):
+                gather(self._folder)
 
 
 # --- one run of several parts -------------------------------------------------------------------

@@ -5,8 +5,10 @@ Also what the harness itself did (a power cut, a wait), so that a run reads as o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -65,28 +67,34 @@ class Transcript:
         """Begin every line with `mark`, if there is one."""
         self._mark = f"{mark} " if mark else ""
         self._lock = threading.Lock()
-        self._files: list[tuple[IO[str], IO[str]]] = []
+        self._files: list[tuple[IO[str], IO[str]] | None] = []
+        self.trouble = ""
+        """Why something could not be written, if that was so: the first time. Nothing is raised,
+        so that a full disk leaves no fault unhealed and no pair running."""
         self._last: dict[str, Entry] = {}
         self._repeated: dict[str, int] = {}
 
     def open(self, folder: Path) -> None:
         """Write to `folder` too, from now on, until the matching `close`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with self._lock:
-            self._files.append(
-                (
-                    (folder / "transcript.txt").open("a", encoding="utf-8"),
-                    (folder / "transcript.jsonl").open("a", encoding="utf-8"),
+        with self._lock, contextlib.ExitStack() as opened:
+            self._files.append(None)
+            with self._noting():
+                folder.mkdir(parents=True, exist_ok=True)
+                text, lines = (
+                    opened.enter_context((folder / name).open("a", encoding="utf-8"))
+                    for name in ("transcript.txt", "transcript.jsonl")
                 )
-            )
+                self._files[-1] = text, lines
+                opened.pop_all()
 
     def close(self) -> None:
         """Stop writing to the folder opened last."""
         with self._lock:
             for node in list(self._last):
                 self._end_repeats(node)
-            for file in self._files.pop():
-                file.close()
+            for file in self._files.pop() or ():
+                with self._noting():
+                    file.close()
 
     def add(self, entry: Entry) -> None:
         """Write one entry to the folder opened last.
@@ -133,11 +141,21 @@ class Transcript:
                 "stdout": entry.stdout,
                 "stderr": entry.stderr,
             }
-        text, lines = self._files[-1]
-        text.write("".join(self._mark + line for line in entry.render().splitlines(True)))
-        text.flush()
-        lines.write(json.dumps(fields, ensure_ascii=False) + "\n")
-        lines.flush()
+        if (files := self._files[-1]) is None:
+            return
+        text, lines = files
+        with self._noting():
+            text.write("".join(self._mark + line for line in entry.render().splitlines(True)))
+            text.flush()
+            lines.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            lines.flush()
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            self.trouble = self.trouble or f"the transcript cannot be written: {error}"
 
     def note(self, node: str, text: str, duration: float = 0.0) -> None:
         """Write what the harness did to `node` (or to the "pair")."""

@@ -17,7 +17,7 @@ from typing import Literal
 
 import pytest
 
-from harness import clock
+from harness import clock, naming
 from harness.audit import Left
 from harness.errors import HarnessError, KnownBugMet
 from harness.evidence import Evidence
@@ -128,9 +128,10 @@ class OnFailure:
             evidence = getattr(_session(item), "evidence", None)
             if (
                 isinstance(evidence, Evidence)
-                and (folder := evidence.folder_of(item.nodeid)).is_dir()
+                and (folder := evidence.folder / naming.of(item).folder).is_dir()
             ):
-                report.user_properties.append((ARCHIVE, str(pack(folder))))
+                with evidence.writing():
+                    report.user_properties.append((ARCHIVE, str(pack(folder))))
         return report
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

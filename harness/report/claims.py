@@ -15,6 +15,16 @@ TITLES = {
     10: "pfsync on HAST's private link",
 }
 
+UNTESTED = {
+    8: "no scenario tests this claim: CARP and devd are not part of any",
+    9: "no scenario tests ucarp: what is said here is of UFS",
+    10: "no scenario tests this claim: pfsync is not part of any",
+}
+"""What no scenario of this repository tests. A verdict over the claim says nothing of that."""
+
+NOBODY_TESTS = frozenset({8, 10})
+"""The claims of which that is all: they have no verdict, whatever a scenario says it tests."""
+
 BY_FILE = {
     "test_set_up.py": 1,
     "test_reboot_of_primary.py": 2,

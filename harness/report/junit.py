@@ -11,13 +11,28 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.errors import HarnessError
-from harness.evidence import folder_name
+from harness.naming import folder_name
 from harness.report.claims import BY_FILE, TITLES
 from harness.report.run import Case, Failure, Verdict
 from harness.spent import Spent
 
 _NOTED = "noted: "
 """What conftest.py puts before the name of what a scenario kept."""
+
+TEST = "test"
+"""The property that has what the test is called (harness.naming)."""
+
+EVIDENCE = "evidence"
+"""The property that has the name of its folder."""
+
+GAP = "gap"
+"""The property that has something the model lacked; one for each."""
+
+NOT_RUN = "not run"
+"""The property of a test that was to run and has no end."""
+
+ENDED = "ended "
+"""Before the name of the phase that did not end well: whether it `failed` or `broke`."""
 
 
 def read(path: Path) -> tuple[float, tuple[Case, ...]]:
@@ -47,12 +62,17 @@ def _merged(cases: Iterable[Case]) -> tuple[Case, ...]:
     """One case a test: pytest writes a second one when its clean-up fails too."""
     found: dict[str, Case] = {}
     for case in cases:
+        if not case.name:  # of earlier versions: a scenario that was interrupted
+            continue
         earlier = found.get(case.folder)
         if earlier is not None:
             case = replace(  # noqa: PLW2901 - the two together
                 earlier,
                 seconds=earlier.seconds + case.seconds,
-                verdict=Verdict.worst((earlier.verdict, case.verdict)),
+                verdict=next(
+                    (one.verdict for one in (earlier, case) if one.verdict is Verdict.GAP),
+                    Verdict.worst((earlier.verdict, case.verdict)),
+                ),
                 reason=earlier.reason or case.reason,
                 failures=earlier.failures + case.failures,
                 spent=case.spent or earlier.spent,
@@ -67,10 +87,16 @@ def _case(element: ElementTree.Element) -> Case:
     name = element.get("name", "")
     classes = modules[modules.index(module) + 1 :]
     properties = [(item.get("name"), item.get("value", "")) for item in element.iter("property")]
-    failures = tuple(_failure(item) for item in element if item.tag in ("failure", "error"))
+    said = {key: value for key, value in properties if key is not None}
+    failures = tuple(_failure(item, said) for item in element if item.tag in ("failure", "error"))
     verdict, reason = Verdict.HELD, ""
     skipped = element.find("skipped")
-    if failures:
+    gaps = tuple(value for key, value in properties if key == GAP)
+    test = said.get(TEST) or "::".join([f"{module}.py", *classes, name])
+    if gaps or NOT_RUN in said:
+        verdict = Verdict.GAP if gaps else Verdict.NOT_RUN
+        reason = "" if skipped is None else skipped.get("message", "")
+    elif failures:
         verdict = Verdict.worst(
             Verdict.BROKE if failure.broke else Verdict.FAILED for failure in failures
         )
@@ -79,9 +105,9 @@ def _case(element: ElementTree.Element) -> Case:
         verdict = Verdict.KNOWN_BUG if expected else Verdict.SKIPPED
         reason = skipped.get("message", "")
     return Case(
-        name="::".join([*classes, name]),
-        file=f"{module}.py",
-        folder=folder_name("::".join([f"{module}.py", *classes, name])),
+        name=test.partition("::")[2] if name else "",
+        file=test.partition("::")[0],
+        folder=said.get(EVIDENCE) or folder_name(test),
         seconds=float(element.get("time", "0")),
         verdict=verdict,
         claims=_claims([value for key, value in properties if key == "claim"], f"{module}.py"),
@@ -95,11 +121,12 @@ def _case(element: ElementTree.Element) -> Case:
         ),
         reason=reason,
         failures=failures,
-        spent=_spent(dict(properties)),
+        spent=_spent(said),
+        gaps=gaps,
     )
 
 
-def _spent(properties: Mapping[str | None, str]) -> Spent | None:
+def _spent(properties: Mapping[str, str]) -> Spent | None:
     """What conftest.py has put there for each field of `Spent`, in seconds."""
     try:
         return Spent(
@@ -116,7 +143,7 @@ def _claims(values: Iterable[str], file: str) -> tuple[int, ...]:
     return tuple(sorted(numbers & set(TITLES)))
 
 
-def _failure(element: ElementTree.Element) -> Failure:
+def _failure(element: ElementTree.Element, said: Mapping[str, str]) -> Failure:
     message = element.get("message", "")
     phase = "call"
     if around := re.match(r'failed on (\w+) with "(.*)', message, re.DOTALL):
@@ -135,6 +162,7 @@ def _failure(element: ElementTree.Element) -> Failure:
         within=float(wait[1]) if wait else None,
         last=wait[3] if wait else None,
         phase=phase,
+        told=None if (told := said.get(f"{ENDED}{phase}")) is None else told == Verdict.FAILED,
     )
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pydantic
 
 from harness.errors import HarnessError
+from harness.lab.base import Gap
 from harness.report import junit
-from harness.report.claims import TITLES
+from harness.report.claims import NOBODY_TESTS, TITLES, UNTESTED
 from harness.report.run import (
     Case,
     Claim,
     Description,
     EvidenceFile,
-    Gap,
     Run,
     Scenario,
     Told,
@@ -99,8 +99,8 @@ def _labs(folder: Path) -> Iterator[tuple[str, Told]]:
 
 def _claim(number: int, scenarios: Iterable[Scenario]) -> Claim:
     its = tuple(scenario for scenario in scenarios if number in scenario.case.claims)
-    verdict = Verdict.worst(scenario.case.verdict for scenario in its)
-    return Claim(number, TITLES[number], verdict, its)
+    verdict = Verdict.worst(scenario.case.verdict for scenario in its if number not in NOBODY_TESTS)
+    return Claim(number, TITLES[number], verdict, its, UNTESTED.get(number, ""))
 
 
 def _told(run: Path, name: str) -> Told:

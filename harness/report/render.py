@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from harness import known_bugs
 from harness.outgoing import printable
 from harness.report.drawing import NARROW, WIDE, draw, fewer, seconds, size
-from harness.report.run import BAD, Claim, Run, Scenario, Verdict, in_words
+from harness.report.run import BAD, Claim, Run, Scenario, Verdict
 from harness.report.timeline import Span, Timeline
 from harness.transcript import Entry
 
@@ -40,7 +40,9 @@ _SIGNS = {
     Verdict.FAILED: "✗",
     Verdict.BROKE: "✗",
     Verdict.KNOWN_BUG: "!",
+    Verdict.GAP: "?",
     Verdict.SKIPPED: "-",
+    Verdict.NOT_RUN: "-",
     Verdict.NOT_TESTED: "○",
 }
 
@@ -87,7 +89,7 @@ def render(
     }
     return environment.get_template("report.html.j2").render(
         run=run,
-        summary=in_words(run.counts),
+        summary=run.headline,
         lead=_lead(run),
         groups=_groups(run),
         troubles=[s for s in run.scenarios if s.case.verdict in BAD],

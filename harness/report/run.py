@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import builtins
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from harness import errors
 from harness.known_bugs import number_in
+from harness.lab.base import Gap
 from harness.operate.repeats import without_number
 from harness.report.timeline import Timeline
 from harness.spent import Spent
 from harness.transcript import Entry
 
-_ABOUT_FREEBSD = (AssertionError, errors.NodePanicked)
+ABOUT_FREEBSD = (AssertionError, errors.NodePanicked)
 """What says something about FreeBSD: its answer is not as claimed, or its kernel panicked."""
 
 
@@ -24,11 +25,15 @@ class Verdict(enum.StrEnum):
 
     `FAILED`: FreeBSD answered, and not as claimed. `BROKE`: the lab, the host or the scenario
     broke, and nothing is said about FreeBSD. `KNOWN_BUG`: it fails as a bug with a number says.
+    `GAP`: the scenario asked the model for something that FreeBSD has and the model lacks, so what
+    it said says nothing. `NOT_RUN`: it was to run, and the run ended before its end.
     """
 
     FAILED = "failed"
     BROKE = "broke"
     KNOWN_BUG = "known bug"
+    GAP = "gap"
+    NOT_RUN = "not run"
     HELD = "held"
     SKIPPED = "skipped"
     NOT_TESTED = "not tested"
@@ -41,14 +46,19 @@ class Verdict(enum.StrEnum):
 
 
 BAD = frozenset({Verdict.FAILED, Verdict.BROKE})
-"""The verdicts for which a run ends with another status than 0."""
+"""The verdicts of a scenario that somebody has to look at."""
+
+SILENT = frozenset({Verdict.GAP, Verdict.NOT_RUN, Verdict.SKIPPED, Verdict.NOT_TESTED})
+"""The verdicts that tell nothing of what the scenario claims: neither good nor bad."""
 
 _IN_WORDS = {
     Verdict.HELD: "held",
     Verdict.FAILED: "failed",
     Verdict.BROKE: "broke",
     Verdict.KNOWN_BUG: "met a known bug",
+    Verdict.GAP: "met a gap in the model",
     Verdict.SKIPPED: "skipped",
+    Verdict.NOT_RUN: "did not run",
 }
 
 
@@ -80,6 +90,8 @@ class Failure:
     within: float | None = None
     last: str | None = None
     phase: str = "call"
+    told: bool | None = None
+    """Whether it is about FreeBSD, as the run itself says; runs of earlier versions do not."""
 
     @property
     def headline(self) -> str:
@@ -89,8 +101,10 @@ class Failure:
     @property
     def broke(self) -> bool:
         """Whether this says nothing about FreeBSD: the lab, the host or the scenario broke."""
+        if self.told is not None:
+            return not self.told
         kind = getattr(errors, self.error, None) or getattr(builtins, self.error, None)
-        return isinstance(kind, type) and not issubclass(kind, _ABOUT_FREEBSD)
+        return isinstance(kind, type) and not issubclass(kind, ABOUT_FREEBSD)
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,8 @@ class Case:
     reason: str = ""
     failures: tuple[Failure, ...] = ()
     spent: Spent | None = None
+    gaps: tuple[str, ...] = ()
+    """What the model lacked of all that it was asked, each in words."""
 
     @property
     def id(self) -> str:
@@ -128,6 +144,21 @@ class Case:
     def bug(self) -> int | None:
         """The number of the known FreeBSD bug that it met, if the reason has one."""
         return number_in(self.reason) if self.verdict is Verdict.KNOWN_BUG else None
+
+
+def headline(early: str, counts: Mapping[Verdict, int]) -> str:
+    """A run in a line: `early` is why it ended before its end."""
+    words = in_words(counts)
+    return f"{early[0].upper()}{early[1:]}. {words}" if early else words
+
+
+def ended_early(cases: Sequence[Case]) -> str:
+    """interrupted: 1 of 4 ran; "" where every scenario has run."""
+    missing = [case for case in cases if case.verdict is Verdict.NOT_RUN]
+    if not missing:
+        return ""
+    why = missing[-1].reason.partition(":")[0]
+    return f"{why}: {len(cases) - len(missing)} of {len(cases)} ran"
 
 
 @dataclass(frozen=True)
@@ -170,15 +201,8 @@ class Claim:
     title: str
     verdict: Verdict
     scenarios: tuple[Scenario, ...]
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A command that the simulated nodes did not know: a gap in the model."""
-
-    node: str
-    command: str
-    what: str
+    untested: str = ""
+    """What of the claim no scenario of this repository tests, in words; "" where all is tested."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +256,16 @@ class Run:
     def unclaimed(self) -> tuple[Scenario, ...]:
         """The scenarios that belong to none of the ten claims."""
         return tuple(scenario for scenario in self.scenarios if not scenario.case.claims)
+
+    @property
+    def headline(self) -> str:
+        """The run in a line: first that it ended early, if it did, then its verdicts."""
+        return headline(self.ended_early, self.counts)
+
+    @property
+    def ended_early(self) -> str:
+        """Why it ended before its end, and how much of it ran; "" where everything has run."""
+        return ended_early([scenario.case for scenario in self.scenarios])
 
     @property
     def counts(self) -> dict[Verdict, int]:

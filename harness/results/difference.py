@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.report.run import BAD, Verdict
+from harness.report.run import BAD, SILENT, Verdict
 
 if TYPE_CHECKING:
     from harness.results.model import Ended, Results
@@ -75,7 +75,7 @@ def difference(now: Results, before: Results) -> Difference:
     both = [(earlier[name], one) for name, one in later.items() if name in earlier]
     other = [pair for pair in both if pair[0].verdict is not pair[1].verdict]
     new = [pair for pair in other if _is_bad(pair[1]) and not _is_bad(pair[0])]
-    fixed = [pair for pair in other if _is_bad(pair[0]) and not _is_bad(pair[1])]
+    fixed = [pair for pair in other if _is_bad(pair[0]) and _is_good(pair[1])]
     return Difference(
         name=before.run.name,
         started=before.run.started,
@@ -96,7 +96,8 @@ def difference(now: Results, before: Results) -> Difference:
 def _scenarios(results: Results) -> dict[str, Ended]:
     found: dict[str, list[Ended]] = {}
     for one in results.scenarios:
-        found.setdefault(one.scenario, []).append(one)
+        if one.verdict is not Verdict.NOT_RUN:  # a run that ended early says nothing of it
+            found.setdefault(one.scenario, []).append(one)
     return {name: _together(repeats) for name, repeats in found.items()}
 
 
@@ -110,6 +111,10 @@ def _together(repeats: list[Ended]) -> Ended:
 
 def _is_bad(ended: Ended) -> bool:
     return ended.verdict in BAD
+
+
+def _is_good(ended: Ended) -> bool:
+    return ended.verdict not in BAD | SILENT
 
 
 def _changed(before: Ended, now: Ended) -> Changed:

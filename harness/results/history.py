@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.errors import HarnessError
-from harness.report.run import BAD, Verdict
+from harness.report.run import BAD, SILENT, Verdict
 from harness.results.model import Ended, Results
 
 FILE = "verdicts.sqlite"
@@ -74,7 +74,7 @@ class Past:
     @property
     def flips(self) -> int:
         """How often it went bad or good again from one run to the next; skips are passed over."""
-        ended = [verdict in BAD for verdict in self.verdicts if verdict is not Verdict.SKIPPED]
+        ended = [verdict in BAD for verdict in self.verdicts if verdict not in SILENT]
         return sum(one is not other for one, other in itertools.pairwise(ended))
 
     @property
@@ -83,7 +83,7 @@ class Past:
 
         One flip alone is a regression or a fix, and no flake.
         """
-        steps = sum(verdict is not Verdict.SKIPPED for verdict in self.verdicts) - 1
+        steps = sum(verdict not in SILENT for verdict in self.verdicts) - 1
         if steps < 1:
             return None
         return self.flips / steps if self.flips > 1 else 0.0
@@ -161,6 +161,7 @@ class VerdictHistory:
                         one.reason.partition("\n")[0][:500],
                     )
                     for repetition, one in _numbered(results.scenarios)
+                    if one.verdict is not Verdict.NOT_RUN
                 ],
             )
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import HarnessError
 from harness.outgoing import without_secrets
-from harness.report.run import Failure, Run, Scenario, Verdict
+from harness.report.run import Failure, Run, Scenario, Verdict, headline
 from harness.results.difference import Difference
 
 NAME = "results.json"
@@ -45,6 +45,9 @@ class Description(_Part):
     pairs: int = Field(description="How many pairs of nodes ran side by side.")
     started: datetime
     seconds: Seconds = Field(description="The host's time for the whole run.")
+    ended_early: str = Field(
+        default="", description='Why not all of it ran, and how much did; "" where all of it did.'
+    )
     harness: str = Field(description="The version of the harness.")
 
 
@@ -114,7 +117,11 @@ class Ended(_Part):
     docstring: str
     verdict: Verdict
     known_bug: int | None = Field(description="The number of the FreeBSD bug that it met.")
-    reason: str = Field(description="Why it was skipped or is expected to fail.")
+    gaps: tuple[str, ...] = Field(
+        default=(),
+        description="What the model lacked of what it was asked; then it has no verdict.",
+    )
+    reason: str = Field(description="Why it was skipped, did not run or is expected to fail.")
     seconds: Seconds = Field(description="The host's time, with set-up and clean-up.")
     lab_seconds: Seconds | None = Field(
         description="From the first to the last entry of its transcript, on the lab's clock."
@@ -137,6 +144,7 @@ class Ended(_Part):
             docstring=case.docstring,
             verdict=case.verdict,
             known_bug=case.bug,
+            gaps=case.gaps,
             reason=case.reason,
             seconds=case.seconds,
             lab_seconds=None if line is None else line.seconds,
@@ -162,11 +170,14 @@ class Claim(_Part):
     number: int
     title: str
     verdict: Verdict
+    untested: str = Field(
+        default="", description='What of it no scenario of the harness tests; "" where all is.'
+    )
     scenarios: tuple[str, ...]
 
 
 class Gap(_Part):
-    """A command that the simulated nodes did not know."""
+    """Something that FreeBSD has and the model lacks, and what asked for it."""
 
     node: str
     command: str
@@ -186,6 +197,11 @@ class Results(_Part):
     difference: Difference | None = Field(
         description="What an earlier run of the same lab found otherwise."
     )
+
+    @property
+    def headline(self) -> str:
+        """The run in a line: first that it ended early, if it did, then its verdicts."""
+        return headline(self.run.ended_early, self.counts)
 
     @classmethod
     def of(cls, run: Run) -> Results:
@@ -207,6 +223,7 @@ class Results(_Part):
                 pairs=about.pairs,
                 started=about.started,
                 seconds=run.seconds,
+                ended_early=run.ended_early,
                 harness=about.harness,
             ),
             counts=run.counts,
@@ -216,6 +233,7 @@ class Results(_Part):
                     number=claim.number,
                     title=claim.title,
                     verdict=claim.verdict,
+                    untested=claim.untested,
                     scenarios=tuple(scenario.case.id for scenario in claim.scenarios),
                 )
                 for claim in run.claims

@@ -82,6 +82,7 @@ _COUNTED = (
     Verdict.FAILED,
     Verdict.BROKE,
     Verdict.KNOWN_BUG,
+    Verdict.GAP,
     Verdict.SKIPPED,
 )
 

@@ -10,6 +10,7 @@ from harness.outgoing import without_secrets
 from harness.report.read import read_run
 from harness.report.render import NAME as REPORT
 from harness.report.render import render
+from harness.report.run import Verdict
 from harness.results import summary
 from harness.results.difference import difference
 from harness.results.earlier import results_of, run_before
@@ -25,6 +26,8 @@ class Published:
     results: Path
     summary: Path
     warnings: tuple[str, ...]
+    ran: bool
+    """Whether any scenario has come to its end."""
 
 
 def publish(folder: Path, *, against: Path | None = None, remember: bool = False) -> Published:
@@ -32,8 +35,9 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
 
     `against` is the folder of the run to compare it to: the last one like it by default. With
     `remember` the verdicts go into the history beside the folder, unless something was broken on
-    purpose. Raises `HarnessError` when `folder` or `against` is no run or is broken, or `folder`
-    cannot be written to; a last run or a history that cannot be used is only a warning.
+    purpose or the run was interrupted. Raises `HarnessError` when `folder` or `against` is no run or
+    is broken, or `folder` cannot be written to; a last run or a history that cannot be used is only
+    a warning.
     """
     run = read_run(folder)
     results = Results.of(run)
@@ -60,8 +64,10 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
             )
         )
         told = summary.write(folder, results, pasts, warnings)
-        return Published(report, results.write(folder), told, tuple(warnings))
-    except OSError as error:
+        written = results.write(folder)
+        ran = bool(set(results.counts) - {Verdict.NOT_RUN})
+        return Published(report, written, told, tuple(warnings), ran)
+    except (OSError, ValueError) as error:
         raise HarnessError(
             f"the report cannot be written: {error}",
             advice="copy the folder to a place where you may write, and report on the copy",
@@ -71,7 +77,8 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
 def _history(folder: Path, results: Results, *, remember: bool) -> dict[str, Past]:
     """Each scenario's past with this run's lab and release, this run included if remembered."""
     path = folder.resolve().parent / FILE
-    remember = remember and results.run.mutation is None
+    whole = not results.run.ended_early or results.run.ended_early.startswith("stopped early")
+    remember = remember and results.run.mutation is None and whole
     if not (remember or path.is_file()):
         return {}
     with VerdictHistory(path) as history:

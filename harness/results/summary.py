@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from harness.outgoing import printable, without_secrets
 from harness.report.drawing import seconds
-from harness.report.run import BAD, Verdict, in_words
+from harness.report.run import BAD, Verdict
 from harness.results.difference import Changed, Difference
 from harness.results.history import Past, flakiest
 from harness.results.model import Ended, Results
@@ -33,6 +33,8 @@ _SIGNS = {
     Verdict.FAILED: "❌",
     Verdict.BROKE: "💥",
     Verdict.KNOWN_BUG: "🐞",
+    Verdict.GAP: "❓",
+    Verdict.NOT_RUN: "⏹️",
     Verdict.SKIPPED: "⏭️",
     Verdict.NOT_TESTED: "",
 }
@@ -59,7 +61,7 @@ def markdown(results: Results, pasts: Mapping[str, Past], warnings: Sequence[str
 
 def _lines(results: Results, pasts: Mapping[str, Past], warnings: Sequence[str]) -> Iterator[str]:
     run = results.run
-    yield f"## {'Simulated: ' if run.simulated else ''}{in_words(results.counts)}"
+    yield f"## {'Simulated: ' if run.simulated else ''}{results.headline}"
     yield ""
     yield " · ".join(
         [
@@ -79,6 +81,8 @@ def _lines(results: Results, pasts: Mapping[str, Past], warnings: Sequence[str])
         yield f"> [!WARNING]\n> The world was broken on purpose: {plain(run.mutation)}.\n"
     yield from (f"> {plain(warning)}\n" for warning in warnings)
     yield from _failures([one for one in results.scenarios if one.verdict in BAD])
+    yield from _not_run([one for one in results.scenarios if one.verdict is Verdict.NOT_RUN])
+    yield from _gaps([one for one in results.scenarios if one.verdict is Verdict.GAP])
     yield from _claims(results)
     yield from _known_bugs([one for one in results.scenarios if one.verdict is Verdict.KNOWN_BUG])
     if results.difference is not None:
@@ -108,6 +112,28 @@ def _failures(failed: Sequence[Ended]) -> Iterator[str]:
     yield ""
 
 
+def _not_run(missing: Sequence[Ended]) -> Iterator[str]:
+    if not missing:
+        return
+    yield "### Did not run\n"
+    for one in missing[:_MOST]:
+        yield f"- {_name(one.id)}{_of_claims(one)}: {plain(one.reason)}"
+    yield from _more(missing)
+    yield ""
+
+
+def _gaps(met: Sequence[Ended]) -> Iterator[str]:
+    if not met:
+        return
+    yield "### Gaps in the model: no verdict\n"
+    yield "These asked for something that FreeBSD has and the model lacks: run them on FreeBSD.\n"
+    for one in met[:_MOST]:
+        yield f"- {_name(one.id)}{_of_claims(one)}"
+        yield from (f"  - {plain(gap)}" for gap in one.gaps[:10])
+    yield from _more(met)
+    yield ""
+
+
 def _claims(results: Results) -> Iterator[str]:
     yield "### Claims\n"
     yield "| | claim | verdict | scenarios |"
@@ -115,7 +141,8 @@ def _claims(results: Results) -> Iterator[str]:
     by_id = {one.id: one for one in results.scenarios}
     for claim in results.claims:
         counts = _counts(by_id[name].verdict for name in claim.scenarios)
-        yield f"| {claim.number} | {plain(claim.title)} | {_verdict(claim.verdict)} | {counts} |"
+        text = f"{claim.title} ({claim.untested})" if claim.untested else claim.title
+        yield f"| {claim.number} | {plain(text)} | {_verdict(claim.verdict)} | {counts} |"
     others = [one.verdict for one in results.scenarios if not one.claims]
     if others:
         worst = _verdict(Verdict.worst(others))

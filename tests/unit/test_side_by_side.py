@@ -166,7 +166,7 @@ def test_an_interrupt_puts_every_pair_away(tmp_path: Path) -> None:
         )
         assert len(pairs_left(tmp_path)) == 2
         running.send_signal(signal.SIGINT)
-        assert running.wait(60) == 2
+        assert running.wait(60) == 130
     finally:
         running.kill()
     assert pairs_left(tmp_path) == []
