@@ -217,6 +217,7 @@ def _run_tests(folder: Path, *arguments: str) -> None:
     """Run pytest with its evidence in `folder`, write the report, and exit with its status."""
     import pytest
 
+    from harness.evidence import make_latest
     from harness.results.publish import publish
 
     status = pytest.main(
@@ -230,6 +231,8 @@ def _run_tests(folder: Path, *arguments: str) -> None:
     typer.echo(f"{mark}evidence: {folder}")
     if (folder / "junit.xml").exists() and (folder / "run.json").exists():
         published = publish(folder, remember=True)
+        if published.ran:
+            make_latest(folder)
         typer.echo(f"{mark}report:   {published.report}")
         for line in "\n".join(published.warnings).splitlines():
             typer.echo(f"{mark}warning:  {line}", err=True)

@@ -81,7 +81,9 @@ class Transcript:
             with self._noting():
                 folder.mkdir(parents=True, exist_ok=True)
                 text, lines = (
-                    opened.enter_context((folder / name).open("a", encoding="utf-8"))
+                    opened.enter_context(
+                        (folder / name).open("a", encoding="utf-8", errors="backslashreplace")
+                    )
                     for name in ("transcript.txt", "transcript.jsonl")
                 )
                 self._files[-1] = text, lines

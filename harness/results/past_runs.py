@@ -111,10 +111,11 @@ def show(found: list[PastRuns]) -> None:
 def _table(pasts: list[Past]) -> rich.table.Table:
     table = rich.table.Table(box=None, pad_edge=False)
     table.add_column("scenario", overflow="fold")
-    for heading in ("runs", *_COUNTED, "flake rate"):
+    counted = [verdict for verdict in _COUNTED if any(past.count(verdict) for past in pasts)]
+    for heading in ("runs", *counted, "flake rate"):
         table.add_column(str(heading), justify="right")
     for past in pasts:
         rate = "" if past.flake_rate is None else f"{past.flake_rate:.0%}"
-        counts = (str(past.count(verdict) or "") for verdict in _COUNTED)
+        counts = (str(past.count(verdict) or "") for verdict in counted)
         table.add_row(rich.markup.escape(past.scenario), str(len(past.verdicts)), *counts, rate)
     return table

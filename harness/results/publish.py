@@ -35,9 +35,9 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
 
     `against` is the folder of the run to compare it to: the last one like it by default. With
     `remember` the verdicts go into the history beside the folder, unless something was broken on
-    purpose or the run was interrupted. Raises `HarnessError` when `folder` or `against` is no run or
-    is broken, or `folder` cannot be written to; a last run or a history that cannot be used is only
-    a warning.
+    purpose or the run was interrupted. Raises `HarnessError` when `folder` or `against` is no run
+    or is broken, or `folder` cannot be written to; a last run or a history that cannot be used is
+    only a warning.
     """
     run = read_run(folder)
     results = Results.of(run)

@@ -10,6 +10,7 @@ import pycdlib
 import pytest
 
 from harness import console, evidence
+from harness.errors import EvidenceLost
 from harness.keys import KeyPair
 from harness.lab.seed import VOLUME, Seed
 from harness.transcript import Entry, Transcript
@@ -73,8 +74,37 @@ def test_runs_that_begin_in_the_same_second_have_each_a_folder(
         "TIME-qemu",
         *(f"TIME-qemu-{number}" for number in range(2, 9)),
     ]
-    assert (tmp_path / "latest").resolve() in folders
-    assert len(list(tmp_path.iterdir())) == 9
+    assert len(list(tmp_path.iterdir())) == 8, "a run that has not begun is not the latest"
+
+
+def test_latest_is_moved_in_one_step_and_never_over_somebodys_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKUNK_RESULTS_DIR", str(tmp_path))
+    for _ in range(2):
+        folder = evidence.new_run_folder("qemu")
+        evidence.make_latest(folder)
+        assert (tmp_path / "latest").resolve() == folder
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(EvidenceLost, match="latest cannot be pointed to"):
+        evidence.make_latest(folder)
+    with pytest.raises(EvidenceLost, match="a folder or file of its own"):
+        evidence.new_run_folder("qemu")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        {folder.name, "latest"} | {path.name for path in tmp_path.glob("2*")}
+    )
+
+
+def test_a_results_folder_that_cannot_be_made_is_an_error_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SKUNK_RESULTS_DIR", str(tmp_path / "file"))
+    with pytest.raises(EvidenceLost, match="SKUNK_RESULTS_DIR=FOLDER"):
+        evidence.new_run_folder("qemu")
+    with pytest.raises(EvidenceLost, match="cannot be made"):
+        evidence.Evidence(tmp_path / "file" / "run", Transcript())
 
 
 def test_the_transcript_tells_commands_and_actions_in_order(tmp_path: Path) -> None:

@@ -139,7 +139,13 @@ def test_junit_xml_has_claim_and_known_bug_as_properties(tmp_path: Path) -> None
     properties = [
         {item.get("name"): item.get("value") for item in case.iter("property")} for case in told
     ]
+    names = [{key: each.pop(key) for key in ("test", "evidence")} for each in properties]
     assert properties == [{"claim": "5", "known_bug": "292322"}, {"claim": "5"}]
+    folder = tmp_path.name
+    assert names[0] == {
+        "test": f"{folder}/test_it.py::test_a",
+        "evidence": f"{folder}-test_it.py-test_a",
+    }
 
 
 # --- the difference to another run --------------------------------------------------------------
