@@ -167,6 +167,10 @@ class Node:
         with spent.on(Activity.FREEBSD):
             return self._connect().run(argv, within=within or self._deadlines.command, stdin=stdin)
 
+    def write_down(self, entry: Entry) -> None:
+        """Put into the transcript what a workload on this node has to tell."""
+        self._transcript.add(entry)
+
     def boot_time(self) -> str:
         """When the running kernel was booted (sysctl kern.boottime): it tells two boots apart.
 

@@ -22,8 +22,9 @@ from harness.outgoing import without_secrets
 class Entry:
     """One line of the story. `at` is UTC, `duration` in seconds; `status` only for commands.
 
-    `kind` is command, action, repeats or wait: a wait's `text` is what was awaited, and it is
-    written at its end, after what was done meanwhile.
+    `kind` is command, action, repeats, wait or writes: a wait's `text` is what was awaited, and it
+    is written at its end, after what was done meanwhile. Writes are those of a ledger, with a line
+    of `stdout` for each.
     """
 
     at: datetime
@@ -143,6 +144,8 @@ class Transcript:
                 "stdout": entry.stdout,
                 "stderr": entry.stderr,
             }
+        elif entry.stdout:
+            fields["stdout"] = entry.stdout
         if (files := self._files[-1]) is None:
             return
         text, lines = files

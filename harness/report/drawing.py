@@ -6,11 +6,12 @@ size on a phone; only how many labels and marks fit side by side depends on a ro
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from harness.report.timeline import Curve, NodeTrack, Span, Timeline
+from harness.report.timeline import Curve, NodeTrack, Span, Timeline, Write
 
 Point = TypeVar("Point")
 
@@ -21,7 +22,12 @@ _LETTER = 6.4
 _MARK = 17
 _ROW = 18
 _CURVE = 40
+_WRITES = 44
 _MOST_DOTS = 40
+_MOST_WRITES = 200
+_SEEN = 0.02
+"""A write so much quicker than the slowest is not to be seen beside it."""
+
 _MOST_ROWS = 4
 _STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
@@ -68,6 +74,23 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Stall:
+    """A write from when it was issued to when it was acknowledged, and as high as that took.
+
+    `state` is write, or never for one that never was acknowledged; `label` is empty where it would
+    not fit.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    state: str
+    label: str
+    title: str
+
+
+@dataclass(frozen=True)
 class Tick:
     """A time on the axis."""
 
@@ -94,6 +117,12 @@ class Drawing:
     dots: tuple[Dot, ...]
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
+    stalls: tuple[Stall, ...] = ()
+    ground: float = 0.0
+    """Where the writes stand."""
+
+    issued: str = ""
+    """A path with a stroke for each of them, in a box of 1000 by 4."""
 
 
 def size(value: float) -> str:
@@ -136,6 +165,9 @@ class _Painter:
         self._dots: list[Dot] = []
         self._headings: list[Heading] = []
         self._lines: list[Line] = []
+        self._stalls: list[Stall] = []
+        self._ground = 0.0
+        self._issued = ""
 
     def drawing(self) -> Drawing:
         first, *others = self._timeline.tracks
@@ -145,6 +177,7 @@ class _Painter:
         self._curves(self._timeline.curves)
         for track in others:
             self._node(track, (track.node,))
+        self._writes(self._timeline.writes)
         if self._timeline.waits:
             self._heading("waits")
             for row in _apart(self._timeline.waits):
@@ -158,6 +191,9 @@ class _Painter:
             dots=tuple(self._dots),
             headings=tuple(self._headings),
             lines=tuple(self._lines),
+            stalls=tuple(self._stalls),
+            ground=self._ground,
+            issued=self._issued,
         )
 
     def _percent(self, at: float) -> float:
@@ -219,6 +255,44 @@ class _Painter:
             self._lines.append(Line(x, self._y, width, _CURVE, path, area, dots, title))
         self._y += _CURVE + 2
 
+    def _writes(self, writes: Sequence[Write]) -> None:
+        if not writes:
+            return
+        took = [write.took for write in writes if write.took is not None]
+        most = max(took, default=0.0)
+        self._heading("writes: " + acknowledged(writes))
+        top, self._y = self._y, self._y + _WRITES
+        self._ground = self._y
+        self._issued = "".join(
+            f"M{at}V4" for at in dict.fromkeys(f"{10 * self._percent(w.at):.0f},0" for w in writes)
+        )
+        slowest = sorted((w for w in writes if w.took is not None), key=_took)[-_MOST_WRITES:]
+        seen = {write for write in slowest if _took(write) >= _SEEN * most}
+        for write in writes:
+            if write.took is not None and write not in seen:
+                continue
+            x = self._percent(write.at)
+            lasts = write.took if write.took is not None else self._whole - write.at
+            width = max(self._percent(write.at + lasts) - x, 0.15)
+            height = _WRITES if write.took is None else max(_WRITES * write.took / (most or 1), 1)
+            said = "never" if write.took is None else seconds(write.took)
+            wide = len(said) * _LETTER <= width * self._width / 100 - 6
+            self._stalls.append(
+                Stall(
+                    x=x,
+                    y=round(top + _WRITES - height, 1),
+                    width=round(width, 2),
+                    height=round(height, 1),
+                    state="never" if write.took is None else "write",
+                    label=said if wide and height >= 14 else "",
+                    title=f"written at {seconds(write.at)}, "
+                    + (
+                        f"acknowledged after {said}" if write.took is not None else "never answered"
+                    ),
+                )
+            )
+        self._y += 4
+
     def _spans(
         self, spans: Iterable[Span], height: float, *, prefix: str = "", labels: bool = True
     ) -> None:
@@ -231,6 +305,23 @@ class _Painter:
             title = f"{prefix}{span.label}, {lasted}"
             label = span.label if fits else ""
             self._bars.append(Bar(x, self._y, width, height, _slug(span.state), label, title))
+
+
+def acknowledged(writes: Sequence[Write]) -> str:
+    """How soon they were: 34 acknowledged, half within 12 ms, the slowest after 20.1 s."""
+    took = [write.took for write in writes if write.took is not None]
+    never = len(writes) - len(took)
+    text = f"{len(took)} acknowledged"
+    if len(took) == 1:
+        text += f" after {seconds(took[0])}"
+    elif took:
+        text += f", half within {seconds(statistics.median(took))}"
+        text += f", the slowest after {seconds(max(took))}"
+    return text + (f", {never} never" if never else "")
+
+
+def _took(write: Write) -> float:
+    return write.took or 0.0
 
 
 def fewer(points: Sequence[Point], most: int) -> Sequence[Point]:

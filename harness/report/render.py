@@ -13,9 +13,9 @@ from markupsafe import Markup, escape
 
 from harness import known_bugs
 from harness.outgoing import printable
-from harness.report.drawing import NARROW, WIDE, draw, fewer, seconds, size
+from harness.report.drawing import NARROW, WIDE, acknowledged, draw, fewer, seconds, size
 from harness.report.run import BAD, Claim, Run, Scenario, Verdict
-from harness.report.timeline import Span, Timeline
+from harness.report.timeline import Span, Timeline, Write
 from harness.transcript import Entry
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ _FEW_LINES = 12
 
 _MOST_POINTS = 24
 """Of a curve, in the table."""
+
+_MOST_WRITES = 8
+"""Of the writes of a ledger, in the table."""
 
 _SIGNS = {
     Verdict.HELD: "✓",
@@ -76,6 +79,8 @@ def render(
         "last_few": _last_few,
         "bytes": size,
         "fewer": lambda points: fewer(points, _MOST_POINTS),
+        "acknowledged": acknowledged,
+        "slowest": _slowest,
         "sign": _SIGNS.__getitem__,
         "href": quote,
         "title": _title,
@@ -142,6 +147,13 @@ def _rows(timeline: Timeline) -> list[tuple[Span, str]]:
         rows += [(span, track.node) for span in track.roles]
         rows += [(span, f"pool on {track.node}") for span in track.pools]
     return sorted(rows, key=lambda row: row[0].start)
+
+
+def _slowest(writes: Sequence[Write]) -> list[Write]:
+    """Those that took longest to be acknowledged, or never were, in the order of their times."""
+    never = float("inf")
+    by_time = sorted(writes, key=lambda write: write.took if write.took is not None else never)
+    return sorted(by_time[-_MOST_WRITES:], key=lambda write: write.at)
 
 
 def _title(name: str) -> str:

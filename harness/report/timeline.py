@@ -6,6 +6,7 @@ looks a state is taken to have lasted; what nobody looked at is left out.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from harness.transcript import Entry
 UNKNOWN = "unknown"
 IN_SYNC = "in sync"
 NO_HASTD = "no hastd"
-_DOWN = ("off", "booting", "going down")
+_DOWN = ("off", "booting", "going down", "panicked")
+_KILLS = {"power cut": "off", "reset": "booting", "panic": "panicked", "reboot -nq": "booting"}
+"""What ends everything on a node the moment that it begins, and what the node is from then on."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,17 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Write:
+    """A write that was to be on the disk when it returned, issued at `at`.
+
+    `took` are the seconds until it was acknowledged, None if it never was.
+    """
+
+    at: float
+    took: float | None
+
+
+@dataclass(frozen=True)
 class Split:
     """Where the seconds went. `restore` is restores, saves and boots; `rest` commands and files."""
 
@@ -108,6 +122,9 @@ class Timeline:
     curves: tuple[Curve, ...] = ()
     """Only where there was something to send, and somebody asked more than once."""
 
+    writes: tuple[Write, ...] = ()
+    """Those of a ledger; and single ones where one took long enough to be seen."""
+
 
 def timeline(entries: Sequence[Entry]) -> Timeline:
     """Derive the timeline of one transcript, which must not be empty."""
@@ -126,6 +143,7 @@ def timeline(entries: Sequence[Entry]) -> Timeline:
         marks=tuple(sorted(filter(None, map(_mark, timed)), key=lambda mark: mark.at)),
         split=_split(timed, waits, seconds),
         curves=_curves(story.to_send),
+        writes=_writes(timed),
     )
 
 
@@ -142,7 +160,9 @@ class _Timed:
 
     @property
     def effect(self) -> float:
-        begins = self.entry.text in ("paused", "private link unplugged", "power cut", "reset")
+        if self.entry.kind == "command":
+            return self.start if _panics(_words(self.entry.text)) else self.end
+        begins = self.entry.text in (*_KILLS, "paused", "private link unplugged")
         return self.start if begins else self.end
 
 
@@ -252,7 +272,9 @@ class _Story:
         if entry.node == "pair":
             self._restored(item.effect, entry.text)
         elif entry.kind == "command":
-            self._command(self.tracks[entry.node], item.effect, entry)
+            track = self.tracks[entry.node]
+            if not (track.down and item.start < track.roles.since):  # else it died meanwhile
+                self._command(track, item.effect, entry)
         elif entry.kind == "repeats" and entry.text.startswith("hastctl list"):
             self._still(self.tracks[entry.node], item.start)
         elif entry.kind == "action":
@@ -274,8 +296,12 @@ class _Story:
 
     def _action(self, track: _Track, item: _Timed, text: str) -> None:
         at = item.effect
-        if text in ("power cut", "reset", "ACPI shutdown"):
-            self._down(track, at, "booting" if text == "reset" else "off")
+        if text in _KILLS:
+            self._down(track, at, _KILLS[text])
+        elif text == "ACPI shutdown":
+            if track.roles.since <= item.start:
+                self._down(track, item.start, "going down")
+            self._down(track, at, "off")
         elif text == "power on":
             track.becomes(at, "booting")
         elif text == "SSH answers" and track.down:
@@ -307,6 +333,8 @@ class _Story:
             _see_pool(track, at, entry)
         elif words[0] == "zpool":
             _change_pool(track, at, words, entry)
+        elif _panics(words):
+            self._down(track, at, "panicked")
         elif words[0] in ("shutdown", "reboot", "halt", "poweroff"):
             self._down(track, at, "going down")
         elif words[:2] == ["hastctl", "role"] and entry.status == 0 and len(words) > 2:
@@ -400,6 +428,10 @@ def _changes_pool(words: list[str]) -> bool:
     return False  # it only lists
 
 
+def _panics(words: Sequence[str]) -> bool:
+    return any("debug.kdb.panic=" in word for word in words)
+
+
 def _words(command: str) -> list[str]:
     try:
         return shlex.split(command) or [""]
@@ -442,6 +474,37 @@ def _kind(entry: Entry) -> str | None:
     if entry.text.startswith(_HARNESS):
         return "harness"
     return "heal" if entry.text in _HEALS else "fault"
+
+
+_WRITE = re.compile(r"([0-9.]+) s: (?:acknowledged after ([0-9.]+) s|never acknowledged)")
+_TOOK_LONG = 0.5
+"""Seconds. A single write that is sooner acknowledged is not worth a row."""
+
+
+def _writes(timed: Sequence[_Timed]) -> tuple[Write, ...]:
+    """Those that a ledger tells of, and each dd(1) that a scenario let write by itself."""
+    of_ledgers = [
+        Write(item.start + float(found[1]), None if found[2] is None else float(found[2]))
+        for item in timed
+        if item.entry.kind == "writes"
+        for found in _WRITE.finditer(item.entry.stdout)
+    ]
+    single = [
+        Write(item.start, item.entry.duration)
+        for item in timed
+        if item.entry.kind == "command" and item.entry.status == 0 and _writes_data(item.entry.text)
+    ]
+    slowest = max((write.took or 0.0 for write in single), default=0.0)
+    found = of_ledgers + (single if of_ledgers or slowest >= _TOOK_LONG else [])
+    return tuple(sorted(found, key=lambda write: write.at))
+
+
+def _writes_data(command: str) -> bool:
+    words = _words(command)
+    to = next((word.removeprefix("of=") for word in words if word.startswith("of=")), None)
+    if words[0] != "dd" or to is None:
+        return False
+    return to.startswith("/dev/hast/") or not to.startswith("/dev/")
 
 
 def _waits(timed: Sequence[_Timed]) -> tuple[Span, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import statistics
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from harness import clock
 from harness.errors import ClaimFailed, HarnessError
 from harness.node import Node
 from harness.parallel import in_background
+from harness.transcript import Entry
 from harness.wait import wait_until
 from harness.workload.files import sha256_of_files
 
@@ -38,6 +40,10 @@ class Ledger:
     folder: str
     acknowledged: dict[str, str] = field(default_factory=dict)
     issued: dict[str, str] = field(default_factory=dict)
+    took: list[tuple[float, float | None]] = field(default_factory=list)
+    """Of each write, when it was issued, in seconds since the first, and after how many more it was
+    acknowledged; None: never."""
+
     ended_by: HarnessError | None = None
     """What ended the writing before its time: the node went down, or the file system failed."""
 
@@ -51,10 +57,38 @@ class Ledger:
         ledger = cls(folder)
         beside = node.second_login()
         beside.run("mkdir", "-p", folder)
-        with in_background(lambda ending: ledger._write(beside, ending)):
-            ledger.wait_for(1)
-            yield ledger
+        started, start = clock.current().utc(), clock.current().monotonic()
+        try:
+            with in_background(lambda ending: ledger._write(beside, ending)):
+                ledger.wait_for(1)
+                yield ledger
+        finally:
+            seconds = clock.current().monotonic() - start
+            beside.write_down(
+                Entry(started, node.name, "writes", ledger.summary, seconds, stdout=ledger.times)
+            )
         beside.disconnect()
+
+    @property
+    def summary(self) -> str:
+        """How many writes there were, and how long they took to be acknowledged."""
+        took = [seconds for _, seconds in self.took if seconds is not None]
+        never = len(self.took) - len(took)
+        text = f"{len(took)} writes in {self.folder} acknowledged"
+        if took:
+            text += f", half of them within {statistics.median(took):.3f} s"
+            text += f", the slowest after {max(took):.3f} s"
+        return text + (f"; {never} never" if never else "")
+
+    @property
+    def times(self) -> str:
+        """A line for each write; harness/report/timeline.py reads them."""
+        return "".join(
+            f"{at:.3f} s: "
+            + ("never acknowledged" if took is None else f"acknowledged after {took:.3f} s")
+            + "\n"
+            for at, took in self.took
+        )
 
     def wait_for(self, more: int) -> None:
         """Wait until `more` further writes have been acknowledged."""
@@ -91,12 +125,15 @@ class Ledger:
 
     def _write(self, node: Node, ending: threading.Event) -> None:
         number = 0
+        start = clock.current().monotonic()
         while not ending.is_set():
             number += 1
             name = f"write-{number:05d}"
             content = hashlib.shake_256(f"{self.folder}/{name}".encode()).digest(1 << 16)
             digest = hashlib.sha256(content).hexdigest()
             self.issued[name] = digest
+            issued = clock.current().monotonic()
+            self.took.append((issued - start, None))
             try:
                 node.ask(
                     *("/bin/sh", "-c", _WRITE, "sh", f"{self.folder}/{name}"),
@@ -106,5 +143,6 @@ class Ledger:
             except HarnessError as error:
                 self.ended_by = error
                 return
+            self.took[-1] = issued - start, clock.current().monotonic() - issued
             self.acknowledged[name] = digest
             clock.current().sleep(PACE)

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from harness import cli, paths
 from harness.errors import HarnessError
-from harness.report.drawing import NARROW, draw
+from harness.report.drawing import NARROW, WIDE, draw
 from harness.report.junit import read as read_junit
 from harness.report.read import read_run
 from harness.report.run import Verdict, in_words
-from harness.report.timeline import Curve, Span, Split, Timeline, timeline
+from harness.report.timeline import Curve, Span, Split, Timeline, Write, timeline
 from harness.results.publish import publish
 from harness.spent import Spent
 from harness.transcript import Entry
@@ -347,6 +347,71 @@ def test_a_power_cut_on_the_axis() -> None:
     assert (skunk1.last.role, skunk1.last.status, skunk1.last.dirty) == ("secondary", "", None)
 
 
+@pytest.mark.parametrize(
+    ("text", "took", "state"),
+    [
+        ("panic", 7.0, "panicked"),
+        ("reboot -nq", 7.0, "booting"),
+        ("reset", 7.0, "booting"),
+        ("power cut", 7.0, "off"),
+        ("ACPI shutdown", 7.0, "going down"),
+    ],
+)
+def test_a_dead_node_has_no_role(text: str, took: float, state: str) -> None:
+    """From the moment that it dies, though the harness may know only at the end that it did."""
+    story = timeline(
+        [
+            entry(1, "pair", "restored to 'set-up'"),
+            entry(9, "skunk1", "hastctl role primary mirror", 2, "command"),
+            entry(10, "skunk1", text, took),
+            entry(11, "skunk2", "hastctl role primary mirror", 1, "command"),
+            listed(30, "skunk2", "primary", "degraded", 0),
+        ]
+    )
+    skunk1, skunk2 = story.tracks
+    assert states(skunk1.roles)[:2] == [(0, 9, "primary"), (9, 16 if "ACPI" in text else 29, state)]
+    assert states(skunk1.pools) == [(0, 9, "imported")]
+    assert (11, 29, "primary") in states(skunk2.roles)
+
+
+def test_a_panic_that_a_command_makes_ends_the_role_too() -> None:
+    story = timeline(
+        [
+            entry(0, "pair", "restored to 'set-up'"),
+            entry(5, "skunk1", "/bin/sh -c 'sysctl debug.kdb.panic=1 &'", 5, "command"),
+            listed(20, "skunk2", "secondary", "complete", 0),
+        ]
+    )
+    assert states(story.tracks[0].roles) == [(0, 5, "primary"), (5, 20, "panicked")]
+
+
+def test_the_stall_of_a_write_is_on_the_axis() -> None:
+    """As a block from when it was issued to when it was acknowledged; others are small strokes."""
+    ledger = "0.000 s: acknowledged after 0.012 s\n0.112 s: acknowledged after 20.100 s\n"
+    story = timeline(
+        [
+            entry(0, "pair", "restored to 'set-up'"),
+            entry(5, "skunk1", "2 writes", 30, "writes", f"{ledger}20.300 s: never acknowledged\n"),
+            entry(36, "skunk2", "zpool list", 4, "command"),
+        ]
+    )
+    assert story.writes == (Write(5, 0.012), Write(5.112, 20.1), Write(25.3, None))
+    drawn = draw(story, WIDE)
+    assert [(each.x, each.width, each.label) for each in drawn.stalls] == [
+        (12.78, 50.25, "20.1 s"),
+        (63.25, 36.75, "never"),
+    ]
+    said = "writes: 2 acknowledged, half within 10.1 s, the slowest after 20.1 s, 1 never"
+    assert said in [each.text for each in drawn.headings]
+    assert drawn.issued.count("M") == 3
+
+
+def test_a_single_write_is_drawn_where_it_stalled() -> None:
+    write = "dd if=/dev/random of=/dev/hast/mirror bs=64k count=1"
+    for took, count in (0.01, 0), (21.1, 1):
+        assert len(timeline([entry(0, "skunk1", write, took, "command")]).writes) == count
+
+
 def test_where_the_time_went() -> None:
     assert power_cut().split == Split(restore=2 + 19, waiting=5, rest=60 - 2 - 19 - 5)
 
@@ -554,7 +619,9 @@ def test_every_text_has_the_contrast_of_wcag_aa(theme: int) -> None:
     papers += [("bad-paper", text) for text in ("ink", "soft", "link", "bad")]
     papers += [("odd-paper", text) for text in ("ink", "odd", "link")]
     papers += [("wait", "ink"), ("bad", "paper")]
-    papers += [(name, f"on-{name}") for name in ("primary", "secondary", "init", "dark", "pool")]
+    papers += [
+        (name, f"on-{name}") for name in ("primary", "secondary", "init", "dark", "pool", "write")
+    ]
     for paper, text in papers:
         one, other = sorted((luminance(colours[paper]), luminance(colours[text])))
         assert (other + 0.05) / (one + 0.05) >= 4.5, f"{text} on {paper}"
