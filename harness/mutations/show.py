@@ -11,6 +11,8 @@ from harness.errors import HarnessError
 from harness.mutations.run import Matrix, Outcome
 
 _LONGEST = 150
+_MOST = 6
+"""Scenarios named of those that catch one mutation."""
 _BEGIN, _END = "<!-- begin: made by `skunk mutations --markdown` -->", "<!-- end -->"
 
 
@@ -64,12 +66,11 @@ def write_markdown(matrix: Matrix, path: Path) -> None:
 def _markdown(matrix: Matrix) -> Iterator[str]:
     yield from (f"- {line}" for line in summary(matrix))
     yield ""
-    yield "| mutation | lab | what is broken | scenarios that catch it, and what the first says |"
-    yield "| --- | --- | --- | --- |"
     for outcome in matrix.outcomes:
         mutation = outcome.mutation
-        where = "simulated" if mutation.of_model else "any"
-        yield f"| `{mutation.name}` | {where} | {_cell(mutation.breaks)} | {_catchers(outcome)} |"
+        where = "the model" if mutation.of_model else "any lab"
+        yield f"- **`{mutation.name}`** ({where}): {_escaped(mutation.breaks)}.\\"
+        yield f"  {_catchers(outcome)}"
     others = [outcome for outcome in matrix.outcomes if outcome.otherwise]
     if others:
         yield ""
@@ -77,12 +78,13 @@ def _markdown(matrix: Matrix) -> Iterator[str]:
         yield ""
         for outcome in others:
             for name, text in outcome.otherwise.items():
-                yield f"- `{outcome.mutation.name}`: `{name}`: {_cell(_short(text))}"
+                yield f"- `{outcome.mutation.name}`: `{name}`: {_escaped(_short(text))}"
 
 
 def _catchers(outcome: Outcome) -> str:
+    """Who notices, in a line; of many the first few, for all of them tell the same."""
     if not outcome.caught:
-        return "**nobody**"
+        return "**Nobody notices.**"
     (first, said), *_ = outcome.caught.items()
     counts = Counter(_function(name) for name in outcome.caught)
     others = [
@@ -90,8 +92,11 @@ def _catchers(outcome: Outcome) -> str:
         for name, count in counts.items()
         if name != _function(first)
     ]
-    more = f"; also {', '.join(others)}" if others else ""
-    return f"`{first.partition('::')[2]}`: {_cell(_short(said))}{more}"
+    told = f"`{_function(first)}`: {_escaped(_short(said))}"
+    if not others:
+        return f"Caught by {told}"
+    more = f" and {len(others) - _MOST} more" if len(others) > _MOST else ""
+    return f"Caught by {len(outcome.caught)}. {told}; {', '.join(others[:_MOST])}{more}"
 
 
 def _function(name: str) -> str:
@@ -105,6 +110,6 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
-def _cell(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("|", "\\|")
+def _escaped(text: str) -> str:
+    escaped = text.replace("\\", "\\\\")
     return escaped.replace("<", "&lt;").replace(">", "&gt;").replace("*", "\\*")

@@ -19,6 +19,9 @@ from tests import reference
 DOCS = paths.PROJECT / "docs"
 PAGES = [paths.PROJECT / "README.md", *DOCS.glob("*.md"), DOCS / "evidence" / "README.md"]
 
+WIDEST = 220
+"""Characters that are shown of a row of a table: two lines of a laptop's page."""
+
 # --- pages that are run ---------------------------------------------------------------------------
 
 NOT_RUN = {"make setup", ". .venv/bin/activate"}
@@ -236,3 +239,12 @@ def test_every_command_of_skunk_in_the_pages_is_one() -> None:
             below = getattr(known[first], "commands", None)
             if below is not None and second:
                 assert second in below, f"{page.name}: skunk {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_table_is_wider_than_a_laptops_page(page: Path) -> None:
+    """What is shown of a row, without the addresses of its links."""
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.lstrip().startswith("|"):
+            shown = re.sub(r"\]\([^)]*\)", "]", line)
+            assert len(shown) <= WIDEST, f"{page.name}:{number} has {len(shown)}: make it a list"

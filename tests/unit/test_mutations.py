@@ -68,7 +68,7 @@ def test_the_document_gets_the_table_between_its_marks(tmp_path: Path) -> None:
     path.write_text(text)
     write_markdown(outcomes(), path)
     written = path.read_text()
-    assert "| `broken` | simulated | a thing | `test_right`: the two" in written
+    assert "- **`broken`** (the model): a thing.\\\n  Caught by 2. `test_right`: the two" in written
     assert "- `broken`: `test_a.py::test_other`: assert 1 == 2" in written
     assert written.partition("<!--")[0] == text.partition("<!--")[0]
     assert any("never failed by a mutation: test_a.py::test_held" in x for x in lines(outcomes()))
