@@ -60,6 +60,8 @@ class Process:
         self.failure: Exception | None = None
         """A fault of the model that ended it: a bug, which the lab reports."""
         self.on_end: Callable[[Process], None] | None = None
+        self.group = self.pid
+        """The process group: what sshd(8) starts leads one, and `set -m` makes another."""
         self.trace: Trace | None = None
         """What ktrace(1) notes of the program that it runs."""
         self._program: Program | None = None

@@ -29,6 +29,7 @@ from harness.lab.simulated.shell_streams import (
     Writer,
     open_reader,
     open_writer,
+    standard,
 )
 from harness.lab.simulated.shell_syntax import (
     AndOr,
@@ -44,9 +45,11 @@ from harness.lab.simulated.shell_syntax import (
     Script,
     Sequence,
     Simple,
+    Substitution,
     TooDeep,
     While,
     parse,
+    quoted,
 )
 from harness.lab.simulated.signals import DESCRIPTIONS
 
@@ -353,7 +356,7 @@ class Shell:
         self.command_name: str | None = None
         """A script's path, which messages begin with instead, and builtins while they run."""
         self.pid = process.pid
-        self.variables = dict(ENVIRONMENT)
+        self.variables = {**ENVIRONMENT, "OPTIND": "1"}
         self.exported = set(ENVIRONMENT)
         self.read_only: set[str] = set()
         self.functions: dict[str, Node] = {}
@@ -367,6 +370,8 @@ class Shell:
         self.jobs: dict[int, tuple[Process, Signal]] = {}
         self.locals: list[dict[str, tuple[str | None, bool]]] = []
         self.loops = 0
+        self.getopts: tuple[tuple[str, ...] | None, int, str] = (None, -1, "")
+        """The words of getopts if not `$@`, the next one (-1: from the start), the rest of one."""
         self.fds: dict[int, Reader | Writer] = {}
         self.budget = Budget()
         self.depth = 0
@@ -383,8 +388,8 @@ class Shell:
         shell = cls(context.process, context.guest, name)
         shell.pid = context.guest.next_pid()
         shell.origin = context
-        shell.variables = {**context.environment, "PWD": context.directory}
-        shell.exported = set(shell.variables)
+        shell.variables = {**context.environment, "PWD": context.directory, "OPTIND": "1"}
+        shell.exported = set(shell.variables) - {"OPTIND"}
         shell.directory = context.directory
         shell.mask = context.mask
         shell.budget = context.budget
@@ -439,7 +444,6 @@ class Shell:
             "!": self.last_job,
             "-": "".join(letter for letter in _OPTION_ORDER if letter in self.options),
             "PPID": "1",
-            "OPTIND": "1",
         }
         return special.get(name)
 
@@ -451,6 +455,8 @@ class Shell:
             raise ShellError(f"{name}: bad variable name")
         self.budget.spend_bytes(len(value))
         self.variables[name] = value
+        if name == "OPTIND" and value.lstrip("0") == "1":
+            self.getopts = (None, -1, "")
         if "a" in self.options:
             self.exported.add(name)
 
@@ -704,7 +710,11 @@ class Shell:
         self.budget.job()
         job = Process(self.guest, node.text)
         shell = self.copy(job)
-        shell.fds[0] = Reader()
+        if "m" in self.options:
+            shell.options.discard("m")
+        else:
+            shell.fds[0] = Reader()
+            job.group = self.process.group
         shell.pid = self.pid
         job.feed(b"")
         job.start(_to_the_end(shell, node.text, shell.as_subshell(node.body)))
@@ -810,6 +820,8 @@ class Shell:
             yield from expansion.words(node.words)
             argv = expansion.fields
         saved = self.fds
+        if "x" in self.options:
+            yield from self._trace(node, argv)
         try:
             if node.redirections:
                 try:
@@ -820,8 +832,6 @@ class Shell:
                     self.report(error)
                     self._check()
                     return self.status
-            if "x" in self.options:
-                raise NotModelled("set -x")
             if argv:
                 yield from self._call(node, argv)
             else:
@@ -834,6 +844,19 @@ class Shell:
                 self.fds = saved
         self._check()
         return self.status
+
+    def _trace(self, node: Simple, argv: list[str]) -> Program:
+        """What `set -x` prints of a command (xtracecommand() in bin/sh/eval.c)."""
+        words = []
+        for assignment in node.assignments:
+            if any(isinstance(part, Substitution) for part in assignment.word.parts):
+                raise NotModelled("set -x with a substitution in an assignment")
+            expansion = Expansion(self)
+            yield from expansion.one(assignment.word)
+            words.append(f"{assignment.name}={quoted(expansion.text)}")
+        words += [quoted(word) for word in argv]
+        self.print_error(self.variables.get("PS4", "+ ") + " ".join(words))
+        return 0
 
     def _assign_all(self, node: Simple) -> Program:
         expansion = Expansion(self)
@@ -899,6 +922,8 @@ class Shell:
     def _call_function(self, body: Node, arguments: list[str]) -> Program:
         saved, self.arguments = self.arguments, arguments
         loops, self.loops = self.loops, 0
+        options, getopts = self.options, self.getopts
+        self.getopts = (None, -1, "")
         self.locals.append({})
         self.enter()
         try:
@@ -909,6 +934,9 @@ class Shell:
             self.depth -= 1
             self.arguments = saved
             self.loops = loops
+            self.getopts = getopts
+            if self.locals[-1].pop("-", None) is not None:
+                self.options = options
             for name, (value, exported) in self.locals.pop().items():
                 self.restore(name, value, exported=exported)
         return self.status
@@ -979,9 +1007,14 @@ class Shell:
                 case "<&" | ">&":
                     self._duplicate(fds, fd, target)
                 case "<" | "<>":
-                    fds[fd] = self._open_to_read(target)
+                    fds[fd] = standard(fds, target, Reader) or self._open_to_read(target)
                 case operator:
-                    fds[fd] = yield from self._open_to_write(target, append=operator == ">>")
+                    writer = standard(fds, target, Writer)
+                    if writer is None:
+                        if operator == ">" and "C" in self.options:
+                            self._refuse_to_clobber(target)
+                        writer = yield from self._open_to_write(target, append=operator == ">>")
+                    fds[fd] = writer
         self.fds = fds
         return 0
 
@@ -993,6 +1026,11 @@ class Shell:
         if source is None:
             raise ShellError(f"{target}: Bad file descriptor")
         fds[fd] = source
+
+    def _refuse_to_clobber(self, name: str) -> None:
+        entry = entry_or_none(self.guest, posixpath.join(self.directory, name))
+        if entry is not None and entry.kind == "file":
+            raise ShellError(f"cannot create {name}: File exists")
 
     def _open_to_read(self, name: str) -> Reader:
         try:

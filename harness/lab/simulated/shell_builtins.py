@@ -21,13 +21,14 @@ from harness.lab.simulated.shell_expand import ShellError
 from harness.lab.simulated.shell_paths import entry_or_none
 from harness.lab.simulated.shell_printf import echo, printf
 from harness.lab.simulated.shell_streams import absence, open_reader
-from harness.lab.simulated.shell_syntax import is_name, is_reserved, parse
+from harness.lab.simulated.shell_syntax import is_name, is_reserved, parse, quoted
 from harness.lab.simulated.shell_test import TestFault, evaluate
 from harness.lab.simulated.signals import NAMES, kill_command, number_of
 
 _LETTERS = {
     "allexport": "a",
     "errexit": "e",
+    "monitor": "m",
     "noclobber": "C",
     "noexec": "n",
     "noglob": "f",
@@ -39,7 +40,7 @@ _LETTERS = {
     "verbose": "v",
     "xtrace": "x",
 }
-_MODELLED = frozenset("aefux") | {"pipefail"}
+_MODELLED = frozenset("aefumxC") | {"pipefail"}
 
 
 def _builtin(*names: str) -> Callable[[Builtin], Builtin]:
@@ -280,7 +281,8 @@ def _local(shell: Shell, arguments: list[str]) -> int:
     saved = shell.locals[-1]
     for argument in arguments:
         if argument == "-":
-            raise NotModelled("local -")
+            saved["-"] = ("", False)
+            continue
         name, equals, value = argument.partition("=")
         if not is_name(name):
             raise ShellError(f"{name}: bad variable name")
@@ -319,6 +321,7 @@ def _set(shell: Shell, arguments: list[str]) -> int:
         word = words.pop(0)
         if word in {"--", "-"}:
             shell.arguments = words
+            shell.getopts = (None, -1, "")
             return 0
         for letter in word[1:]:
             if letter != "o":
@@ -332,6 +335,7 @@ def _set(shell: Shell, arguments: list[str]) -> int:
             _set_option(shell, _LETTERS[name], on=word[0] == "-")
     if words:
         shell.arguments = words
+        shell.getopts = (None, -1, "")
     return 0
 
 
@@ -352,24 +356,13 @@ def _shift(shell: Shell, arguments: list[str]) -> int:
     if count > len(shell.arguments):
         return 1
     shell.arguments = shell.arguments[count:]
+    shell.getopts = (None, -1, "")
     return 0
 
 
 @_builtin("read")
 def _read(shell: Shell, arguments: list[str]) -> Program:
-    raw = False
-    while arguments and arguments[0].startswith("-") and len(arguments[0]) > 1:
-        option, arguments = arguments[0], arguments[1:]
-        if option == "--":
-            break
-        if option != "-r":
-            raise NotModelled(f"read {option}")
-        raw = True
-    if not arguments:
-        raise ShellError("arg count")
-    for name in arguments:
-        if not is_name(name):
-            raise ShellError(f"{name}: bad variable name")
+    names, raw = _read_options(shell, arguments)
     characters: list[tuple[str, bool]] = []
     """Each with whether a backslash protects it."""
     ended = True
@@ -390,8 +383,32 @@ def _read(shell: Shell, arguments: list[str]) -> Program:
                 at += 1
         if not continued:
             break
-    _spread(shell, arguments, characters)
+    _spread(shell, names, characters)
     return int(not ended)
+
+
+def _read_options(shell: Shell, arguments: list[str]) -> tuple[list[str], bool]:
+    """The names of the variables, and whether a backslash is a character like others."""
+    raw = False
+    while arguments and arguments[0].startswith("-") and len(arguments[0]) > 1:
+        option, arguments = arguments[0], arguments[1:]
+        if option == "--":
+            break
+        if option in {"-p", "-t"} and arguments:
+            # A prompt is printed on a terminal only; what is there already is in time.
+            arguments = arguments[1:]
+            if option == "-t" and shell.reader.waits:
+                raise NotModelled("read -t before its input has come")
+        elif option == "-r":
+            raw = True
+        else:
+            raise NotModelled(f"read {option}")
+    if not arguments:
+        raise ShellError("arg count")
+    for name in arguments:
+        if not is_name(name):
+            raise ShellError(f"{name}: bad variable name")
+    return arguments, raw
 
 
 def _spread(shell: Shell, names: list[str], characters: list[tuple[str, bool]]) -> None:
@@ -437,7 +454,10 @@ def _cd(shell: Shell, arguments: list[str]) -> int:
     if name is None:
         raise ShellError("HOME not set")
     if name == "-":
-        name = shell.variables.get("OLDPWD") or shell.directory
+        # Only an interactive shell prints where that is.
+        if "OLDPWD" not in shell.variables:
+            raise ShellError("OLDPWD not set")
+        name = shell.variables["OLDPWD"]
     path = normal(posixpath.join(shell.directory, name or "."))
     path = "/" + path.lstrip("/")
     entry = entry_or_none(shell.guest, path)
@@ -490,10 +510,12 @@ def _trap(shell: Shell, arguments: list[str]) -> int:
     if arguments[:1] == ["--"]:
         arguments = arguments[1:]
     if not arguments:
-        for name, action in shell.traps.items():
-            quoted = action.replace("'", "'\\''")
-            shell.print(f"trap -- '{quoted}' {name}")
+        for name in ("EXIT", *NAMES):
+            if name in shell.traps:
+                shell.print(f"trap -- {quoted(shell.traps[name])} {name}")
         return 0
+    if arguments == ["-l"]:
+        raise NotModelled("trap -l")
     action, signals = arguments[0], arguments[1:]
     if not signals:
         action, signals = "-", arguments
@@ -567,7 +589,61 @@ def _alias(shell: Shell, arguments: list[str]) -> int:
     return 0
 
 
-@_builtin("bg", "bind", "fc", "fg", "getopts", "jobid", "setvar", "times", "ulimit")
+_ENDED = -2
+"""Where getopts is when there are no more options."""
+
+
+@_builtin("getopts")
+def _getopts(shell: Shell, arguments: list[str]) -> int:
+    """One option a call (getopts() in bin/sh/options.c)."""
+    if len(arguments) < 2:
+        raise ShellError("usage: getopts optstring var [arg]")
+    letters, name = arguments[:2]
+    own, at, rest = shell.getopts
+    if at == _ENDED:
+        return 1
+    if at < 0:
+        own, at, rest = (tuple(arguments[2:]) or None), 0, ""
+    words = shell.arguments if own is None else list(own)
+    shell.variables.pop("OPTARG", None)
+    if not rest:
+        word = words[at] if at < len(words) else ""
+        if word == "--" or not word.startswith("-") or word == "-":
+            at += word == "--"
+            shell.getopts = (own, at, "")
+            _getopts_result(shell, name, "?", at)
+            shell.getopts = (own, _ENDED, "")
+            return 1
+        at, rest = at + 1, word[1:]
+    letter, rest = rest[0], rest[1:]
+    found = letters.find(letter, 1 if letters[:1] == ":" else 0) if letter != ":" else -1
+    argument = None
+    if found < 0:
+        argument = letter if letters[:1] == ":" else None
+        if argument is None:
+            shell.print_error(f"Illegal option -{letter}")
+        letter = "?"
+    elif letters[found + 1 : found + 2] == ":":
+        if rest or at < len(words):
+            argument, rest, at = (rest, "", at) if rest else (words[at], "", at + 1)
+        elif letters[:1] == ":":
+            argument, letter = letter, ":"
+        else:
+            shell.print_error(f"No arg for -{letter} option")
+            letter = "?"
+    if argument is not None:
+        shell.assign("OPTARG", argument)
+    _getopts_result(shell, name, letter, at)
+    shell.getopts = (own, at, rest)
+    return 0
+
+
+def _getopts_result(shell: Shell, name: str, letter: str, at: int) -> None:
+    shell.variables["OPTIND"] = str(at + 1)  # unlike an assignment, this starts nothing anew
+    shell.assign(name, letter)
+
+
+@_builtin("bg", "bind", "fc", "fg", "jobid", "setvar", "times", "ulimit")
 def _not_modelled(shell: Shell, arguments: list[str]) -> int:
     raise NotModelled(f"sh's {shell.command_name} {' '.join(arguments)}".rstrip())
 

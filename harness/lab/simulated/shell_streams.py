@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op, is_zeros, zeros
 from harness.lab.simulated.files import Entry, FileError, FileSystem, normal
@@ -43,6 +44,11 @@ class Reader:
         self.data = data
         self.at = 0
 
+    @property
+    def waits(self) -> bool:
+        """Whether its data has not come yet."""
+        return False
+
     def load(self) -> Program:
         """Wait until `data` is complete."""
         return 0
@@ -72,6 +78,11 @@ class StandardInput(Reader):
     def __init__(self, process: Process) -> None:
         super().__init__()
         self._process = process
+
+    @property
+    def waits(self) -> bool:
+        """Whether the other side may send more."""
+        return not self._process.stdin_ended.fired
 
     def load(self) -> Program:
         """Wait until the other side has sent all of it."""
@@ -354,6 +365,30 @@ def open_writer(
     elif not append:
         filesystem.put(inner, replace(entry, data=b"", mtime=now))
     return FileWriter(guest, filesystem, inner)
+
+
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_Stream = TypeVar("_Stream", Reader, Writer)
+
+
+def number_of_stream(path: str) -> int | None:
+    """Which descriptor a path such as /dev/stderr or /dev/fd/2 means.
+
+    devfs(5) has those from 0 to 2; more come with fdescfs(5), which is not mounted.
+    """
+    found = re.fullmatch(r"/dev/fd/([0-2])", path)
+    return int(found[1]) if found is not None else _STANDARD.get(path)
+
+
+def standard(fds: Mapping[int, Reader | Writer], path: str, kind: type[_Stream]) -> _Stream | None:
+    """The open stream that a path means, if it means one: opening it is dup(2)."""
+    number = number_of_stream(path)
+    if number is None:
+        return None
+    stream = fds.get(number)
+    if not isinstance(stream, kind):
+        raise NotModelled(f"{path} that is open for something else")
+    return stream
 
 
 # --- block devices ------------------------------------------------------------------------------

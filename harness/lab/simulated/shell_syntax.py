@@ -271,6 +271,31 @@ _SPECIAL_BUILTINS = frozenset(
 )
 
 
+_PLAIN = re.compile(r"[^|&;<>()$`\\\" \n*?\[~#=']*")
+
+
+def _escaped(character: str) -> str:
+    if character in {"'", "\\"}:
+        return "\\" + character
+    if character in {"\r", "\t"}:
+        return {"\r": "\\r", "\t": "\\t"}[character]
+    if character == "\n" or character.isprintable():
+        return character
+    data = character.encode("utf-8", "surrogateescape")
+    return "".join(f"\\{code:03o}" for code in data)
+
+
+def quoted(text: str) -> str:
+    """A word as sh(1) shows it, so that it could be read again (outqstr() in bin/sh/output.c)."""
+    if not text:
+        return "''"
+    if any(each in "'\x7f" or (each < " " and each != "\n") for each in text):
+        return "$'" + "".join(_escaped(each) for each in text) + "'"
+    if not text.isascii():
+        return "$'" + "".join(_escaped(each) for each in text) + "'"
+    return text if text == "[" or _PLAIN.fullmatch(text) else f"'{text}'"
+
+
 def is_name(text: str) -> bool:
     """Whether a variable may be called that."""
     return _NAME.fullmatch(text) is not None

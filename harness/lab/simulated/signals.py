@@ -92,7 +92,7 @@ def kill_command(
         err(_USAGE)
         return 2
     if words[0] == "-l":
-        return _list(words[1:], out)
+        return _list(words[1:], out, err)
     if words[0] == "-s" and len(words) > 1:
         name, words = words[1], words[2:]
         number = 0 if name == "0" else number_of(name)
@@ -134,6 +134,12 @@ class _Targets:
                 self._err(f"kill: illegal process id: {word}")
                 return 2
             pid = int(word)
+            if pid < -1:
+                ended = self._send_to_group(-pid, number, word)
+                if ended < 0:
+                    return ended
+                status = max(status, ended)
+                continue
             if pid <= 1:
                 raise NotModelled(f"kill {word}")
             if pid == self._own and (pid not in self._guest.processes or number in self._trapped):
@@ -144,8 +150,27 @@ class _Targets:
                 status = 1
         return status
 
+    def _send_to_group(self, group: int, number: int, word: str) -> int:
+        """Send to all of a process group; minus the signal when the shell itself has to act."""
+        if group in self._guest.daemons:
+            raise NotModelled(f"a signal to the process group of the daemon {group}")
+        found = [each for each in self._guest.processes.values() if each.group == group]
+        if not found:
+            self._err(f"kill: {word}: No such process")
+            return 1
+        own = False
+        for process in found:
+            if process.pid == self._own and number in self._trapped:
+                own = True
+            else:
+                send(self._guest, process.pid, number)
+        return -number if own else 0
 
-def _list(words: list[str], out: Callable[[str], None]) -> int:
+
+def _list(words: list[str], out: Callable[[str], None], err: Callable[[str], None]) -> int:
+    if words and not words[0][:1].isdigit():
+        err(_USAGE)
+        return 2
     if not words:
         out(" ".join(NAMES[:16]) + "\n" + " ".join(NAMES[16:]))
         return 0

@@ -10,7 +10,14 @@ from harness.lab.simulated.files import Entry, FileError, FileSystem
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell import ShellContext
-from harness.lab.simulated.shell_streams import Reader, Reading, absence, open_reader, when_ready
+from harness.lab.simulated.shell_streams import (
+    Reader,
+    Reading,
+    absence,
+    number_of_stream,
+    open_reader,
+    when_ready,
+)
 
 Tool = Callable[[Context, Options], "int | Program"]
 """A utility: gets its options parsed; returns its status, or is a generator."""
@@ -72,7 +79,7 @@ def tool(
 
 def reader_of(context: Context, name: str) -> Reader:
     """A file for reading; `-` is standard input. Raises `FileError` with the name as given."""
-    if name == "-":
+    if name == "-" or number_of_stream(name) == 0:
         if isinstance(context, ShellContext):
             return context.reader
         return Reader(context.stdin or b"")
@@ -86,9 +93,10 @@ def reader_of(context: Context, name: str) -> Reader:
 
 def content(context: Context, name: str) -> Reading:
     """All of a file; `-` is standard input. Raises `FileError` with the name as it was given."""
-    if name == "-":
+    if name == "-" or number_of_stream(name) == 0:
         yield from context.read_stdin()
-        return context.stdin or b""
+        data, context.stdin = context.stdin or b"", b""  # who reads it again finds its end
+        return data
     try:
         return (yield from reader_of(context, name).take())
     except FileError as error:

@@ -7,6 +7,7 @@ The lines and what they print are in programs.txt. Those of awk and sed were com
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,8 +56,8 @@ def _sections() -> list[Section]:
                 section.entries.append(Entry(line[2:]))
             elif line.startswith("! "):
                 section.entries[-1].stderr += line[2:] + "\n"
-            elif line.startswith("? "):
-                section.entries[-1].status = int(line[2:])
+            elif line.startswith("=> "):
+                section.entries[-1].status = int(line[3:])
             else:
                 section.entries[-1].stdout += line + "\n"
         found.append(section)
@@ -78,6 +79,7 @@ def test_answers_as_freebsd(guest: Guest, section: Section) -> None:
         process = run(guest, entry.line)
         assert process.status is not None
         stdout, stderr = process.stdout.decode(), process.stderr.decode()
+        stderr = re.sub(r"kill: -\d+:", "kill: -{pid}:", stderr)
         answered.append(Entry(entry.line, stdout, stderr, process.status))
     assert answered == section.entries
     assert not guest.world.gaps

@@ -647,10 +647,15 @@ def jot(context: Context, options: Options) -> int:
     words = options.rest
     if not words and not options.letters():
         raise Failure(_JOT_USAGE)
-    if {"c", "p"} & set(options.letters()) or len(words) > 4:
+    if (
+        {"c", "p"} & set(options.letters())
+        or len(words) > 4
+        or {"b", "w"} <= set(options.letters())
+    ):
         raise NotModelled("jot with -c or -p")
-    if "%" in options.value("w"):
-        raise NotModelled("jot -w with a conversion")
+    word = options.value("w")
+    if "%" in word and not re.fullmatch(r"[^%]*%[-0]?\d{0,3}d[^%]*", word):
+        raise NotModelled(f"jot -w {word}")
     if words and not (words[0] == "-" or words[0].isdigit()):
         raise Failure(f"jot: bad reps value: {words[0]}")
     values = [decimal(word) for word in words]
@@ -673,7 +678,8 @@ def jot(context: Context, options: Options) -> int:
             by = (end - begin) / (count - 1)
         found = [f"{begin + n * by:.0f}" for n in range(count)]
     separator = options.value("s", "\n")
-    found = [options.value("w") + each for each in found]  # -w: appended to the word
+    # Without a conversion the number is appended to the word.
+    found = [word % int(each) if "%" in word else word + each for each in found]
     text = separator.join(found) + ("" if "n" in options else "\n")
     context.stdout += text.encode("utf-8", "surrogateescape")
     return 0

@@ -21,7 +21,7 @@ from harness.lab.simulated.shell_test import TestFault, evaluate
 from harness.lab.simulated.signals import NAMES, kill_command, number_of
 from harness.lab.simulated.tool import Failure, tool
 
-_SHELL_OPTIONS = frozenset("aefu")
+_SHELL_OPTIONS = frozenset("aefumxC")
 
 
 @command("sh")
