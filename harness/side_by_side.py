@@ -237,19 +237,35 @@ class Controller:
 
         Then make one run of the parts.
         """
-        busy = [node for node in self._pairs if not hasattr(node, "workeroutput")]
+        busy = [node for node in self._pairs if _has_pair(node)]
         for node in busy:
             with contextlib.suppress(OSError):
                 os.kill(node.gateway._rinfo().pid, signal.SIGINT)
+        if busy:
+            terminal = self._config.pluginmanager.getplugin("terminalreporter")
+            terminal.write_line(f"stopping {' and '.join(self._name_of(node) for node in busy)}")
         with contextlib.suppress(WaitExpired):
             wait_until(
                 "the other pairs to be put away",
-                lambda: all(hasattr(node, "workeroutput") for node in busy),
+                lambda: not any(_has_pair(node) for node in busy),
                 STOP_SECONDS,
             )
         if self._folder.exists():
             with ending.of(self._config).noting("the parts of the run were not made one"):
                 gather(self._folder)
+
+    def _name_of(self, node: WorkerController) -> str:
+        return pair_name(self._config.getoption("--pair"), self._pairs[node])
+
+
+def _has_pair(node: WorkerController) -> bool:
+    """Whether a worker may still have a pair.
+
+    One that was interrupted before it had any may be dead, or may never have been told what to do:
+    then nobody is left to say that it is done.
+    """
+    channel = getattr(node, "channel", None)
+    return not hasattr(node, "workeroutput") and channel is not None and not channel.isclosed()
 
 
 # --- one run of several parts -------------------------------------------------------------------

@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness import paths, side_by_side
@@ -172,6 +174,30 @@ def test_an_interrupt_puts_every_pair_away(tmp_path: Path) -> None:
     assert pairs_left(tmp_path) == []
     run_json = json.loads(next(tmp_path.glob("results/2*/run.json")).read_text())
     assert run_json["pairs"] == 2
+
+
+def test_an_interrupt_while_the_pairs_start(tmp_path: Path) -> None:
+    """Ctrl-C reaches all processes of the terminal: some die before anybody can ask them."""
+    running = subprocess.Popen(
+        command("-n", "2"),
+        env=environment(tmp_path),
+        cwd=paths.PROJECT,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_until(
+            "the second of two processes to start",
+            lambda: len(psutil.Process(running.pid).children()) == 2,
+            60,
+        )
+        pressed = time.monotonic()
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(side_by_side.STOP_SECONDS) == 130
+        assert time.monotonic() - pressed < side_by_side.STOP_SECONDS - 10
+    finally:
+        running.kill()
+    assert not (tmp_path / "state" / "pairs").exists() or pairs_left(tmp_path) == []
 
 
 def test_names() -> None:
