@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C and its like, but for `run`, which ends with pytest's own 2."""
+"""Exit status after Ctrl-C and its like."""
 
 BROKEN_LAB = 3
 """Exit status when the lab, the host or the set-up broke: nothing is said about FreeBSD."""
@@ -236,6 +236,8 @@ def _run_tests(folder: Path, *arguments: str) -> None:
         typer.echo(f"{mark}report:   {published.report}")
         for line in "\n".join(published.warnings).splitlines():
             typer.echo(f"{mark}warning:  {line}", err=True)
+    if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
+        raise typer.Exit(INTERRUPTED)
     raise typer.Exit(int(status))
 
 

@@ -65,10 +65,10 @@ def test_the_documented_session_on_the_qemu_lab(
             assert reader.types(f"ssh -F '{kept.folder.path}/ssh_config' {node} hostname") == (
                 f"{node}\n"
             ), "the port of a node that has booted anew is another one"
-        assert reader.types("skunk ssh skunk1 cat /root/told").split()[1:] == (
-            ["role", "secondary", "mirror"]
-        )
-        assert "import -f failover" in reader.types("skunk ssh skunk2 cat /root/told")
+        told = [reader.types(f"skunk ssh {node} cat /root/told").splitlines() for node in both]
+        assert "/usr/bin/hastctl role secondary mirror" in told[0]
+        assert "/usr/bin/hastctl role primary mirror" in told[1]
+        assert "/usr/bin/zpool import -f failover" in told[1]
     finally:
         reader.types(SESSION[-1])
     assert not kept.folder.path.exists()
