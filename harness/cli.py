@@ -10,6 +10,7 @@ import typer
 
 from harness import interrupt, paths
 from harness.errors import HarnessError
+from harness.marked import prefix
 from harness.measure import cli as measure_cli
 from harness.nightly import cli as nightly_cli
 from harness.operate import commands
@@ -65,15 +66,16 @@ def run_scenarios(
     ] = False,
 ) -> None:
     """Run the scenarios on real machines; further arguments go to pytest."""
-    from harness.evidence import new_run_folder
     from harness.operate import repeats
 
+    order = repeats.arguments(repeat, shuffle, shuffle_seed)
+    seed = f", in an order of chance (--shuffle-seed {order[-1]})" if "global" in order else ""
     _run_tests(
-        new_run_folder(lab),
+        f"scenarios{seed}",
+        *(lab, pair, settings),
         *repeats.chosen(context.args),
-        *("--lab", lab, "--pair", pair, "--settings", str(settings)),
         *([] if image is None else ["--image", str(image)]),
-        *repeats.arguments(repeat, shuffle, shuffle_seed),
+        *order,
         *(["--keep"] if keep else []),
         *(["--shell-on-failure"] if shell_on_failure else []),
         *context.args,
@@ -89,12 +91,10 @@ def demo(
 
     That is every scenario of one of its claims; the others run with `pytest --lab simulated`.
     """
-    from harness.evidence import new_run_folder
-
     _run_tests(
-        new_run_folder("simulated"),
+        "the field notes' story",
+        *("simulated", "demo", settings),
         *(str(paths.PROJECT / "tests" / "scenarios"), "-m", "claim"),
-        *("--lab", "simulated", "--pair", "demo", "--settings", str(settings)),
         *("--seed", str(seed)),
     )
 
@@ -107,12 +107,10 @@ def record(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Take a tour through real FreeBSD and record each command with its answer."""
-    from harness.evidence import new_run_folder
-
     _run_tests(
-        new_run_folder(lab),
-        str(paths.PROJECT / "tests" / "tour"),
-        *("--lab", lab, "--settings", str(settings), "--record", str(to)),
+        "a tour to be recorded",
+        *(lab, "default", settings),
+        *(str(paths.PROJECT / "tests" / "tour"), "--record", str(to)),
         *([] if image is None else ["--image", str(image)]),
     )
 
@@ -213,32 +211,25 @@ def run_mutations(
     raise typer.Exit(int(not matrix.ok))
 
 
-def _run_tests(folder: Path, *arguments: str) -> None:
-    """Run pytest with its evidence in `folder`, write the report, and exit with its status."""
-    import pytest
+def _run_tests(what: str, lab: str, pair: str, settings: Path, *arguments: str) -> NoReturn:
+    """Run pytest, write the report, and exit with its status.
 
-    from harness.evidence import make_latest
-    from harness.results.publish import publish
+    What can be refused is refused first, with nothing made: wrong settings, a pair that is up.
+    """
+    mark = prefix("simulated" if lab == "simulated" else None)
+    typer.echo(f"{mark}{what} on the {lab} lab, pair {pair!r}")
+    from harness import settings as settings_file
+    from harness.operate.kept import refuse_if_up
 
-    status = pytest.main(
-        [
-            *("--rootdir", str(paths.PROJECT), "--verbose", "--results", str(folder)),
-            *("--junitxml", str(folder / "junit.xml")),
-            *arguments,
-        ]
-    )
-    mark = "[simulated] " if "simulated" in arguments else ""
-    typer.echo(f"{mark}evidence: {folder}")
-    if (folder / "junit.xml").exists() and (folder / "run.json").exists():
-        published = publish(folder, remember=True)
-        if published.ran:
-            make_latest(folder)
-        typer.echo(f"{mark}report:   {published.report}")
-        for line in "\n".join(published.warnings).splitlines():
-            typer.echo(f"{mark}warning:  {line}", err=True)
-    if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
-        raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(int(status))
+    refuse_if_up(lab, pair)
+    settings_file.load(settings)
+    from harness.operate.running import run_tests
+
+    words = ["--lab", lab, "--pair", pair, "--settings", str(settings), *arguments]
+    status, warnings = run_tests(lab, words, lambda line: typer.echo(f"{mark}{line}"))
+    for line in "\n".join(warnings).splitlines():
+        typer.echo(f"{mark}warning:  {line}", err=True)
+    raise typer.Exit(status)
 
 
 @app.command("report")

@@ -43,13 +43,15 @@ def run_plan(
     from harness.lab.choose import open_lab
     from harness.measure import plan
     from harness.measure.run import Subject, run
+    from harness.operate.kept import refuse_if_up
     from harness.session import Session
 
     wanted = plan.load(what)
     loaded = settings_file.load(settings)
     plan.check(wanted, loaded)
-    folder = new_run_folder(f"{lab}-bench")
+    refuse_if_up(lab, pair)
     hardware = open_lab(lab, loaded, image_path=image, pair=pair, say=_say)
+    folder = new_run_folder(f"{lab}-bench")
     with Session(loaded, hardware, say=_say, results=folder) as session:
         running = run([Subject(session)], wanted, folder, _say)
     _finish(running, wanted, folder)

@@ -215,3 +215,16 @@ class Kept:
             f"{self} was up, and its keeper (process {about.pid}) is gone",
             advice="`skunk down` removes what it left",
         )
+
+
+def refuse_if_up(lab: str, pair: str) -> None:
+    """Raise `PairInUse`, with what brings it down, when a keeper holds the pair of this name."""
+    kept = Kept(lab, pair)
+    if not kept.is_up:
+        return
+    about = kept.about()
+    down = f"skunk down --lab {lab} --pair {pair}"
+    way = f"`{down}` stops it" if about.released_by == "skunk down" else about.released_by
+    raise PairInUse(
+        f"{kept} is up, for {about.purpose}", advice=f"{way}; or name another one with --pair"
+    )

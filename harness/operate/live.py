@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import shlex
 import sys
 import threading
@@ -23,11 +24,12 @@ from datetime import datetime
 from typing import TextIO, cast
 
 import pytest
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 
 from harness import wait
 from harness.lab.base import Endpoint
 from harness.marked import MarkedStream, prefix
+from harness.operate.verdict_lines import short_name
 from harness.outgoing import outgoing
 from harness.ssh import Connect, Remote, Result, Wrapped
 from harness.wait import Deadline, Waiting
@@ -38,6 +40,14 @@ LINES_EVERY = 60.0
 """Seconds of the host: without a terminal, the first line of what takes long, and further ones."""
 
 _MOST_COMMAND = 60
+
+_PLAIN_COMMAND = re.compile(r"[\w./:@%+,-]+(?:[ \t]+[\w./:@%+,=-]+)*(?=[\s;|&]|$)")
+_PIECES = re.compile(r"[\r\n]|[^\S\r\n]+|\S+")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_SHELL_WORDS = {
+    *("set", "if", "for", "while", "until", "case", "umask", "export", "trap", "cd", "exec", "eval")
+}
+"""What a script begins with that does nothing yet."""
 
 
 @dataclass(eq=False)
@@ -57,7 +67,7 @@ class Doing:
 class Running:
     """A test that runs. `part` is set-up, scenario or clean-up where that is known."""
 
-    name: str
+    nodeid: str
     part: str = ""
     began: float = field(default_factory=time.monotonic)
 
@@ -103,10 +113,7 @@ class Live:
     @contextlib.contextmanager
     def command(self, node: str, argv: Sequence[str], within: float) -> Iterator[None]:
         """A command runs on a node."""
-        text = shlex.join(argv).replace("\n", " ")
-        if len(text) > _MOST_COMMAND:
-            text = f"{text[:_MOST_COMMAND]}..."
-        doing = Doing(f"{node} # {text}", Deadline.after(within))
+        doing = Doing(f"{node} # {in_words(argv)}", Deadline.after(within))
         with self._lock:
             self._doing.append(doing)
         try:
@@ -181,7 +188,7 @@ class Live:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test begins, here or in a worker."""
         with self._lock:
-            self._running[nodeid] = Running(nodeid.rpartition("/")[2])
+            self._running[nodeid] = Running(nodeid)
             self._writable = True
 
     @pytest.hookimpl(tryfirst=True)
@@ -233,9 +240,9 @@ class Live:
             return ""
         count = f"[{self._ended + 1}/{self._total}] " if self._total else ""
         if len(running) > 1:
-            names = ", ".join(f"{_short(each)} {_seconds(each)}" for each in running)
+            names = ", ".join(f"{short_name(each.nodeid)} {_seconds(each)}" for each in running)
             return f"{count}{len(running)} run: {names}"
-        text = f"{count}{_short(running[0])} {_seconds(running[0])}"
+        text = f"{count}{short_name(running[0].nodeid)} {_seconds(running[0])}"
         if running[0].part:
             text += f", {running[0].part}"
         if doing:
@@ -297,15 +304,62 @@ class Live:
         terminal.flush()
 
 
-def _short(running: Running) -> str:
-    """File and test, without what all of them have; once where both have the same name."""
-    file, _, test = running.name.removeprefix("test_").partition(".py::")
-    test = test.removeprefix("test_")
-    return test if test.startswith(file) else f"{file}: {test}"
+def in_words(argv: Sequence[str]) -> str:
+    """A command as a person would say it, in one short line: of a shell script only its beginning.
+
+    That is the first command in it, where the script begins with a plain one.
+    """
+    if tuple(argv[:2]) == ("/bin/sh", "-c"):
+        first = _PLAIN_COMMAND.match(argv[2].strip())
+        if first is None or first[0].split()[0] in _SHELL_WORDS:
+            return "a shell script"
+        text = first[0].strip() + ("" if first.end() == len(argv[2].strip()) else " ...")
+    else:
+        text = " ".join(shlex.join(argv).split())
+    return text if len(text) <= _MOST_COMMAND else f"{text[:_MOST_COMMAND]}..."
 
 
 def _seconds(running: Running) -> str:
     return f"{time.monotonic() - running.began:.0f} s"
+
+
+class WholeWords:
+    """Breaks what is written at blanks where a line is full, as the terminal would in mid-word.
+
+    A line goes on below its own beginning. What is longer than a line by itself stays whole.
+    """
+
+    def __init__(self) -> None:
+        self._column = 0
+        self._indent = 0
+        self._blanks = ""
+
+    def broken(self, text: str, width: int) -> str:
+        """The text, which goes on where the last one ended."""
+        written = []
+        for piece in _PIECES.findall(text):
+            columns = cell_len(_ESCAPES.sub("", piece))
+            if piece in "\r\n":
+                self._column = self._indent = 0
+                self._blanks = ""
+            elif piece.isspace():
+                self._blanks += piece
+                continue
+            elif columns:
+                columns += len(self._blanks)
+                if self._column == 0:
+                    self._indent = len(self._blanks)
+                elif self._column + columns > width:
+                    columns += self._indent + 2 - len(self._blanks) - self._column
+                    self._blanks = "\n" + " " * (self._indent + 2)
+                self._column += columns
+            written += [self._blanks, piece]
+            self._blanks = ""
+        if self._column + len(self._blanks) < width:
+            written.append(self._blanks)
+            self._column += len(self._blanks)
+            self._blanks = ""
+        return "".join(written)
 
 
 class _Stream:
@@ -316,16 +370,22 @@ class _Stream:
         self._real = real
         self._lock = lock
         self._drawn = ""
+        self._lines = WholeWords()
 
     def write(self, text: str) -> int:
         with self._lock:
             self.clear()
-            return self._stream.write(text)
+            mark = self._stream.width if isinstance(self._stream, MarkedStream) else 0
+            self._stream.write(self._lines.broken(text, self.columns - mark))
+            return len(text)
 
     @property
     def columns(self) -> int:
         """The width of the terminal now."""
-        return os.get_terminal_size(self._real.fileno()).columns or 80
+        try:
+            return os.get_terminal_size(self._real.fileno()).columns or 80
+        except OSError:
+            return 80
 
     def draw(self, line: str, column: int) -> None:
         """Write a line below the current one, and go back to where the cursor was."""

@@ -16,8 +16,8 @@ import pytest
 from harness import wait
 from harness.errors import WaitExpired
 from harness.marked import MarkedStream
-from harness.operate import repeats
-from harness.operate.live import Live, _Stream
+from harness.operate import repeats, verdict_lines
+from harness.operate.live import Live, WholeWords, _Stream, in_words
 from harness.wait import Waiting, settle, wait_until
 
 
@@ -139,3 +139,59 @@ def test_the_scenarios_named_are_the_only_ones() -> None:
     assert repeats.chosen(["-k", "failover", "-x"]) == [str(repeats.SCENARIOS)]
     assert repeats.chosen([f"{__file__}::test_x", "-x"]) == []
     assert repeats.chosen([str(repeats.SCENARIOS)]) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["hastctl", "role", "primary", "mirror"], "hastctl role primary mirror"),
+        (["/bin/sh", "-c", "sysctl -n kern.boottime; date +%s"], "sysctl -n kern.boottime ..."),
+        (
+            ["/bin/sh", "-c", "sysctl debug.kdb.panic=1 >/dev/null 2>&1 &"],
+            "sysctl debug.kdb.panic=1 ...",
+        ),
+        (
+            ["/bin/sh", "-c", "\nset -eu\nfor n in 1 2; do\necho $n\ndone", "sh", "/f"],
+            "a shell script",
+        ),
+        (["/bin/sh", "-c", "# what it does\nls"], "a shell script"),
+        (["/bin/sh", "-c", "n=1; echo $n"], "a shell script"),
+        (["/bin/sh", "-c", "zpool list"], "zpool list"),
+        (["echo", "a\nb"], "echo 'a b'"),
+    ],
+)
+def test_of_a_script_a_person_sees_its_first_words(argv: list[str], said: str) -> None:
+    assert in_words(argv) == said
+
+
+def test_a_full_line_is_broken_between_words() -> None:
+    lines = WholeWords()
+    text = "  claim 1: after create, the \x1b[32mstatus\x1b[0m is complete\n"
+    assert lines.broken(text, 20) == (
+        "  claim 1: after\n    create, the\n    \x1b[32mstatus\x1b[0m is\n    complete\n"
+    )
+    assert (
+        lines.broken("a word ", 9) + lines.broken("and others\n", 9) == "a word \n  and\n  others\n"
+    )
+    assert lines.broken("x" * 30 + " y\n", 9) == "x" * 30 + "\n  y\n"
+    assert lines.broken("=" * 9 + "\n", 9) == "=" * 9 + "\n", "a line that is just full"
+
+
+def report(nodeid: str, **of: object) -> pytest.TestReport:
+    return pytest.TestReport(nodeid, ("", 0, ""), {}, "passed", None, "call", **of)  # type: ignore[arg-type]
+
+
+def test_a_line_for_each_verdict_fits_into_80_columns() -> None:
+    long = (
+        "tests/scenarios/test_wrong_set_ups.py::test_secondary_that_does_not_know_its_primary[a b]"
+    )
+    assert list(verdict_lines.lines(report(long), "PASSED    1.2 s  ", 68)) == [
+        "PASSED    1.2 s  wrong_set_ups:",
+        "                   secondary_that_does_not_know_its_primary[a b]",
+    ]
+    expected = report("tests/scenarios/test_ufs.py::test_ufs")
+    expected.wasxfail = "reason: a known defect"
+    assert list(verdict_lines.lines(expected, "XFAIL  0.1 s  ", 68)) == [
+        "XFAIL  0.1 s  ufs",
+        "              a known defect",
+    ]

@@ -1,0 +1,58 @@
+"""Scenarios by pytest, with their evidence in a folder and a report at the end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import paths
+from harness.ending import INTERRUPTED
+from harness.evidence import make_latest, new_run_folder
+from harness.operate import verdict_lines
+from harness.results.publish import publish
+
+_JUNIT = "junit.xml"
+
+
+def run_tests(
+    lab: str, arguments: list[str], say: Callable[[str], None]
+) -> tuple[int, tuple[str, ...]]:
+    """Run pytest with these arguments, write the report; return the exit status and warnings.
+
+    results/latest is moved to a run that has a verdict. Of a run that was refused, or only listed
+    its scenarios, no folder is left; of one whose lab did not start, what that left. Raises
+    `HarnessError` when the report cannot be written.
+    """
+    folder = new_run_folder(lab)
+    status = int(
+        pytest.main(
+            [
+                *("--rootdir", str(paths.PROJECT), *verdict_lines.ARGUMENTS),
+                *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
+                *arguments,
+            ],
+            plugins=[verdict_lines.VerdictLines()],
+        )
+    )
+    if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
+        status = INTERRUPTED
+    if {path.name for path in folder.iterdir()} <= {_JUNIT}:
+        shutil.rmtree(folder)
+        return status, ()
+    say(f"evidence: {as_typed(folder)}")
+    if not ((folder / _JUNIT).exists() and (folder / "run.json").exists()):
+        return status, ()
+    published = publish(folder, remember=True)
+    if published.ran:
+        make_latest(folder)
+    say(f"report:   {as_typed(published.report)}")
+    return status, published.warnings
+
+
+def as_typed(path: Path) -> str:
+    """A path as short as it works from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,126 @@
+"""What is refused is refused with one message before pytest starts, and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from harness import paths
+from harness.cli import app
+from harness.errors import HarnessError
+from harness.operate.kept import About, Kept
+from tests.unit.operate.conftest import Skunk, error_of
+
+
+def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command of the command line by its words."""
+    subcommands = getattr(command, "commands", None)
+    if subcommands is None:
+        yield words, command
+        return
+    for name, subcommand in subcommands.items():
+        yield from commands(subcommand, (*words, name))
+
+
+ARGUMENTS: dict[tuple[str, ...], list[str]] = {
+    ("bench", "compare"): ["replication=async", "replication=fullsync"]
+}
+WITH_SETTINGS = [
+    [*words, *ARGUMENTS.get(words, [])]
+    for words, command in commands(typer.main.get_command(app))
+    if any(parameter.name == "settings" for parameter in command.params)
+]
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SKUNK_RESULTS_DIR", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize("words", WITH_SETTINGS, ids=lambda words: "-".join(words[:2]))
+def test_wrong_settings_are_one_message_before_anything_starts(
+    words: list[str],
+    results: Path,
+    tmp_path: Path,
+    skunk: Skunk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pytest, "main", lambda *_, **__: pytest.fail("pytest was started"))
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(paths.SETTINGS.read_text() + "\ntime_scales: 2\n")
+    assert "time_scales: unknown key" in str(error_of(skunk(*words, "--settings", str(wrong))))
+    missing = str(tmp_path / "missing.yaml")
+    assert f"{missing} cannot be read" in str(error_of(skunk(*words, "--settings", missing)))
+    assert not results.exists()
+
+
+def test_there_are_commands_with_settings() -> None:
+    assert len(WITH_SETTINGS) > 10
+
+
+def run(*words: str, results: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "harness.cli",
+            "run",
+            "--lab",
+            "simulated",
+            "--pair",
+            "unit",
+            *words,
+        ],
+        cwd=paths.PROJECT,
+        env=os.environ | {"SKUNK_RESULTS_DIR": str(results)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_list_of_the_scenarios_leaves_no_folder(results: Path) -> None:
+    before = results / "before"
+    before.mkdir(parents=True)
+    (results / "latest").symlink_to("before")
+    done = run("--collect-only", "-k", "set_up", results=results)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "test_set_up.py::test_set_up" in done.stdout
+    assert sorted(path.name for path in results.iterdir()) == ["before", "latest"]
+    assert (results / "latest").resolve() == before
+
+
+def test_a_run_says_at_80_columns_what_became_of_each_scenario(results: Path) -> None:
+    done = run("-k", "no_resource_at_all or test_set_up.py", results=results)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    lines = done.stdout.splitlines()
+    first = next(n for n, line in enumerate(lines) if re.search(r"XFAIL +\d+\.\d s  ", line))
+    assert first <= 8, "a header, the start of the pair, and the first verdict"
+    assert any(re.search(r"PASSED +\d+\.\d s  set_up$", line) for line in lines)
+    assert any("aborts when hast.conf" in line for line in lines), "why it is expected to fail"
+    assert (results / "latest" / "report.html").is_file()
+
+
+def test_a_pair_that_is_up_is_not_there_for_a_run(
+    results: Path, skunk: Skunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = About("simulated", "mine", None, 1, datetime.now(UTC), "skunk up", "skunk down")
+    monkeypatch.setattr(Kept, "is_up", True)
+    monkeypatch.setattr(Kept, "about", lambda _: about)
+    error = error_of(CliRunner().invoke(app, ["run", "--lab", "simulated", "--pair", "mine"]))
+    assert isinstance(error, HarnessError)
+    assert "is up, for skunk up" in error.what
+    assert "`skunk down --lab simulated --pair mine` stops it" in str(error.advice)
+    assert not results.exists()
