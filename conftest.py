@@ -116,10 +116,13 @@ def _mutate(config: pytest.Config, name: str) -> None:
     config.stash[MUTATION] = mutation
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Say in the first lines that the world is broken on purpose, if it is."""
-    mutation = config.stash.get(MUTATION, None)
-    return f"BROKEN ON PURPOSE: {mutation.name}: {mutation.breaks}" if mutation else None
+    mutation = session.config.stash.get(MUTATION, None)
+    terminal = session.config.pluginmanager.getplugin("terminalreporter")
+    if mutation is not None and terminal is not None:
+        terminal.write_line(f"BROKEN ON PURPOSE: {mutation.name}: {mutation.breaks}")
 
 
 class Story:
@@ -382,7 +385,7 @@ def pytest_terminal_summary(
     """After the verdicts: bugs to look at, what scenarios noted, and where their time went."""
     several = config.stash.get(side_by_side.CONTROLLER, None)
     end = ending.of(config)
-    _tell_missing(terminalreporter)
+    _tell_missing(terminalreporter, config)
     if lines := list(end.lines()):
         terminalreporter.write_sep("!", lines[0] if end.why else "the host broke")
         for line in "\n".join(lines[1:] if end.why else lines).splitlines():
@@ -419,13 +422,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     return result
 
 
-def _tell_missing(terminalreporter: pytest.TerminalReporter) -> None:
+def _tell_missing(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """What has no verdict: scenarios that met a gap, and those that did not run."""
     for title, key, name in (
         ("gaps in the model: no verdict", "gap", junit.GAP),
         ("did not run", "not run", junit.NOT_RUN),
     ):
-        if reports := terminalreporter.stats.get(key, []):
+        reports = terminalreporter.stats.get(key, [])
+        if key == "not run" and not ending.of(config).ran:
+            continue  # why nothing ran is one message, below
+        if reports:
             terminalreporter.section(title)
         for report in reports:
             properties = dict(report.user_properties)

@@ -33,6 +33,7 @@ class VerdictLines:
         self._config: pytest.Config | None = None
         self._seconds: dict[str, float] = defaultdict(float)
         self._status: _Status | None = None
+        self._taken = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -43,11 +44,19 @@ class VerdictLines:
     def pytest_report_teststatus(self) -> Generator[None, _Status | None, _Status | None]:
         """Let pytest count the scenario and print nothing of it."""
         self._status = yield
-        return None if self._status is None else (self._status[0], "", "")
+        return (self._status[0], "", "") if self._taken and self._status else self._status
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         """Write the line when a scenario's verdict is there, and when its clean-up fails."""
+        self._write(report)
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._taken = False
+
+    def _write(self, report: pytest.TestReport) -> None:
         assert self._config is not None
         self._seconds[report.nodeid] += report.duration
         self._config.hook.pytest_report_teststatus(report=report, config=self._config)
