@@ -176,6 +176,49 @@ class ResourceUniqueIdMismatch(Event):
 
 
 @dataclass(frozen=True)
+class NoMetadata(Event):
+    """The node's own disk (`path`) has no metadata of HAST: `hastctl create` was forgotten there.
+
+    hastctl has ended with 0 all the same, and a primary falls back to init at once
+    (`RoleFellBack`); a secondary stays one, and its worker ends so whenever a primary connects.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class OtherResource(Event):
+    """The node's own disk (`path`) has the metadata of another resource than this one."""
+
+    path: str
+    resource: str
+
+
+@dataclass(frozen=True)
+class ListenFailed(Event):
+    """hastd cannot listen on an address of hast.conf, and ends; `reason` is the system's."""
+
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NoConnection(Event):
+    """`remote` or `source` in hast.conf is no address that the primary could use, says `reason`."""
+
+    remote: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class UnknownPeer(Event):
+    """Somebody connected whose address is no `remote` in this node's hast.conf."""
+
+    remote: str
+
+
+@dataclass(frozen=True)
 class SizeMismatch(Event):
     """The nodes differ in their `Data` or `Extent` size, in bytes, and cannot be a pair."""
 
@@ -377,6 +420,24 @@ _EVENTS: tuple[tuple[Callable[..., Event], re.Pattern[str]], ...] = tuple(
             rf"Resource unique ID mismatch \(primary=(?P<primary>{_N}), "
             rf"secondary=(?P<secondary>{_N})\)\.",
         ),
+        (
+            NoMetadata,
+            r"(?:Unable to read metadata from|Metadata read from) (?P<path>\S+?)"
+            r"(?: is invalid)?: (?P<reason>.+)\.",
+        ),
+        (
+            OtherResource,
+            r"Provider (?P<path>\S+) is not part of resource (?P<resource>\S+)\.",
+        ),
+        (
+            ListenFailed,
+            r"Unable to listen on (?:control )?address (?P<address>\S+): (?P<reason>.+)\.",
+        ),
+        (
+            NoConnection,
+            r"Unable to create outgoing connection to (?P<remote>\S+): (?P<reason>.+)\.",
+        ),
+        (UnknownPeer, r"Client (?P<remote>\S+) isn't known\."),
         (
             SizeMismatch,
             r"(?P<what>Data|Extent) size differs between nodes "

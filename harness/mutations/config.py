@@ -65,6 +65,32 @@ def metaflush_is_ignored(patch: pytest.MonkeyPatch) -> None:
     _always(patch, metaflush=False)
 
 
+@mutation(
+    "a host name in hast.conf is no address",
+    r"Unable to listen on address tcp4://skunk1|to say complete",
+)
+def names_are_not_resolved(patch: pytest.MonkeyPatch) -> None:
+    """/etc/hosts is not looked at."""
+    replace(patch, f"{_MODEL}.hast_address:_hosts", lambda _: [])
+
+
+@mutation("`listen` takes any address that it is given", r"ListenFailed|to begin|assert")
+def any_address_is_listened_on(patch: pytest.MonkeyPatch) -> None:
+    """What cannot be bound is passed over."""
+    from harness.lab.simulated.hast_address import AddressError  # noqa: PLC0415
+
+    def make(listen: Callable[..., Any]) -> Any:
+        def pass_over(hastd: Any, address: str, *, name: str = "") -> None:
+            try:
+                listen(hastd, address, name=name)
+            except AddressError:
+                return
+
+        return pass_over
+
+    around(patch, f"{_MODEL}.hastd:Hastd.listen_on", make)
+
+
 @mutation("the options of `hastctl create` have no effect", r"assert|Extent|sizes")
 def create_takes_no_options(patch: pytest.MonkeyPatch) -> None:
     """Extents of 2 MiB, 64 of them kept dirty, all of the provider."""

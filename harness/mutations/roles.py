@@ -47,6 +47,35 @@ def role_survives_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutation(
+    "hastd serves a disk that `hastctl create` has never seen",
+    r"to fall back|NoMetadata|to say what it lacks",
+)
+def create_is_not_needed(patch: pytest.MonkeyPatch) -> None:
+    """It writes fresh metadata by itself."""
+    from harness.lab.simulated import hast_metadata  # noqa: PLC0415 - the model, where it is wanted
+
+    def make(read: Callable[..., Any]) -> Any:
+        def read_or_create(device: Any, name: str, path: str) -> Any:
+            try:
+                return read(device, name, path)
+            except hast_metadata.MetadataError:
+                disk = hast_metadata.disk_of(device)
+                disk.reserved = hast_metadata.OnDisk(
+                    hast_metadata.new(
+                        name,
+                        device.mediasize,
+                        hast_metadata.EXTENT_SIZE,
+                        hast_metadata.KEEP_DIRTY,
+                    )
+                )
+                return disk.reserved
+
+        return read_or_create
+
+    around(patch, "harness.lab.simulated.hast_metadata:read", make)
+
+
+@mutation(
     "/dev/hast/NAME stays when its node is no primary any more", r"to be gone|has_device|to be lost"
 )
 def device_survives_a_demotion(patch: pytest.MonkeyPatch) -> None:

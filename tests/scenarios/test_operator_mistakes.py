@@ -7,14 +7,17 @@ import contextlib
 import pytest
 
 from harness.errors import CommandTimedOut, NodeUnreachable
-from harness.freebsd.hast import Role, Status
+from harness.freebsd.hast import ExitCode, Role, Status
 from harness.freebsd.hastd_log import (
+    NoMetadata,
     PeerWrongRole,
     ResourceUniqueIdMismatch,
     RoleChanged,
+    RoleFellBack,
     SplitBrain,
     StartingAnyway,
     WaitingForPeer,
+    WorkerExited,
     WrongRole,
 )
 from harness.freebsd.zpool import Health
@@ -63,6 +66,34 @@ def test_without_export(pair: Pair, mistake: str) -> None:
     pair.promote(skunk2)
     pair.import_pool(skunk2, "-f")
     files.check(skunk2)
+
+
+@pytest.mark.claim(1)
+def test_forgotten_create(provisioned_pair: Pair) -> None:
+    """Without `hastctl create`, `role primary` ends with 0, and the node falls back to init.
+
+    `role secondary` stays, until a primary connects. Only the log of each says why.
+    """
+    pair = provisioned_pair
+    skunk1, skunk2 = pair.nodes
+    pair.start_hastd()
+    assert is_silent(skunk1.run("hastctl", "role", "primary", pair.resource))
+    assert is_silent(skunk2.run("hastctl", "role", "secondary", pair.resource))
+
+    wait_until("skunk1 to fall back to init", lambda: pair.said(skunk1, RoleFellBack), 30)
+    assert pair.said(skunk1, NoMetadata)[0].path == pair.info(skunk1).localpath
+    assert pair.said(skunk1, WorkerExited)[0].exitcode == ExitCode.EX_NOINPUT
+    assert (pair.role(skunk1), pair.role(skunk2)) == (Role.INIT, Role.SECONDARY)
+    assert not pair.has_device(skunk1)
+    assert not pair.said(skunk2, NoMetadata)
+
+    pair.create_resource(skunk1)
+    pair.promote(skunk1)
+    wait_until("skunk2 to say what it lacks", lambda: pair.said(skunk2, NoMetadata), 30)
+    assert pair.status(skunk1).status is Status.DEGRADED
+
+    pair.create_resource(skunk2)
+    pair.wait_until_in_sync(skunk1)
 
 
 @pytest.mark.claim(1)

@@ -8,6 +8,7 @@ from harness.freebsd.hastd_log import (
     PeerLost,
     ResourceUniqueIdMismatch,
     SizeMismatch,
+    UnknownPeer,
     WorkerExited,
 )
 from harness.node import Node
@@ -240,6 +241,38 @@ def test_reload_while_primary(provisioned_pair: Pair) -> None:
     assert "Resource mirror removed." in messages(pair, skunk1)
     assert not skunk1.run("test", "-c", "/dev/hast/other", check=False).ok
     assert pair.of("another").role(skunk1) is Role.INIT
+
+
+def test_host_names_in_hast_conf(provisioned_pair: Pair) -> None:
+    """`listen`, `remote` and `source` take names of /etc/hosts."""
+    pair = provisioned_pair
+    for node in pair:
+        for number, own, other in ((1, "skunk1", "skunk2"), (2, "skunk2", "skunk1")):
+            edit(node, f"listen 192.168.0.{number}", f"listen tcp4://{own}:8457")
+            remote = f"\t\tremote {other}\n\t\tsource {own}\n"
+            edit(node, f"\t\tremote 192.168.0.{3 - number}\n", remote)
+    connect(pair)
+    for node, peer in zip(pair.nodes, reversed(pair.nodes), strict=True):
+        info = pair.info(node)
+        assert (info.remoteaddr, info.sourceaddr) == (peer.name, node.name)
+        assert not pair.said(node, UnknownPeer)
+
+
+def test_the_example_of_the_manual(provisioned_pair: Pair) -> None:
+    """hast.conf(5)'s own example has `listen tcp://2001:db8::1/64`: hastd refuses it with 71.
+
+    No address may have a prefix length, and one of IPv6 in brackets needs its port.
+    """
+    skunk1 = provisioned_pair.skunk1
+    for address in ("tcp://2001:db8::1/64", "tcp6://[2001:db8::1]"):
+        before = skunk1.get(CONF).decode()
+        edit(skunk1, "listen 192.168.0.1", f"listen {address}")
+        said = skunk1.run("/sbin/hastd", check=False)
+        skunk1.put(CONF, before.encode())
+        refused = f"[ERROR] Unable to listen on address {address}: Invalid argument.\n"
+        assert (said.status, said.stderr) == (ExitCode.EX_OSERR, refused)
+        # It has left its control socket, which makes hastctl say something else than without hastd.
+        assert "Connection refused" in skunk1.run("hastctl", "status", check=False).stderr
 
 
 NO_SECTION = "No resource mirror configuration for this node (acceptable node names: skunk2, "

@@ -16,7 +16,11 @@ from harness.freebsd.hastd_log import (
     HookFailed,
     InSync,
     Level,
+    ListenFailed,
     LogLine,
+    NoConnection,
+    NoMetadata,
+    OtherResource,
     PeerLost,
     PeerWrongRole,
     Reconnected,
@@ -31,6 +35,7 @@ from harness.freebsd.hastd_log import (
     SyncComplete,
     SyncInterrupted,
     SyncStarted,
+    UnknownPeer,
     WaitingForPeer,
     WorkerExited,
     WorkerRestarted,
@@ -75,6 +80,28 @@ KIB, MIB = 1024, 1024**2
             "Remote node acts as primary for the resource and not as secondary.",
             PeerWrongRole(Role.PRIMARY),
         ),
+        (
+            "Unable to read metadata from /dev/vtbd1: No such file or directory.",
+            NoMetadata("/dev/vtbd1", "No such file or directory"),
+        ),
+        (
+            "Metadata read from /dev/da0 is invalid: Invalid argument.",
+            NoMetadata("/dev/da0", "Invalid argument"),
+        ),
+        ("Provider /dev/da0 is not part of resource b.", OtherResource("/dev/da0", "b")),
+        (
+            "Unable to listen on address tcp6://[2001:db8::1]: Invalid argument.",
+            ListenFailed("tcp6://[2001:db8::1]", "Invalid argument"),
+        ),
+        (
+            "Unable to listen on control address /nosuch/c: No such file or directory.",
+            ListenFailed("/nosuch/c", "No such file or directory"),
+        ),
+        (
+            "Unable to create outgoing connection to skunk2:0: Invalid argument.",
+            NoConnection("skunk2:0", "Invalid argument"),
+        ),
+        ("Client tcp://192.168.0.1:4711 isn't known.", UnknownPeer("tcp://192.168.0.1:4711")),
     ],
 )
 def test_a_wording_of_the_source_becomes_its_event(message: str, event: Event) -> None:
