@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness import paths, yaml_file
 from harness.errors import SettingsError
+from harness.freebsd.hast_conf import KEYWORDS
 
 SMALLEST_DATA_DISK_MIB = 128
 """ZFS refuses a vdev under 64 MiB (SPA_MINDEVSIZE in FreeBSD's sys/fs/zfs.h), and HAST keeps the
@@ -19,12 +21,31 @@ start of the disk for its metadata; twice the ZFS minimum leaves room for files 
 MAC_PREFIX = "52:54:00:c0:a8"
 """Private NICs get this prefix (QEMU's own, locally administered) and the node's number."""
 
+LARGEST_DATA_DISK_MIB = 16 << 20
+"""16 TiB: what a file of the host's ext4, in which the disk is, can hold."""
+
+PARTITION_MIB = 160
+"""Of each partition, and of the file, as local provider (harness/provision.py)."""
+
+_RESERVED_POOLS = re.compile(r"(mirror|raidz|draid|spare).*|log|c[0-9].*")
+"""Names that zpool(8) keeps for itself (cmd/zpool/zpool_main.c, zcommon/zfs_namecheck.c)."""
+
+_FOLDERS = "bin boot dev etc home lib libexec media mnt net proc rescue root sbin sys tmp usr var"
+_ROOT_FOLDERS = frozenset(_FOLDERS.split())
+"""What is in / of a FreeBSD system, where a pool is mounted by its name (hier(7))."""
+
+_OTHER_NETWORKS = {
+    "10.0.2.0/24": "the management network of QEMU and VirtualBox",
+    "192.168.121.0/24": "the management network of vagrant-libvirt",
+}
+"""Networks that the nodes are in already."""
+
 Port = Annotated[int, Field(ge=1024, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NodeSettings(_Section):
@@ -38,7 +59,7 @@ class MachineSettings(_Section):
     """The virtual hardware of each node."""
 
     cpus: Annotated[int, Field(ge=1, le=64)] = 1
-    memory_mib: Annotated[int, Field(ge=512)] = 1024
+    memory_mib: Annotated[int, Field(ge=512, le=1 << 20)] = 1024
     data_disk_mib: int = 512
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
 
@@ -49,6 +70,10 @@ class MachineSettings(_Section):
             raise ValueError(
                 f"a data disk of {size} MiB is too small: HAST's metadata and the smallest ZFS "
                 f"pool need {SMALLEST_DATA_DISK_MIB} MiB"
+            )
+        if size > LARGEST_DATA_DISK_MIB:
+            raise ValueError(
+                f"a data disk of {size} MiB is too large: {LARGEST_DATA_DISK_MIB} (16 TiB) at most"
             )
         return size
 
@@ -83,11 +108,31 @@ class ImageSettings(_Section):
 class BoxSettings(_Section):
     """The Vagrant lab's box and provider."""
 
-    name: str
+    name: str = Field(min_length=1)
     version: str | None = None
     provider: Literal["libvirt", "virtualbox"] = "libvirt"
     driver: Literal["auto", "kvm", "qemu"] = "auto"
-    libvirt_uri: str = "qemu:///system"
+    libvirt_uri: str = Field(default="qemu:///system", min_length=1)
+
+
+def _name_of_resource(name: str) -> str:
+    """Refuse what hast.conf or hastctl(8) takes for something else."""
+    if name.startswith("-"):
+        raise ValueError(f"hastctl takes {name} for an option: begin it with a letter")
+    if name == "all":
+        raise ValueError("`all` means every resource to hastctl: give it another name")
+    if name in KEYWORDS:
+        raise ValueError(f"`{name}` is a word of hast.conf itself: give it another name")
+    if name.isdecimal():
+        raise ValueError(f"hast.conf takes {name} for a number: add a letter")
+    return name
+
+
+ResourceName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_-]{1,60}$"),
+    pydantic.AfterValidator(_name_of_resource),
+]
 
 
 class HastSettings(_Section):
@@ -98,20 +143,29 @@ class HastSettings(_Section):
     disk, or the data disk under gnop(8), through which a measurement can make it slow.
     """
 
-    resource: str = Field(default="mirror", pattern=r"^[A-Za-z0-9_-]{1,60}$")
+    resource: ResourceName = "mirror"
     replication: Literal["memsync", "fullsync", "async"] = "memsync"
-    timeout: Annotated[int, Field(ge=1)] = 20
+    timeout: Annotated[int, Field(ge=1, le=86400)] = 20
     checksum: Literal["none", "crc32", "sha256"] | None = None
     compression: Literal["none", "hole", "lzf"] | None = None
     metaflush: bool | None = None
-    exec: str | None = Field(default=None, pattern=r"^/[^\s\"]+$")
+    exec: str | None = Field(default=None, pattern=r"^/[A-Za-z0-9._/:\[\]-]+$", max_length=1000)
     local: Literal["disk", "partition", "file", "gnop"] = "disk"
-    extent_kib: Annotated[int, Field(ge=1)] | None = None
-    keep_dirty: Annotated[int, Field(ge=1)] | None = None
-    media_mib: Annotated[int, Field(ge=1)] | None = None
+    extent_kib: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    keep_dirty: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    media_mib: Annotated[int, Field(ge=1, le=LARGEST_DATA_DISK_MIB)] | None = None
     """Use only so much of the provider, as `hastctl create -m` has it for unequal ones."""
-    second: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,60}$")
+    second: ResourceName | None = None
     """Another resource of this name, on a second partition of the data disk."""
+
+    @pydantic.field_validator("extent_kib")
+    @classmethod
+    def _power_of_two(cls, size: int | None) -> int | None:
+        if size is not None and size & (size - 1):
+            raise ValueError(
+                f"extents of {size} KiB: hastctl takes them, and hastd needs a power of two"
+            )
+        return size
 
     @pydantic.model_validator(mode="after")
     def _room_for_two(self) -> HastSettings:
@@ -166,10 +220,48 @@ class Settings(_Section):
     image: ImageSettings = ImageSettings()
     box: BoxSettings
     hast: HastSettings = HastSettings()
-    pool: str = Field(default="failover", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
-    time_scale: Annotated[float, Field(gt=0)] = 1.0
+    pool: str = Field(default="failover", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")
+    time_scale: Annotated[float, Field(gt=0, le=1000)] = 1.0
     simulated: SimulatedSettings = SimulatedSettings()
     deadlines: Deadlines = Deadlines()
+
+    @pydantic.field_validator("private_network")
+    @classmethod
+    def _of_hosts(cls, network: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+        if network.prefixlen > 31:
+            raise ValueError(f"{network} has no room for two nodes")
+        if network.is_loopback or network.is_multicast or network.is_unspecified:
+            raise ValueError(f"{network} has no addresses of hosts")
+        for taken, by in _OTHER_NETWORKS.items():
+            if network.overlaps(ipaddress.IPv4Network(taken)):
+                raise ValueError(f"{network} overlaps {taken}, {by}: take another one")
+        return network
+
+    @pydantic.field_validator("pool")
+    @classmethod
+    def _name_of_pool(cls, name: str) -> str:
+        if _RESERVED_POOLS.fullmatch(name):
+            raise ValueError(f"zpool keeps the name {name} for itself: give the pool another one")
+        if name in _ROOT_FOLDERS:
+            raise ValueError(f"the pool {name} would hide /{name}: give it another name")
+        return name
+
+    @pydantic.model_validator(mode="after")
+    def _fits_the_disk(self) -> Settings:
+        disk, hast = self.machine.data_disk_mib, self.hast
+        if hast.local == "partition" and disk < 2 * PARTITION_MIB + 2:
+            raise ValueError(
+                f"machine.data_disk_mib is {disk}, and two partitions of {PARTITION_MIB} MiB need "
+                f"{2 * PARTITION_MIB + 2}"
+            )
+        provider = PARTITION_MIB if hast.local in {"partition", "file"} else disk
+        media = hast.media_mib
+        if media is not None and not SMALLEST_DATA_DISK_MIB <= media <= provider:
+            raise ValueError(
+                f"hast.media_mib is {media}: a pool needs {SMALLEST_DATA_DISK_MIB}, and the "
+                f"provider has {provider}"
+            )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _a_pair(self) -> Settings:
@@ -182,8 +274,17 @@ class Settings(_Section):
         for address in addresses:
             if address not in self.private_network:
                 raise ValueError(f"{address} is not in the private network {self.private_network}")
+            ends = {self.private_network.network_address, self.private_network.broadcast_address}
+            if self.private_network.prefixlen < 31 and address in ends:
+                raise ValueError(
+                    f"{address} is the network's or the broadcast address of "
+                    f"{self.private_network}, and no node's"
+                )
         if len(set(addresses)) != len(addresses):
             raise ValueError(f"both nodes have the private address {addresses[0]}")
+        ports = [node.ssh_port for node in self.nodes.values() if node.ssh_port is not None]
+        if len(set(ports)) != len(ports):
+            raise ValueError(f"both nodes have the ssh_port {ports[0]}: one of them cannot have it")
         return self
 
     def with_seed(self, seed: int) -> Settings:

@@ -12,6 +12,11 @@ import re
 
 PATH = "/etc/hast.conf"
 
+_WORDS = """control pidfile listen replication checksum compression timeout exec metaflush resource
+    name local remote source on off fullsync memsync async none crc32 sha256 hole lzf"""
+KEYWORDS = frozenset(_WORDS.split())
+"""Words that the grammar takes for itself: none of them can be a name. Nor can a number."""
+
 _WORD = r"a-zA-Z0-9.\-_/:\[\]"
 _COMMENT = re.compile(r"#[^\n]*(?=\n)")
 _UNKNOWN = re.compile(rf"[^{_WORD}{{}} \t\n]")

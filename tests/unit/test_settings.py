@@ -28,6 +28,47 @@ BROKEN = [
     ("hast.replication", "raid", "hast.replication: "),
     ("hast.resource", "a b; reboot", "hast.resource: "),
     ("deadlines.command", 0, "deadlines.command: "),
+    # What passed the check once, and failed on the node.
+    ("hast.resource", "-f", "hastctl takes -f for an option"),
+    ("hast.resource", "--", "hastctl takes -- for an option"),
+    ("hast.resource", "all", "`all` means every resource"),
+    ("hast.resource", "none", "`none` is a word of hast.conf itself"),
+    ("hast.resource", "on", "`on` is a word of hast.conf itself"),
+    ("hast.resource", "42", "hast.conf takes 42 for a number"),
+    ("hast.second", "resource", "`resource` is a word of hast.conf itself"),
+    ("hast.extent_kib", 3, "hastd needs a power of two"),
+    ("hast.extent_kib", 1 << 40, "hast.extent_kib: "),
+    ("hast.media_mib", 1, "a pool needs 128"),
+    ("hast.media_mib", 513, "the provider has 512"),
+    ("hast.timeout", 1 << 32, "hast.timeout: "),
+    ("hast.exec", "/root/hook;reboot", "hast.exec: "),
+    ("pool", "mirror", "zpool keeps the name mirror for itself"),
+    ("pool", "raidz1", "zpool keeps the name raidz1 for itself"),
+    ("pool", "log", "zpool keeps the name log for itself"),
+    ("pool", "c0tank", "zpool keeps the name c0tank for itself"),
+    ("pool", "tmp", "the pool tmp would hide /tmp"),
+    ("pool", "etc", "the pool etc would hide /etc"),
+    ("pool", "p" * 61, "pool: "),
+    ("machine.data_disk_mib", 10**15, "is too large"),
+    ("machine.memory_mib", 10**9, "machine.memory_mib: "),
+    ("time_scale", float("inf"), "time_scale: "),
+    ("time_scale", float("nan"), "time_scale: "),
+    ("time_scale", 1e300, "time_scale: "),
+    ("deadlines.alive", float("inf"), "deadlines.alive: "),
+    ("simulated.link_mbit", float("inf"), "simulated.link_mbit: "),
+    ("nodes.skunk1.private_address", "192.168.0.0", "is the network's or the broadcast address"),
+    ("nodes.skunk2.private_address", "192.168.0.255", "is the network's or the broadcast address"),
+    ("private_network", "192.168.0.1/32", "has no room for two nodes"),
+    ("private_network", "127.0.0.0/8", "has no addresses of hosts"),
+    ("private_network", "10.0.0.0/8", "overlaps 10.0.2.0/24, the management network of QEMU"),
+    (
+        "nodes",
+        {
+            n: {"private_address": f"192.168.0.{n[-1]}", "ssh_port": 2222}
+            for n in ("skunk1", "skunk2")
+        },
+        "both nodes have the ssh_port 2222",
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.freebsd.hast_conf import KEYWORDS
 from harness.lab.simulated.files import FileError
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ CONTROL = "/var/run/hastctl"
 PID_FILE = "/var/run/hastd.pid"
 WILDCARDS = ("tcp4://0.0.0.0:8457", "tcp6://[::]:8457")
 
-_WORDS = """control pidfile listen replication checksum compression timeout exec metaflush resource
-    name local remote source on off fullsync memsync async none crc32 sha256 hole lzf"""
-_KEYWORDS = frozenset(_WORDS.split())
 _REPLICATION = ("fullsync", "memsync", "async")
 _CHECKSUM = ("none", "crc32", "sha256")
 _COMPRESSION = ("none", "hole", "lzf")
@@ -188,7 +186,7 @@ class _Parser:
 
     def _string(self) -> str:
         text = self._text
-        if text is None or text in _KEYWORDS or text in "{}" or text.isdecimal():
+        if text is None or text in KEYWORDS or text in "{}" or text.isdecimal():
             raise self._fail()
         self._at += 1
         return text
