@@ -13,6 +13,8 @@ from markupsafe import Markup, escape
 
 from harness import known_bugs
 from harness.outgoing import printable
+from harness.report.causes import by_cause, cause
+from harness.report.claims import NOBODY_TESTS
 from harness.report.drawing import NARROW, WIDE, acknowledged, draw, fewer, seconds, size
 from harness.report.run import BAD, Claim, Run, Scenario, Verdict
 from harness.report.timeline import Span, Timeline, Write
@@ -92,12 +94,21 @@ def render(
         "narrow": lambda timeline: draw(timeline, NARROW),
         "shortened": _shortened,
     }
+    causes = by_cause((s for s in run.scenarios if s.case.verdict in BAD), _cause)
     return environment.get_template("report.html.j2").render(
         run=run,
         summary=run.headline,
         lead=_lead(run),
         groups=_groups(run),
-        troubles=[s for s in run.scenarios if s.case.verdict in BAD],
+        causes=causes,
+        missing=[s for s in run.scenarios if s.case.verdict is Verdict.NOT_RUN],
+        with_gaps=by_cause(
+            (s for s in run.scenarios if s.case.verdict is Verdict.GAP),
+            lambda scenario: "\n".join(scenario.case.gaps),
+        ),
+        beyond=Verdict.worst(s.case.verdict for s in run.unclaimed),
+        untested=_untested(run),
+        unfolded=_unfolded(run, causes),
         bugs=[s for s in run.scenarios if s.case.verdict is Verdict.KNOWN_BUG],
         anchors={s.case.scenario: s.anchor for s in reversed(run.scenarios)},
         difference=difference,
@@ -120,13 +131,32 @@ def _groups(run: Run) -> list[tuple[Claim | None, list[Scenario]]]:
     return [(claim, scenarios) for claim, scenarios in found if scenarios]
 
 
+def _cause(scenario: Scenario) -> str:
+    first = scenario.case.failures[0]
+    return f"{scenario.case.verdict}: {cause(first.error, first.headline)}"
+
+
+def _unfolded(run: Run, causes: Sequence[Sequence[Scenario]]) -> set[str]:
+    """The anchors of the scenarios that a reader wants to see at once: one of each cause."""
+    odd = (s for s in run.scenarios if s.case.verdict is Verdict.GAP)
+    return {s.anchor for s in (*(found[0] for found in causes), *odd)}
+
+
+def _untested(run: Run) -> list[tuple[str, list[Claim]]]:
+    """The claims about which this run says nothing, under words that say why."""
+    without = [claim for claim in run.claims if not claim.scenarios]
+    by_nobody = [claim for claim in without if claim.number in NOBODY_TESTS]
+    not_here = [claim for claim in without if claim not in by_nobody]
+    told = [("Not tested in this run", not_here), ("Tested by no scenario yet", by_nobody)]
+    return [(words, claims) for words, claims in told if claims]
+
+
 def _lead(run: Run) -> tuple[str, ...]:
     """Which lab and release: the first line of every report."""
     about = run.description
     return (
         f"{about.lab} lab",
-        about.hypervisor,
-        about.acceleration,
+        *(() if run.simulated else (about.hypervisor, about.acceleration)),
         f"{'a model of ' if run.simulated else ''}FreeBSD {about.release}",
         *([f"seed {about.seed}"] if about.seed is not None else []),
         *([f"BROKEN ON PURPOSE: {about.mutation}"] if about.mutation is not None else []),

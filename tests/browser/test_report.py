@@ -165,14 +165,47 @@ def is_open(browser: Chrome) -> bool:
     return bool(browser.execute_script("return document.activeElement.parentElement.open"))
 
 
+def visible(browser: Chrome) -> list[str]:
+    """The verdicts of the cards that are to be seen."""
+    found: list[str] = browser.execute_script(
+        """return [...document.querySelectorAll("article")].filter(each => each.checkVisibility())
+          .map(each => each.className.match(/is-([a-z-]+)/)[1])"""
+    )
+    return found
+
+
+def test_a_filter_shows_one_outcome_and_a_link_any_card(browser: Chrome, everything: Path) -> None:
+    show(browser, everything, DESKTOP)
+    every = visible(browser)
+    assert len(set(every)) == 5
+    for verdict in set(every):
+        browser.find_element("id", f"show-{verdict}").click()
+        assert set(visible(browser)) == {verdict}
+        groups = "return [...document.querySelectorAll('.group')].filter(g => g.checkVisibility())"
+        assert all(
+            browser.execute_script(
+                f"{groups}.map(g => g.querySelector('article.is-' + arguments[0]))", verdict
+            )
+        )
+    browser.find_element("id", "show-failed").click()
+    link = browser.find_element("css selector", "#claims ~ table a[href*=planned-failover]")
+    browser.execute_script("arguments[0].click()", link)
+    assert sorted(visible(browser)) == ["failed", "held"]
+    is_unfolded = "return document.querySelector(':target').closest('details').open"
+    assert browser.execute_script(is_unfolded), "a card that is linked to unfolds"
+    browser.find_element("id", "show-all").click()
+    assert visible(browser) == every
+
+
 def test_print_leaves_out_what_paper_cannot_do(browser: Chrome, everything: Path) -> None:
     show(browser, everything, DESKTOP)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     shown: list[bool] = browser.execute_script(
-        """return ["nav", "details:not([open])", "article", "figure svg"].map(
+        """return ["nav", ".filters", "article details details:not([open])", "article",
+          "article > details:not([open]) > summary", "article > details[open] figure svg"].map(
           each => document.querySelector(each).checkVisibility())"""
     )
-    assert shown == [False, False, True, True]
+    assert shown == [False, False, False, True, True, True]
     assert browser.print_page()
 
 
