@@ -2,15 +2,26 @@
 #
 #   make test                          the scenarios on real machines, Vagrant lab
 #   make test LAB=qemu IMAGE=path      the same on QEMU processes and an image of yours
-#   make test ARGS="-k failover -x"    further arguments for pytest
+#   make test ARGS="-k failover -x"    further arguments for pytest: words, quoted as for sh(1)
+#
+# What is given here is never part of a command: a recipe's shell finds it in its environment, as it
+# was typed, and a blank, a quote or a semicolon in it is only a character.
 
 LAB    ?= vagrant
 IMAGE  ?=
 PAIR   ?= default
 ARGS   ?=
 PYTHON ?= python3
+override LAB    := $(value LAB)
+override IMAGE  := $(value IMAGE)
+override PAIR   := $(value PAIR)
+override ARGS   := $(value ARGS)
+override PYTHON := $(value PYTHON)
+export LAB IMAGE PAIR ARGS PYTHON
+
 VENV   := .venv
-SKUNK  := $(VENV)/bin/python -m harness.cli
+SKUNK  := $(VENV)/bin/python -m harness.from_make# adds the words of ARGS
+ON     := --lab "$$LAB" $(if $(IMAGE),--image "$$IMAGE")
 
 .DEFAULT_GOAL := help
 
@@ -19,20 +30,27 @@ help:  ## list the targets
 
 setup: $(VENV)/.done  ## make the virtual environment with everything in it
 $(VENV)/.done: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make setup PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+	@command -v "$$PYTHON" >/dev/null || { echo "there is no $$PYTHON here; install Python 3.11 or newer, or name it: make setup PYTHON=python3.12" >&2; exit 1; }
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make setup PYTHON=python3.12")'
+	@"$$PYTHON" -c 'import importlib.util as u, sys; sys.exit(not (u.find_spec("venv") and u.find_spec("ensurepip")) and "this Python makes no virtual environments; on Debian and Ubuntu: apt-get install python3-venv")'
+	"$$PYTHON" -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: setup  ## the whole story on two simulated nodes, in seconds: a model, no evidence
-	@$(SKUNK) demo $(ARGS)
+	@$(SKUNK) demo
 
 check: setup  ## lint, types and the tests that need no virtual machine
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	@$(MAKE) --no-print-directory -j2 types unit
+
+types: setup  # by itself, or beside the tests
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest tests/unit
+
+unit: setup  # a file of tests is run by one process: its tests may share what they have started
+	$(VENV)/bin/pytest -n auto --dist loadfile tests/unit
 
 plumbing: setup  ## the labs themselves, on a small Linux guest: needs QEMU, no FreeBSD
 	$(VENV)/bin/pytest tests/plumbing
@@ -41,46 +59,46 @@ browser: setup  ## the report in headless Chromium: needs chromium and its drive
 	$(VENV)/bin/pytest tests/browser
 
 test: setup  ## the scenarios on two real FreeBSD machines (LAB=, IMAGE=, PAIR=, ARGS=)
-	$(SKUNK) test --lab $(LAB) --pair $(PAIR) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+	$(SKUNK) test $(ON) --pair "$$PAIR"
 
 conformance: setup  ## hold the simulated lab to what real FreeBSD was recorded to answer
-	$(SKUNK) conformance $(ARGS)
+	$(SKUNK) conformance
 
 record: setup  ## record a tour through real FreeBSD for `make conformance` (LAB=, IMAGE=)
-	$(SKUNK) record --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+	$(SKUNK) record $(ON)
 
 soak: setup  ## set-up and failover on the simulated lab with 2000 seeds
-	$(SKUNK) soak $(ARGS)
+	$(SKUNK) soak
 
 mutations: setup  ## break the simulated world in every known way: does each scenario notice?
-	$(SKUNK) mutations $(ARGS)
+	$(SKUNK) mutations
 
 fuzz: setup  ## 100,000 random command lines for a simulated node's SSH server
-	$(SKUNK) fuzz $(ARGS)
+	$(SKUNK) fuzz
 
 doctor: setup  ## what each lab lacks on this host, and what mends it
-	@$(SKUNK) doctor $(ARGS)
+	@$(SKUNK) doctor
 
 up: setup  ## boot a pair, set it up and leave it up (LAB=, IMAGE=, PAIR=); then: skunk status, ssh, cut
-	@$(SKUNK) up --lab $(LAB) --pair $(PAIR) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+	@$(SKUNK) up $(ON) --pair "$$PAIR"
 
 status: setup  ## both nodes of a pair that is up (ARGS=--watch)
-	@$(SKUNK) status $(ARGS)
+	@$(SKUNK) status
 
 down: setup  ## stop it and remove all of it
-	@$(SKUNK) down $(ARGS)
+	@$(SKUNK) down
 
 bench: setup  ## measure resyncs, failovers and writes as bench.yaml has it (LAB=, IMAGE=)
-	$(SKUNK) bench run --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+	$(SKUNK) bench run $(ON)
 
 bench-harness: setup  ## what the harness itself costs: start, restore, one command, memory
-	$(SKUNK) bench harness --lab $(LAB) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)
+	$(SKUNK) bench harness $(ON)
 
 image: setup  ## download the official FreeBSD image that lab.yaml names
 	$(SKUNK) image
 
 box: setup  ## turn IMAGE=path into a Vagrant box for libvirt and add it
-	$(SKUNK) box $(if $(IMAGE),--image $(IMAGE))
+	$(SKUNK) box $(if $(IMAGE),--image "$$IMAGE")
 
 docs: setup  ## the documentation as a site in build/site, every link checked
 	$(VENV)/bin/sphinx-build -q -W --keep-going -b html -d build/doctrees docs build/site
@@ -95,4 +113,4 @@ lock: setup  ## pin every dependency anew
 clean:  ## remove what was made here, but not results/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help setup doctor up status down demo check plumbing browser test conformance record soak mutations fuzz bench bench-harness image box docs reference lock clean
+.PHONY: help setup doctor up status down demo check types unit plumbing browser test conformance record soak mutations fuzz bench bench-harness image box docs reference lock clean

@@ -97,8 +97,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)  # with `-p no:xdist` nobody asks
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Say what `-n auto` is."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Say what `-n auto` is where each process has a pair; else it is the processors."""
+    if not side_by_side.concerns(config):
+        return None
     chosen = settings_file.load(config.getoption("--settings"))
     return side_by_side.most_pairs(config.getoption("--lab"), chosen)
 

@@ -157,8 +157,18 @@ class Place:
         ending.of(self._config).give_up(why)
 
 
+def concerns(config: pytest.Config) -> bool:
+    """Whether `-n` means pairs: not for tests that have none, of which any process runs any."""
+    unit = paths.PROJECT / "tests" / "unit"
+    here = config.invocation_params.dir
+    named = [here / argument.partition("::")[0] for argument in config.args]
+    return not all(path.resolve().is_relative_to(unit) for path in named)
+
+
 def configure(config: pytest.Config) -> None:
     """Prepare this process for its part. Raises `pytest.UsageError` for what excludes `-n`."""
+    if not concerns(config):
+        return
     if hasattr(config, "workerinput"):
         # Ctrl-C reaches all processes of the terminal, and then `Controller` stops them all again.
         interrupts = contextlib.ExitStack()

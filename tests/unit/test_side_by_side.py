@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
@@ -53,6 +55,22 @@ def test_too_little_room(
         check_room(lab, emulated(), pairs, free_memory_mib=memory * GIB, free_disk_mib=disk * GIB)
     assert raised.value.what == said
     assert advice in (raised.value.advice or "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pairs"),
+    [
+        (["tests/unit"], False),
+        (["tests/unit/test_spent.py::test_x[a/b]", "tests/unit/freebsd"], False),
+        (["tests/scenarios"], True),
+        (["tests/unit", "tests/scenarios/test_set_up.py"], True),
+        (["mine/test_mine.py"], True),
+        (["../elsewhere"], True),
+    ],
+)
+def test_n_means_pairs_only_where_a_test_may_have_one(arguments: list[str], pairs: bool) -> None:
+    config = SimpleNamespace(args=arguments, invocation_params=SimpleNamespace(dir=paths.PROJECT))
+    assert side_by_side.concerns(cast(pytest.Config, config)) is pairs
 
 
 def test_enough_room() -> None:
