@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -99,18 +100,31 @@ def demo(
     )
 
 
+class Tour(enum.Enum):
+    """What a recording is of: a file of tests/tour."""
+
+    TOUR = "tour"
+    PUBLISHED = "published"
+    PROGRAMS = "programs"
+
+
 @app.command("record")
 def record(
     lab: LabOption = "qemu",
     image: ImageOption = None,
     to: Annotated[Path, typer.Option(help="The file to write.")] = Path("recording.jsonl"),
+    tour: Annotated[
+        Tour | None,
+        typer.Option(help="Only this: HAST, published files, or the base system's programs."),
+    ] = None,
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Take a tour through real FreeBSD and record each command with its answer."""
+    folder = paths.PROJECT / "tests" / "tour"
     _run_tests(
         "a tour to be recorded",
         *(lab, "default", settings),
-        *(str(paths.PROJECT / "tests" / "tour"), "--record", str(to)),
+        *(str(folder if tour is None else folder / f"test_{tour.value}.py"), "--record", str(to)),
         *([] if image is None else ["--image", str(image)]),
     )
 

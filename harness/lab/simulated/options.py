@@ -17,12 +17,19 @@ class BadOption(Exception):
 class Options:
     """Options that were given, each with its arguments in order; `rest` are the operands."""
 
-    def __init__(self, arguments: Sequence[str], flags: str, valued: str = "") -> None:
-        """`flags` are the letters without an argument. Raises `BadOption`."""
+    def __init__(
+        self, arguments: Sequence[str], flags: str, valued: str = "", until: str = ""
+    ) -> None:
+        """`flags` are the letters without an argument. Raises `BadOption`.
+
+        A word that has a letter of `until` first is an operand, as chmod(1) takes `-x`.
+        """
         self._given: dict[str, list[str]] = {}
         self._order: list[tuple[str, str]] = []
         words = list(arguments)
         while words and words[0].startswith("-") and words[0] != "-":
+            if words[0][1] in until:
+                break
             word = words.pop(0)
             if word == "--":
                 break

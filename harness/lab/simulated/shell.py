@@ -360,6 +360,8 @@ class Shell:
         self.exported = set(ENVIRONMENT)
         self.read_only: set[str] = set()
         self.functions: dict[str, Node] = {}
+        self.library: dict[str, Builtin] = {}
+        """Functions of a file of FreeBSD's that was read, such as rc.subr(8)."""
         self.arguments: list[str] = []
         self.options: set[str] = set()
         self.directory = "/root"
@@ -902,7 +904,9 @@ class Shell:
         if functions and name not in _SPECIAL and name in self.functions:
             self.status = yield from self._call_function(self.functions[name], argv[1:])
             return self.status
-        builtin = BUILTINS.get(name)
+        builtin = self.library.get(name) if functions else None
+        if builtin is None:
+            builtin = BUILTINS.get(name)
         if builtin is None:
             self.status = yield from self.external(argv)
             return self.status

@@ -160,6 +160,11 @@ def _dot(shell: Shell, arguments: list[str]) -> Program:
     if not arguments:
         raise ShellError("file name expected")
     name = arguments[0]
+    if normal(posixpath.join(shell.directory, name)) == "/etc/rc.subr":
+        from harness.lab.simulated import rc_subr  # noqa: PLC0415 - it needs the shell itself
+
+        rc_subr.source(shell)
+        return 0
     places = [""] if "/" in name else (shell.parameter("PATH") or "").split(":")
     for place in places:
         path = posixpath.join(shell.directory, place, name)
@@ -221,7 +226,7 @@ def _type(shell: Shell, arguments: list[str]) -> int:
 def _describe(shell: Shell, name: str, *, verbose: bool) -> int:
     if is_reserved(name):
         shell.print(f"{name} is a shell keyword" if verbose else name)
-    elif name in shell.functions:
+    elif name in shell.functions or name in shell.library:
         shell.print(f"{name} is a shell function" if verbose else name)
     elif name in BUILTINS:
         kind = "special shell builtin" if name in _SPECIAL_NAMES else "shell builtin"

@@ -41,6 +41,7 @@ def tool(
     usage: str = "",
     status: int = 1,
     illegal: str = "illegal option",
+    until: str = "",
 ) -> Callable[[Tool], Tool]:
     """Register a utility with getopt(3)'s view of it.
 
@@ -52,7 +53,7 @@ def tool(
     def register(function: Tool) -> Tool:
         def run(context: Context, arguments: list[str]) -> Program:
             try:
-                result = function(context, Options(arguments, flags, valued))
+                result = function(context, Options(arguments, flags, valued, until))
                 if inspect.isgenerator(result):
                     result = yield from result
                 assert isinstance(result, int)

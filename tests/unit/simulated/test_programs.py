@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import paths
 from harness.lab.simulated.guest import Guest
 from tests.unit.simulated.test_shell import _booted, run
 
@@ -69,6 +70,9 @@ def guest() -> Guest:
     found = copy.deepcopy(_booted().world).guests["skunk1"]
     for name, text in FILES.items():
         run(found, f"cat > /root/{name}", text.encode())
+    for name in ("toggle", "sleeper"):
+        text = (paths.PROJECT / "tests/tour/scripts" / f"rc-{name}").read_text(encoding="utf-8")
+        run(found, f"cat > /root/{name}; chmod 755 /root/{name}", text.encode())
     return found
 
 

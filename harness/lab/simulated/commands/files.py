@@ -483,6 +483,7 @@ def changed_mode(text: str, mode: int, who: str, *, directory: bool = False) -> 
 @tool(
     "chmod",
     flags="fRhvHLP",
+    until="gorstuwxX",
     usage="usage: chmod [-fhv] [-R [-H | -L | -P]] mode file ...",
 )
 def chmod(context: Context, options: Options) -> Program:

@@ -18,6 +18,7 @@ from harness.lab.simulated.rc import (
     parse_conf,
     start_under_daemon,
 )
+from harness.lab.simulated.shell import as_shell_context, find_program
 
 _SERVICE_USAGE = """
 Usage:
@@ -52,6 +53,13 @@ def service(context: Context, arguments: list[str]) -> Program:
     if name not in SERVICES:
         if name in OTHER_SCRIPTS:
             raise NotModelled(f"service {name} {directive}")
+        own = f"/usr/local/etc/rc.d/{name}"
+        found = find_program(context.guest, own, "", "/")
+        if "/" not in name and not isinstance(found, str):
+            started = as_shell_context(context)
+            started.environment = {"HOME": "/", "PATH": "/sbin:/bin:/usr/sbin:/usr/bin"}
+            started.directory = "/"
+            return (yield from found.run(started, [own, *words[1:]]))
         context.print(f"{name} does not exist in /etc/rc.d or the local startup")
         context.print("directories (/usr/local/etc/rc.d), or is not executable")
         return 1
