@@ -199,8 +199,6 @@ def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sess
         yield running
         with end.noting("the lab was not stopped in order"), stack.pop_all():
             on_failure.hold(config, running)
-        if running.evidence.trouble:
-            end.note(running.evidence.trouble)
 
 
 def _start(

@@ -25,6 +25,9 @@ from harness.report.run import ABOUT_FREEBSD, Verdict
 if TYPE_CHECKING:
     from harness.session import Session
 
+HELD = 0
+"""Exit status: every claim held."""
+
 FAILED = 1
 """Exit status: FreeBSD broke a claim."""
 
@@ -42,6 +45,9 @@ GAPS = pytest.StashKey[tuple[Gap, ...]]()
 
 _REPORTS = pytest.StashKey[list[pytest.TestReport]]()
 _PLUGIN = "skunk-ending"
+
+_Selected = tuple[str, tuple[str, int | None, str], list[tuple[str, object]]]
+"""Node id, location and properties, as a report has them."""
 
 
 class Stop(Exception):
@@ -91,7 +97,8 @@ class Ending:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._is_worker = hasattr(config, "workerinput")
-        self._selected: dict[str, tuple[tuple[str, int | None, str], list[tuple[str, object]]]] = {}
+        self._selected: dict[str, _Selected] = {}
+        """By the names of their folders."""
         self._verdicts: dict[str, Verdict] = {}
         self._begun: set[str] = set()
         self._over: set[str] = set()
@@ -103,7 +110,7 @@ class Ending:
         """The lab that runs in this process, once it does."""
         self.results: Path | None = None
         """The run's folder, once it is there."""
-        self.troubles: list[str] = []
+        self._troubles: list[str] = []
         """What broke and ended nothing: the run's end, not its scenarios."""
         self.on_selected: Callable[[list[Any]], None] | None = None
         """Where a worker tells what there is to run."""
@@ -128,10 +135,17 @@ class Ending:
     def select(self, found: Iterable[Any]) -> None:
         """Note what is to run, as a worker's `on_selected` tells it."""
         for nodeid, (file, line, name), properties in found:
-            self._selected[nodeid] = (
-                (file, line, name),
-                [(key, value) for key, value in properties],
-            )
+            told = [(key, value) for key, value in properties]
+            folder = str(dict(told)[junit.EVIDENCE])
+            self._selected[folder] = nodeid, (file, line, name), told
+
+    def _key(self, report: pytest.TestReport) -> str:
+        """Which scenario a report is of: outside of the project several may have one node id."""
+        folder = dict(report.user_properties).get(junit.EVIDENCE)
+        if folder is not None:
+            return str(folder)
+        named = (key for key, (nodeid, *_) in self._selected.items() if nodeid == report.nodeid)
+        return next((key for key in named if key not in self._over), report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note a file that cannot be read."""
@@ -212,13 +226,12 @@ class Ending:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the verdict, here or from a worker."""
+        key = self._key(report)
         if report.when not in ("setup", "call") or report.failed:
-            self._over.add(report.nodeid)
+            self._over.add(key)
         kind = verdict_of(report)
         if kind is not None:
-            self._verdicts[report.nodeid] = Verdict.worst(
-                (kind, self._verdicts.get(report.nodeid, kind))
-            )
+            self._verdicts[key] = Verdict.worst((kind, self._verdicts.get(key, kind)))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
@@ -256,7 +269,9 @@ class Ending:
             self.end("interrupted")
         elif isinstance(error, pytest.exit.Exception):
             self.end("the lab broke", text)
-        elif isinstance(error, (KeyboardInterrupt, session.Failed)):  # -x, and a broken file
+        elif "during collection" in text:
+            self.end("a scenario's file broke", text)
+        elif isinstance(error, (KeyboardInterrupt, session.Failed)):  # as by -x
             self.end("stopped early", text)
         elif isinstance(error, (OSError, EvidenceLost)):
             self.end("the host broke", in_words(error))
@@ -282,16 +297,23 @@ class Ending:
 
     def note(self, trouble: str) -> None:
         """Note what broke: the run ends with 3."""
-        if trouble not in self.troubles:
-            self.troubles.append(trouble)
+        if trouble not in self._troubles:
+            self._troubles.append(trouble)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What broke beside what ended the run, if something did."""
+        lost = "" if self.session is None else self.session.evidence.trouble
+        told = dict.fromkeys([*self._troubles, lost])
+        return [trouble for trouble in told if trouble and trouble != self.message]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Tell of every scenario that was to run and has no end, before the files are written."""
         if self._is_worker or not self.scenarios:
             return
-        for nodeid, (location, properties) in self._selected.items():
-            if nodeid not in self._over:
+        for folder, (nodeid, location, properties) in self._selected.items():
+            if folder not in self._over:
                 reason = self._reason(nodeid)
                 report = pytest.TestReport(
                     nodeid,
@@ -337,9 +359,9 @@ class Ending:
     @property
     def _ended(self) -> set[str]:
         return {
-            nodeid
-            for nodeid in self._over & self._selected.keys()
-            if self._verdicts.get(nodeid) is not Verdict.NOT_RUN
+            folder
+            for folder in self._over & self._selected.keys()
+            if self._verdicts.get(folder) is not Verdict.NOT_RUN
         }
 
     @property
@@ -363,15 +385,15 @@ class Ending:
 
 def verdict_of(report: pytest.TestReport) -> Verdict | None:
     """What a report says of its scenario; None for a part that ended well."""
-    names = {name for name, _ in getattr(report, "user_properties", ())}
+    properties = dict(getattr(report, "user_properties", ()))
     if report.skipped:
-        if junit.GAP in names:
+        if junit.GAP in properties:
             return Verdict.GAP
-        if junit.NOT_RUN in names:
+        if junit.NOT_RUN in properties:
             return Verdict.NOT_RUN
     if report.failed:
-        kinds = {str(v) for k, v in report.user_properties if k == f"{junit.ENDED}{report.when}"}
-        return Verdict.FAILED if str(Verdict.FAILED) in kinds else Verdict.BROKE
+        failed = properties.get(f"{junit.ENDED}{report.when}") == Verdict.FAILED
+        return Verdict.FAILED if failed else Verdict.BROKE
     return None
 
 

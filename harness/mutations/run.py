@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from harness import paths
+from harness import ending, paths
 from harness.errors import LabError
 from harness.mutations.mutation import ALL, Mutation
 from harness.report import junit
@@ -22,8 +22,8 @@ from harness.report.run import Case, Verdict
 SLOWEST_RUN = 1800.0
 """Seconds of the host for all scenarios with one mutation."""
 
-_RAN = (0, 1)
-"""pytest's exit status when all tests passed, and when some failed."""
+_RAN = (ending.HELD, ending.FAILED, ending.BROKE, ending.MET_GAPS)
+"""The exit status of a run that came to its end, however it ended."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,9 @@ def judge(mutation: Mutation, cases: Iterable[Case]) -> Outcome:
     not_set_up = []
     for case in cases:
         name = _name(case)
+        if case.verdict in (Verdict.GAP, Verdict.NOT_RUN):
+            outcome.otherwise[name] = f"{case.verdict}: {case.reason}"
+            continue
         if mutation.shows is Verdict.KNOWN_BUG and case.verdict is Verdict.KNOWN_BUG:
             if mutation.explains(case.reason):
                 outcome.caught[name] = case.reason.partition("\n")[0]
@@ -196,4 +199,8 @@ def _run(place: Path, mutation: Mutation | None, arguments: Sequence[str]) -> tu
             f"the scenarios with the mutation {name} ended with {status}:\n" + "\n".join(last),
             advice=f"see `pytest --lab simulated --mutate {name} tests/scenarios`",
         )
-    return junit.read(place / f"{name}.xml")[1]
+    cases = junit.read(place / f"{name}.xml")[1]
+    if all(case.verdict is Verdict.NOT_RUN for case in cases):
+        why = cases[0].reason if cases else "there is none"
+        raise LabError(f"no scenario ran with the mutation {name}: {why}")
+    return cases

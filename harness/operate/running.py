@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import paths
-from harness.ending import INTERRUPTED
+from harness.ending import BROKE, FAILED, INTERRUPTED
+from harness.errors import HarnessError
 from harness.evidence import make_latest, new_run_folder
 from harness.operate import verdict_lines
 from harness.results.publish import publish
@@ -23,8 +24,8 @@ def run_tests(
     """Run pytest with these arguments, write the report; return the exit status and warnings.
 
     results/latest is moved to a run that has a verdict. Of a run that was refused, or only listed
-    its scenarios, no folder is left; of one whose lab did not start, what that left. Raises
-    `HarnessError` when the report cannot be written.
+    its scenarios, no folder is left; of one whose lab did not start, what that left. A report that
+    cannot be written is a warning, and then 3 where nothing failed.
     """
     folder = new_run_folder(lab)
     status = int(
@@ -45,10 +46,13 @@ def run_tests(
     say(f"evidence: {as_typed(folder)}")
     if not ((folder / _JUNIT).exists() and (folder / "run.json").exists()):
         return status, ()
-    published = publish(folder, remember=True)
-    if published.ran:
-        make_latest(folder)
-    say(f"report:   {as_typed(published.report)}")
+    try:
+        published = publish(folder, remember=True)
+        say(f"report:   {as_typed(published.report)}")
+        if published.ran:
+            make_latest(folder)
+    except HarnessError as error:
+        return (status if status == FAILED else BROKE), (str(error),)
     return status, published.warnings
 
 

@@ -14,6 +14,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from harness.report import junit
+
 ARGUMENTS = (
     *("--verbose", "--no-header", "-rfE"),
     *("-o", "verbosity_test_cases=-1", "-o", "console_output_style=classic"),
@@ -87,7 +89,8 @@ def short_name(nodeid: str) -> str:
 def lines(report: pytest.TestReport, start: str, width: int) -> Iterator[str]:
     """What is written of a scenario, no line longer than `width` where its words allow it."""
     indent = " " * len(start)
-    for text in filter(None, (short_name(report.nodeid), _reason(report))):
+    test = str(dict(report.user_properties).get(junit.TEST, report.nodeid))
+    for text in filter(None, (short_name(test), _reason(report))):
         yield from textwrap.wrap(
             text,
             width,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -42,7 +43,7 @@ def read(path: Path) -> tuple[float, tuple[Case, ...]]:
     """
     try:
         root = ElementTree.parse(path).getroot()  # noqa: S314 - our own pytest wrote it
-        seconds = sum(float(suite.get("time", "0")) for suite in root.iter("testsuite"))
+        seconds = sum(_seconds(suite.get("time", "0")) for suite in root.iter("testsuite"))
         cases = [_case(element) for element in root.iter("testcase")]
     except FileNotFoundError:
         raise HarnessError(
@@ -50,7 +51,7 @@ def read(path: Path) -> tuple[float, tuple[Case, ...]]:
             advice="the run was killed before its end, or pytest ran without "
             f"`--junitxml {path}`: run the scenarios again with `skunk test`",
         ) from None
-    except (ElementTree.ParseError, ValueError, OSError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
         raise HarnessError(
             f"{path} cannot be read: {error}",
             advice="it was cut off or edited: run the scenarios again with `skunk test`",
@@ -108,7 +109,7 @@ def _case(element: ElementTree.Element) -> Case:
         name=test.partition("::")[2] if name else "",
         file=test.partition("::")[0],
         folder=said.get(EVIDENCE) or folder_name(test),
-        seconds=float(element.get("time", "0")),
+        seconds=_seconds(element.get("time", "0")),
         verdict=verdict,
         claims=_claims([value for key, value in properties if key == "claim"], f"{module}.py"),
         docstring=inspect.cleandoc(
@@ -130,10 +131,18 @@ def _spent(properties: Mapping[str, str]) -> Spent | None:
     """What conftest.py has put there for each field of `Spent`, in seconds."""
     try:
         return Spent(
-            *(float(properties[f"seconds_{field.name}"]) for field in dataclasses.fields(Spent))
+            *(_seconds(properties[f"seconds_{field.name}"]) for field in dataclasses.fields(Spent))
         )
     except KeyError:
         return None
+
+
+def _seconds(text: str) -> float:
+    """A time. Raises `ValueError` for what none can be; commas are of a locale's numbers."""
+    seconds = float(text.replace(",", ""))
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"{text} is no time")
+    return seconds
 
 
 def _claims(values: Iterable[str], file: str) -> tuple[int, ...]:

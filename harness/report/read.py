@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC
 from pathlib import Path
 
 import pydantic
@@ -59,9 +62,12 @@ def read_description(folder: Path) -> Description:
             advice="give a folder under results/; a run whose lab did not start leaves no run.json",
         )
     try:
-        return _DESCRIPTION.validate_json(path.read_bytes())
+        about = _DESCRIPTION.validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
         raise _broken(path, error) from error
+    if about.started.tzinfo is None:
+        return dataclasses.replace(about, started=about.started.replace(tzinfo=UTC))
+    return about
 
 
 def _gaps(folder: Path) -> tuple[Gap, ...] | None:
@@ -109,9 +115,14 @@ def _told(run: Path, name: str) -> Told:
     unreadable = 0
     for line in _lines(folder / "transcript.jsonl"):
         try:
-            entries.append(_ENTRY.validate_json(line))
+            entry = _ENTRY.validate_json(line)
         except pydantic.ValidationError:
             unreadable += 1
+            continue
+        if entry.at.tzinfo is None or not 0 <= entry.duration < math.inf:
+            unreadable += 1
+        else:
+            entries.append(entry)
     return Told(
         transcript=tuple(entries),
         timeline=timeline(entries) if entries else None,

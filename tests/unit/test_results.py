@@ -34,6 +34,7 @@ SCHEMA = paths.PROJECT / "docs" / "results-schema.json"
 FAILED = failure("assert 1 == 2")
 BROKE = failure("harness.errors.LabError: QEMU went away", tag="error")
 KNOWN = '<skipped type="pytest.xfail" message="FreeBSD bug 292322: degraded"/>'
+TIMES = ("total", "boot", "freebsd", "evidence", "processor")
 SKIPPED = '<skipped type="pytest.skip" message="needs FreeBSD 14"/>'
 
 
@@ -146,6 +147,32 @@ def test_junit_xml_has_claim_and_known_bug_as_properties(tmp_path: Path) -> None
         "test": f"{folder}/test_it.py::test_a",
         "evidence": f"{folder}-test_it.py-test_a",
     }
+
+
+@pytest.mark.parametrize("time", ["-5", "nan", "inf", "", "soon", "9" * 400])
+def test_a_time_that_none_can_be_is_an_error(tmp_path: Path, time: str) -> None:
+    folder = a_run(tmp_path / "run", case("test_a"))
+    text = (folder / "junit.xml").read_text()
+    (folder / "junit.xml").write_text(text.replace('time="3.5"', f'time="{time}"'))
+    with pytest.raises(HarnessError, match=r"junit\.xml cannot be read"):
+        publish(folder)
+    junit(folder, case("test_a", **{f"seconds_{key}": time for key in TIMES}))
+    with pytest.raises(HarnessError, match=r"junit\.xml cannot be read"):
+        publish(folder)
+
+
+def test_entries_that_no_clock_has_told_are_counted_as_unreadable(results: Path) -> None:
+    path = next(results.glob("*/transcript.jsonl"))
+    entry = json.loads(path.read_text().splitlines()[0])
+    odd: list[dict[str, object]] = [
+        {"duration": -1},
+        {"duration": 1e999},
+        {"at": "2026-01-01T00:00:00"},
+    ]
+    path.write_text("".join(json.dumps(entry | change) + "\n" for change in (*odd, {})))
+    told = [one.told for one in read_run(results).scenarios if one.case.folder == path.parent.name]
+    assert [(one.unreadable, len(one.transcript)) for one in told] == [(3, 1)]
+    publish(results)
 
 
 # --- the difference to another run --------------------------------------------------------------
