@@ -267,6 +267,19 @@ def make_report(
         typer.echo(f"warning: {warning}", err=True)
 
 
+@app.command("index")
+def make_index(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="The folder of all runs.", show_default="results"),
+    ] = None,
+) -> None:
+    """Put all runs on one page, the newest first, each with its outcome and its report."""
+    from harness.report.index import write
+
+    typer.echo(write(folder or paths.results_dir()))
+
+
 @app.command("history")
 def show_history(
     lab: Annotated[str | None, typer.Option(help="Only this lab.")] = None,

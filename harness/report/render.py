@@ -17,6 +17,7 @@ from harness.report.causes import by_cause, cause
 from harness.report.claims import NOBODY_TESTS
 from harness.report.drawing import NARROW, WIDE, acknowledged, draw, fewer, seconds, size
 from harness.report.run import BAD, Claim, Run, Scenario, Verdict
+from harness.report.signs import SIGNS
 from harness.report.timeline import Span, Timeline, Write
 from harness.transcript import Entry
 
@@ -39,17 +40,6 @@ _MOST_POINTS = 24
 
 _MOST_WRITES = 8
 """Of the writes of a ledger, in the table."""
-
-_SIGNS = {
-    Verdict.HELD: "✓",
-    Verdict.FAILED: "✗",
-    Verdict.BROKE: "✗",
-    Verdict.KNOWN_BUG: "!",
-    Verdict.GAP: "?",
-    Verdict.SKIPPED: "-",
-    Verdict.NOT_RUN: "-",
-    Verdict.NOT_TESTED: "○",
-}
 
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -83,7 +73,7 @@ def render(
         "fewer": lambda points: fewer(points, _MOST_POINTS),
         "acknowledged": acknowledged,
         "slowest": _slowest,
-        "sign": _SIGNS.__getitem__,
+        "sign": SIGNS.__getitem__,
         "href": quote,
         "title": _title,
         "paragraphs": _paragraphs,

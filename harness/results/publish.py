@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.outgoing import without_secrets
+from harness.report import index
 from harness.report.read import read_run
 from harness.report.render import NAME as REPORT
 from harness.report.render import render
@@ -34,7 +35,8 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
     """Write report.html, results.json and summary.md into the results folder of a run.
 
     `against` is the folder of the run to compare it to: the last one like it by default. With
-    `remember` the verdicts go into the history beside the folder, unless something was broken on
+    `remember` the page of all runs beside the folder is made anew, and the verdicts go into the
+    history there, unless something was broken on
     purpose or the run was interrupted. Raises `HarnessError` when `folder` or `against` is no run
     or is broken, or `folder` cannot be written to; a last run or a history that cannot be used is
     only a warning.
@@ -66,12 +68,23 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
         told = summary.write(folder, results, pasts, warnings)
         written = results.write(folder)
         ran = bool(set(results.counts) - {Verdict.NOT_RUN})
+        if remember:
+            warnings += _index(folder.resolve().parent)
         return Published(report, written, told, tuple(warnings), ran)
     except (OSError, ValueError) as error:
         raise HarnessError(
             f"the report cannot be written: {error}",
             advice="copy the folder to a place where you may write, and report on the copy",
         ) from error
+
+
+def _index(runs: Path) -> list[str]:
+    """Bring the page of all runs up to date; what is in its way is a warning."""
+    try:
+        index.write(runs)
+    except HarnessError as error:
+        return [str(error)]
+    return []
 
 
 def _history(folder: Path, results: Results, *, remember: bool) -> dict[str, Past]:

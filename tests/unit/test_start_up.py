@@ -31,6 +31,7 @@ OF_ANY_LAB = {name for names in OF_ONE_LAB.values() for name in names}
 
 COMMANDS = [
     *("run", "demo", "record", "soak", "fuzz", "conformance", "mutations", "report", "history"),
+    "index",
     *("image", "box", "doctor", "up", "down", "status", "ssh", "console", "cut", "heal"),
     *("bench run", "bench compare", "bench show", "bench history", "bench harness"),
     *("nightly run", "nightly news", "nightly issue", "nightly matrix", "nightly image"),
