@@ -12,7 +12,7 @@ from harness.lab.base import Power
 from harness.lab.simulated.disk import BlockDevice, Disk, LocalDisk
 from harness.lab.simulated.files import RootFileSystem, Tree
 from harness.lab.simulated.link import Listener
-from harness.lab.simulated.process import Process
+from harness.lab.simulated.process import Process, Signal
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hastd import Hastd
@@ -112,6 +112,8 @@ class Guest:
         self.daemons: dict[int, Daemon] = {}
         self.devices: dict[str, BlockDevice] = {}
         """By name without /dev/: vtbd1, hast/mirror."""
+        self.file_locks: dict[str, Signal] = {}
+        """Files that are locked, by path, each with what is fired when it is unlocked."""
         self.listeners: dict[int, Listener] = {}
         self.private_address: str | None = None
         """The IPv4 address of its private NIC while that is up and has one."""
@@ -265,6 +267,7 @@ class Guest:
         self.devices = {}
         self.taps = []
         self.listeners = {}
+        self.file_locks = {}
         self.private_address = None
         self.private_nic_up = False
         self.root.lose_power()

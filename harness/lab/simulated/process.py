@@ -60,6 +60,7 @@ class Process:
         self.failure: Exception | None = None
         """A fault of the model that ended it: a bug, which the lab reports."""
         self.on_end: Callable[[Process], None] | None = None
+        self.started = guest.world.now
         self.group = self.pid
         """The process group: what sshd(8) starts leads one, and `set -m` makes another."""
         self.trace: Trace | None = None

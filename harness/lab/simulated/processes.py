@@ -30,6 +30,10 @@ class Row:
     user: str = "root"
     ancestor: bool = False
     """Whether the command that asks comes from it: pgrep(1) leaves those out."""
+    group: int = 0
+    """The process group."""
+    started: float = 0.0
+    """In virtual time."""
 
 
 _KERNEL = (
@@ -57,14 +61,31 @@ def rows(guest: Guest, asking: int) -> list[Row]:
         parent = getattr(getattr(daemon, "hastd", None), "pid", parent)
         name = posixpath.basename(daemon.title.split()[0]).rstrip(":")
         state = "Ts" if getattr(daemon, "stopped", False) else "Ss"
-        found.append(Row(pid, parent, " - ", state, daemon.title, name, ancestor=pid == sshd))
+        # A worker of hastd drops its privileges (drop_privs() in sbin/hastd/subr.c).
+        user = "root" if getattr(daemon, "hastd", None) is None else "hast"
+        is_sshd = pid == sshd
+        found.append(
+            Row(
+                *(pid, parent, " - ", state, daemon.title, name),
+                user=user,
+                ancestor=is_sshd,
+                group=pid if user == "root" else parent,
+            )
+        )
     for pid, process in guest.processes.items():
         name = posixpath.basename((process.command.split() or ["sh"])[0])
-        found.append(Row(pid, sshd, " - ", "Ss", process.command, name, ancestor=pid == asking))
+        found.append(
+            Row(
+                *(pid, sshd, " - ", "Ss", process.command, name),
+                ancestor=pid == asking,
+                group=process.group,
+                started=process.started,
+            )
+        )
     for pid, line in guest.system.terminals.items():
         kind = "3wire" if line == "u0" else "Pc"
         title = f"/usr/libexec/getty {kind} tty{line}"
-        found.append(Row(pid, 1, f"{line} ", "Is+", title, "getty"))
+        found.append(Row(pid, 1, f"{line} ", "Is+", title, "getty", group=pid))
     return sorted(found, key=lambda row: row.pid)
 
 
@@ -72,14 +93,21 @@ _RISKY = re.compile(r"[*+}?]\)[*+{?]")
 _LONGEST = 200
 
 
-def matching(found: list[Row], patterns: list[str], *, whole: bool, full: bool) -> list[Row]:
+def matching(
+    found: list[Row],
+    patterns: list[str],
+    *,
+    whole: bool,
+    full: bool,
+    ignore_case: bool = False,
+) -> list[Row]:
     """The rows that an extended regular expression finds, by name or (`full`) by arguments."""
     expressions = []
     for pattern in patterns:
         if len(pattern) > _LONGEST or _RISKY.search(pattern):
             raise NotModelled("a regular expression like that")
         try:
-            expressions.append(re.compile(pattern))
+            expressions.append(re.compile(pattern, re.IGNORECASE if ignore_case else 0))
         except (re.error, OverflowError) as error:
             raise NotModelled(f"the regular expression {pattern}") from error
     chosen = []

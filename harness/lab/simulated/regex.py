@@ -34,11 +34,20 @@ class Regex(Protocol):
         """The leftmost longest match from `pos` on."""
 
 
+class BadRegex(NotModelled):
+    """An expression that regcomp(3) refuses, in its words (lib/libc/regex/regerror.c)."""
+
+
 @lru_cache(maxsize=512)
-def compile_regex(pattern: str, *, extended: bool, ignore_case: bool = False) -> Regex:
-    """Compile a basic or extended expression. What RE2 cannot do raises `NotModelled`."""
+def compile_regex(
+    pattern: str, *, extended: bool, ignore_case: bool = False, gnu: bool = False
+) -> Regex:
+    """Compile a basic or extended expression; `gnu` is libregex's, which grep(1) uses.
+
+    Raises `BadRegex`. What RE2 cannot do raises `NotModelled`.
+    """
     text = pattern.encode("utf-8", "surrogateescape").decode("latin-1")
-    return _compiled(_translate(text, extended=extended), pattern, ignore_case=ignore_case)
+    return _compiled(_translate(text, extended=extended, gnu=gnu), pattern, ignore_case=ignore_case)
 
 
 def _compiled(translated: str, pattern: str, *, ignore_case: bool) -> Regex:
@@ -138,19 +147,22 @@ def _awk_bracket(pattern: str, at: int) -> tuple[str, int]:
         first = False
 
 
-def _translate(text: str, *, extended: bool) -> str:
+def _translate(text: str, *, extended: bool, gnu: bool) -> str:  # noqa: PLR0912 - by character
     out: list[str] = []
     at = 0
     while at < len(text):
         character = text[at]
         at += 1
-        if character == "[":
+        if text.startswith(("[[:<:]]", "[[:>:]]"), at - 1):
+            out.append(_word_edge(text, at + 6, text[at + 2]))
+            at += 6
+        elif character == "[":
             bracket, at = _bracket(text, at)
             out.append(bracket)
         elif character == "\\":
             if at >= len(text):
-                raise NotModelled("a regular expression with a trailing backslash")
-            out.append(_escaped(text[at], extended=extended))
+                raise BadRegex("trailing backslash (\\)")
+            out.append(_escaped(text, at, extended=extended, gnu=gnu))
             at += 1
         elif extended or character in ".^$*":
             starts = not out or out[-1] in {"(", "|", "^"}
@@ -173,17 +185,34 @@ def _translate(text: str, *, extended: bool) -> str:
     return "".join(out)
 
 
-def _escaped(character: str, *, extended: bool) -> str:
-    if character.isalnum() or character in "<>`'":
-        if character == "n":
-            return "\n"
+def _escaped(text: str, at: int, *, extended: bool, gnu: bool) -> str:
+    """What the character at `at` means behind a backslash (p_simp_re() of regcomp.c)."""
+    character = text[at]
+    if character == "n":
+        return "\n"  # sed(1) has it, and puts a newline there itself
+    if character in "<>":
+        return _word_edge(text, at + 1, character)
+    if gnu and character in "wWsSbB":
+        return "\\" + character
+    if character.isdigit() and not extended:
         raise NotModelled(f"\\{character} in a regular expression")
-    if not extended:
-        if character in "(){}":
-            return character
-        if character in "+?|":
-            raise NotModelled(f"\\{character} in a basic regular expression")
+    if character.isalpha() or character in "'`":
+        if gnu and character in "'`":
+            raise NotModelled(f"\\{character} in a regular expression")
+        raise BadRegex("trailing backslash (\\)")
+    if not extended and (character in "(){}" or (gnu and character in "+?|")):
+        return character
     return "\\" + character if character.isascii() else f"\\x{ord(character):02x}"
+
+
+def _word_edge(text: str, at: int, side: str) -> str:
+    """The begin or end of a word, where a character of a word stands beside it anyway."""
+    beside = text[at : at + 1] if side == "<" else text[at - 3 : at - 2]
+    if side == ">" and text[at - 7 : at] == "[[:>:]]":
+        beside = text[at - 8 : at - 7]
+    if not (beside.isalnum() or beside == "_" or (side == "<" and beside == "[")):
+        raise NotModelled("the edge of a word in a regular expression")
+    return r"\b"
 
 
 def _bracket(text: str, at: int) -> tuple[str, int]:
@@ -195,7 +224,7 @@ def _bracket(text: str, at: int) -> tuple[str, int]:
     while True:
         character = text[at : at + 1]
         if not character:
-            raise NotModelled("a regular expression with unbalanced brackets")
+            raise BadRegex("brackets ([ ]) not balanced")
         at += 1
         if character == "]" and not first:
             out.append("]")
@@ -204,7 +233,7 @@ def _bracket(text: str, at: int) -> tuple[str, int]:
         if character == "[" and text[at : at + 1] == ":":
             end = text.find(":]", at)
             if end < 0 or not text[at + 1 : end].isalpha():
-                raise NotModelled("a regular expression with unbalanced brackets")
+                raise BadRegex("invalid character class")
             out.append(text[at - 1 : end + 2])
             at = end + 2
         elif character == "[" and text[at : at + 1] in {".", "="}:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from harness.lab.simulated.process import NotModelled
-from harness.lab.simulated.regex import Regex, compile_regex
+from harness.lab.simulated.regex import BadRegex, Regex, compile_regex
 from harness.lab.simulated.tool import Failure
 
 _TEXT, _FILE, _LABEL = "aci", "rw", "bt"
@@ -275,7 +275,10 @@ class Compiler:
     def _compiled(self, pattern: str, *, ignore_case: bool) -> Regex | None:
         if not pattern:
             return None
-        return compile_regex(pattern, extended=self._extended, ignore_case=ignore_case)
+        try:
+            return compile_regex(pattern, extended=self._extended, ignore_case=ignore_case)
+        except BadRegex as bad:
+            raise self.lines.fail(f"RE error: {bad}") from None
 
     def _delimited(self, unterminated: str, *, plain: bool = False) -> str:
         """What stands between delimiters; the second one is passed. `plain` is that of `y`."""

@@ -6,11 +6,12 @@ import re
 from collections.abc import Generator, Iterator
 
 from harness.lab.simulated.commands import Context
+from harness.lab.simulated.commands.listing import names_as_stored
 from harness.lab.simulated.commands.text import lines_of
 from harness.lab.simulated.files import FileError
 from harness.lab.simulated.options import Options
-from harness.lab.simulated.process import NotModelled, Program, Signal
-from harness.lab.simulated.regex import Regex, compile_regex
+from harness.lab.simulated.process import Program, Signal
+from harness.lab.simulated.regex import BadRegex, Regex, compile_regex
 from harness.lab.simulated.tool import Failure, content, entry_of, tool
 
 _GREP_USAGE = """\
@@ -41,9 +42,13 @@ class _Lines:
             return
         for pattern in patterns:
             text = re.sub(r"([\\.\[\]*^$+?(){}|])", r"\\\1", pattern) if fixed else pattern
-            self._regexes.append(
-                compile_regex(text, extended=extended or fixed, ignore_case=ignore_case)
-            )
+            try:
+                regex = compile_regex(
+                    text, extended=extended or fixed, ignore_case=ignore_case, gnu=True
+                )
+            except BadRegex as bad:
+                raise Failure(f"grep: {bad}", 2) from None
+            self._regexes.append(regex)
 
     def __call__(self, line: bytes) -> bool:
         return self._matches(line) != self._negated
@@ -100,23 +105,29 @@ def _grep(context: Context, options: Options, *, fixed: bool, extended: bool) ->
         fixed=fixed or "F" in options,
         extended=extended or "E" in options,
     )
-    if "r" in options or "R" in options:
-        raise NotModelled("grep -r")
+    names = yield from _files(context, options, names)
     found, status = yield from _grep_input(context, options, names)
     any_selected = False
-    titles = ("H" in options or len(names) > 1) and "h" not in options
+    recursive = "r" in options or "R" in options
+    titles = ("H" in options or recursive or len(names) > 1) and "h" not in options
     most = int(options.value("m")) if options.value("m").isdigit() else None
+    around = _around(options)
+    printer = _Context(context, options, *around, titles=titles)
     for name, data in found:
         shown = "(standard input)" if name == "-" else name
-        selected = [(n, line) for n, line in enumerate(lines_of(data), 1) if chosen(line)]
+        lines = list(enumerate(lines_of(data), 1))
+        selected = [(n, line) for n, line in lines if chosen(line)]
         selected = selected[:most]
         any_selected = any_selected or bool(selected)
         if "q" in options:
             if selected:
                 return 0
             continue
-        if b"\0" in data and selected and not ({"c", "l", "L", "o"} & set(options.letters())):
+        if b"\0" in data and selected and not ({"c", "l", "L", "o", "a"} & set(options.letters())):
             context.print(f"Binary file {shown} matches")
+            continue
+        if any(around) and not {"c", "l", "L", "o"} & set(options.letters()):
+            printer.print(shown, lines, [n for n, _ in selected])
             continue
         _print_selected(context, options, shown, selected, chosen, titles=titles)
     if status:
@@ -124,12 +135,84 @@ def _grep(context: Context, options: Options, *, fixed: bool, extended: bool) ->
     return int(any_selected == ("L" in options))
 
 
+def _around(options: Options) -> tuple[int, int]:
+    """How many lines before and after a match are shown."""
+    counts = [0, 0]
+    for letter, value in options.in_order():
+        if letter in "ABC":
+            if not value.isdigit():
+                raise Failure("grep: context argument must be non-negative", 2)
+            if letter in "BC":
+                counts[0] = int(value)
+            if letter in "AC":
+                counts[1] = int(value)
+    return counts[0], counts[1]
+
+
+class _Context:
+    """Prints matches with the lines around them."""
+
+    def __init__(
+        self, context: Context, options: Options, before: int, after: int, *, titles: bool
+    ) -> None:
+        self._context = context
+        self._numbers = "n" in options
+        self._before = before
+        self._after = after
+        self._titles = titles
+        self._any = False
+
+    def print(self, name: str, lines: list[tuple[int, bytes]], chosen: list[int]) -> None:
+        """One file's lines; groups that do not touch have a line of dashes between them."""
+        wanted = {
+            each
+            for number in chosen
+            for each in range(number - self._before, number + self._after + 1)
+        }
+        last = None
+        for number, line in lines:
+            if number not in wanted:
+                continue
+            if self._any and (last is None or number != last + 1):
+                self._context.print("--")
+            self._any = True
+            last = number
+            sign = b":" if number in chosen else b"-"
+            title = _encoded(name) + sign if self._titles else b""
+            count = b"%d%s" % (number, sign) if self._numbers else b""
+            self._context.stdout += title + count + line + b"\n"
+
+
+def _files(
+    context: Context, options: Options, names: list[str]
+) -> Generator[float | Signal, None, list[str]]:
+    """The files to read: with -r those below the directories that are named."""
+    yield from ()
+    if "r" not in options and "R" not in options:
+        return names
+    found: list[str] = []
+    waiting = list(reversed(names or ["."]))
+    while waiting:
+        name = waiting.pop()
+        try:
+            kind = entry_of(context, name).kind
+        except FileError:
+            found.append(name)  # whoever opens it complains
+            continue
+        if kind == "dir":
+            below = names_as_stored(context, name)
+            waiting += [f"{name.rstrip('/')}/{each}" for each in reversed(below)]
+        elif kind == "file":
+            found.append(name)
+    return found
+
+
 def _grep_input(
     context: Context, options: Options, names: list[str]
 ) -> Generator[float | Signal, None, tuple[list[tuple[str, bytes]], int]]:
     found: list[tuple[str, bytes]] = []
     status = 0
-    for name in names or ["-"]:
+    for name in names or ([] if {"r", "R"} & set(options.letters()) else ["-"]):
         try:
             if name != "-" and entry_of(context, name).kind == "dir":
                 raise FileError("EISDIR", name)
@@ -182,8 +265,8 @@ for _name, _fixed, _extended in (
     tool(
         _name,
         flags="qxFEGvcnilLohHwsyrRa",
-        valued="emf",
-        unmodelled="ABCDIOSUVZbdpz",
+        valued="emfABC",
+        unmodelled="DIOSUVZbdpz",
         usage=_GREP_USAGE,
         status=2,
         illegal="invalid option",

@@ -1,4 +1,4 @@
-"""Programs about the kernel, its processes and its end: sysctl, kldload, ps, shutdown, ..."""
+"""Programs about the kernel and its end: sysctl, kldload, logger, shutdown, ..."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import re
 from collections.abc import Callable
 
 from harness.lab.simulated.commands import Context, command
-from harness.lab.simulated.files import FileError
 from harness.lab.simulated.kernel import KERNEL_BASE, KERNEL_SIZE, Module
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program
-from harness.lab.simulated.processes import Row, matching, rows
-from harness.lab.simulated.signals import number_of, send
 from harness.lab.simulated.syslog import FACILITIES, LEVELS
 
 # --- sysctl and kenv ----------------------------------------------------------------------------
@@ -21,40 +18,60 @@ usage: sysctl [-bdehiNnoqTtWx] [ -B <bufsize> ] [-f filename] name[=value] ...
        sysctl [-bdehNnoqTtWx] [ -B <bufsize> ] -a"""
 
 
+_READ_ONLY = frozenset(
+    {
+        *("kern.ostype", "kern.osrelease", "kern.osreldate", "kern.boottime", "hw.machine"),
+        *("hw.machine_arch", "hw.byteorder", "hw.ncpu", "hw.pagesize", "hw.model"),
+    }
+)
+_INTEGERS = frozenset({"net.inet.ip.forwarding", "kern.geom.debugflags", "kern.securelevel"})
+
+
 @command("sysctl")
 def sysctl(context: Context, arguments: list[str]) -> int | Program:
     """Show or set kernel variables (recorded on 13.2)."""
     try:
-        options = Options(arguments, "einqN")
+        options = Options(arguments, "einqNw")
     except BadOption as bad:
-        raise NotModelled(f"sysctl -{bad.letter}") from bad
+        if bad.letter in "AaBbdfhoTtWXx":
+            raise NotModelled(f"sysctl -{bad.letter}") from bad
+        context.complain(f"sysctl: illegal option -- {bad.letter}\n{_SYSCTL_USAGE}")
+        return 1
     if not options.rest:
         context.complain(_SYSCTL_USAGE)
         return 1
     if "debug.kdb.panic=1" in options.rest:
         return _panic(context)
-    status = 0
-    for word in options.rest:
-        status |= _sysctl_one(context, options, word)
-    return status
+    if "N" in options and "n" in options:
+        context.complain(_SYSCTL_USAGE)
+        return 1
+    return sum(_sysctl_one(context, options, word) for word in options.rest)
 
 
 def _sysctl_one(context: Context, options: Options, word: str) -> int:
-    name, equals, value = word.partition("=")
+    """Show or set one variable; 1 when that fails, so that the status is how many did."""
+    found = re.match(r"([^=:]*)[=:]\s*(.*)", word, re.DOTALL)
+    name, value = (found[1].strip(), found[2]) if found is not None else (word, None)
     kernel = context.guest.system.kernel
     before = kernel.value(name)
     if before is None:
-        if "i" not in options:
+        if "i" in options:
+            return 0
+        if "q" not in options:
             context.complain(f"sysctl: unknown oid '{name}'")
-            return 1
-        return 0
-    if "N" in options:
+        return 1
+    if "N" in options and value is None:
         context.print(name)
         return 0
     prefix = "" if "n" in options else f"{name}=" if "e" in options else f"{name}: "
-    if not equals:
+    if value is None:
         context.print(prefix + before)
         return 0
+    if value[:1] in {'"', "'"} and value[-1:] == value[:1] and len(value) > 1:
+        value = value[1:-1]
+    if (refused := _refused(name, value, before)) is not None:
+        context.complain(f"sysctl: {refused}")
+        return 1
     if name == "debug.kdb.panic":
         if value != "0":
             raise NotModelled(f"sysctl {word}")
@@ -62,6 +79,19 @@ def _sysctl_one(context: Context, options: Options, word: str) -> int:
         kernel.assign(name, value)
     context.print(f"{prefix}{before} -> {kernel.value(name)}")
     return 0
+
+
+def _refused(name: str, value: str, before: str) -> str | None:
+    """What is wrong with setting a variable, if something is."""
+    if name in _READ_ONLY:
+        return f"oid '{name}' is read only"
+    if not before.isdecimal() or re.fullmatch(r"-?(\d{1,10}|0[xX][0-9a-fA-F]+)", value):
+        return None
+    if not value:
+        return "empty numeric value"
+    if name not in _INTEGERS:
+        raise NotModelled(f"sysctl {name}={value}")
+    return f"invalid integer '{value}'"
 
 
 def _panic(context: Context) -> Program:
@@ -238,165 +268,6 @@ def kldunload(context: Context, arguments: list[str]) -> int:
         else:
             raise NotModelled(f"kldunload {name}")
     return status
-
-
-# --- processes ----------------------------------------------------------------------------------
-
-_COLUMNS: dict[str, tuple[str, Callable[[Row], str], str]] = {
-    "pid": ("PID", lambda row: str(row.pid), ">"),
-    "ppid": ("PPID", lambda row: str(row.parent), ">"),
-    "tt": ("TT", lambda row: row.terminal, "<"),
-    "state": ("STAT", lambda row: row.state, "<"),
-    "command": ("COMMAND", lambda row: row.title, "<"),
-    "comm": ("COMMAND", lambda row: row.name, "<"),
-    "time": ("TIME", lambda row: row.time, ">"),
-    "user": ("USER", lambda row: row.user, "<"),
-}
-_ALIASES = {"stat": "state", "args": "command", "ucomm": "comm", "tty": "tt"}
-
-
-@command("ps")
-def ps(context: Context, arguments: list[str]) -> int:
-    """Show processes; times are made up."""
-    words = list(arguments)
-    if words and words[0].isalpha():
-        words[0] = "-" + words[0]
-    try:
-        options = Options(words, "axwdhc", "op")
-    except BadOption as bad:
-        raise NotModelled(f"ps -{bad.letter}") from bad
-    if options.rest or "h" in options or "c" in options or "d" in options:
-        raise NotModelled(f"ps {' '.join(arguments)}")
-    chosen = rows(context.guest, context.process.pid)
-    if "p" in options:
-        wanted = {pid for word in options.values("p") for pid in word.split(",")}
-        chosen = [row for row in chosen if str(row.pid) in wanted]
-    elif "x" not in options:
-        chosen = [row for row in chosen if row.terminal.strip() != "-"]
-    columns = [part for word in options.values("o") for part in _column_words(word)] or [
-        "pid",
-        "tt",
-        "state",
-        "time",
-        "command",
-    ]
-    _print_table(context, columns, chosen)
-    return 0 if chosen else 1
-
-
-def _column_words(word: str) -> list[str]:
-    """`-o pid,ppid` has several; after `=` all is a heading."""
-    return [word] if "=" in word else [part for part in word.replace(",", " ").split() if part]
-
-
-def _print_table(context: Context, words: list[str], chosen: list[Row]) -> None:
-    cells: list[list[str]] = []
-    for word in words:
-        name, equals, heading = word.partition("=")
-        name = _ALIASES.get(name, name)
-        if name not in _COLUMNS:
-            raise NotModelled(f"ps -o {name}")
-        usual, value, side = _COLUMNS[name]
-        column = [heading if equals else usual, *(value(row) for row in chosen)]
-        width = max(3 if name == "tt" else 1, *(len(cell) for cell in column))
-        last = word is words[-1]
-        if side == ">":
-            column = [cell.rjust(width) for cell in column]
-        elif not last:
-            column = [cell.ljust(width) for cell in column]
-        cells.append(column)
-    lines = [" ".join(line) for line in zip(*cells, strict=True)]
-    if all("=" in word and word.endswith("=") for word in words):
-        lines = lines[1:]
-    for line in lines:
-        context.print(line)
-
-
-_PGREP_USAGE = """\
-usage: pgrep [-LSfilnoqvx] [-d delim] [-F pidfile] [-G gid] [-M core] [-N system]
-             [-P ppid] [-U uid] [-c class] [-g pgrp] [-j jail]
-             [-s sid] [-t tty] [-u euid] pattern ..."""
-
-
-@command("pgrep")
-def pgrep(context: Context, arguments: list[str]) -> int:
-    """Show the processes that a pattern finds, but none of its own ancestors."""
-    options = _find_options("pgrep", arguments, "aflnoqx", "FP")
-    if not options.rest and "P" not in options and "F" not in options:
-        context.complain(_PGREP_USAGE)
-        return 2
-    if "F" in options:
-        pid = _pid_in(context, options.value("F"))
-        if pid is None:
-            return 3
-        found = [row for row in _find(context, options) if row.pid == pid]
-    else:
-        found = _find(context, options)
-    if "q" not in options:
-        for row in found:
-            shown = row.title if "f" in options else row.name
-            context.print(f"{row.pid} {shown}" if "l" in options else str(row.pid))
-    return 0 if found else 1
-
-
-def _pid_in(context: Context, path: str) -> int | None:
-    """The process ID in a pid file, or None after a complaint (takepid of bin/pkill/pkill.c)."""
-    try:
-        words = context.guest.tree.read(context.path(path)).decode("ascii", "replace").split()
-    except FileError as error:
-        context.complain(f"pgrep: Cannot open pidfile `{path}': {error.reason}")
-        return None
-    if not words:
-        context.complain(f"pgrep: Pidfile `{path}' is empty")
-    elif not words[0].isdecimal():
-        context.complain(f"pgrep: Invalid pid in file `{path}'")
-    else:
-        return int(words[0])
-    return None
-
-
-@command("pkill")
-def pkill(context: Context, arguments: list[str]) -> int:
-    """Send a signal to the processes that a pattern finds."""
-    words = list(arguments)
-    signal = 15
-    if words and re.fullmatch(r"-[A-Z0-9]{1,7}", words[0]) and words[0] not in {"-P"}:
-        word = words.pop(0)[1:]
-        number = int(word) if word.isdecimal() else number_of(word)
-        if number is None:
-            raise NotModelled(f"pkill -{word}")
-        signal = number
-    options = _find_options("pkill", words, "afnox", "P")
-    if not options.rest and "P" not in options:
-        raise NotModelled("pkill without a pattern")
-    found = _find(context, options)
-    for row in found:
-        send(context.guest, row.pid, signal)
-    return 0 if found else 1
-
-
-def _find_options(name: str, arguments: list[str], flags: str, valued: str) -> Options:
-    try:
-        return Options(arguments, flags, valued)
-    except BadOption as bad:
-        raise NotModelled(f"{name} -{bad.letter}") from bad
-
-
-def _find(context: Context, options: Options) -> list[Row]:
-    found = [
-        row
-        for row in rows(context.guest, context.process.pid)
-        if row.pid != context.process.pid and not row.ancestor
-    ]
-    if "P" in options:
-        found = [row for row in found if str(row.parent) in options.value("P").split(",")]
-    if options.rest:
-        found = matching(found, options.rest, whole="x" in options, full="f" in options)
-    if "n" in options:
-        found = found[-1:]
-    elif "o" in options:
-        found = found[:1]
-    return found
 
 
 # --- logger -------------------------------------------------------------------------------------
