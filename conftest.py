@@ -20,6 +20,7 @@ from harness.audit import Left, audit, raise_unannounced
 from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.errors import HarnessError, KnownBugMet
 from harness.evidence import make_latest
+from harness.failures import Failures
 from harness.lab.choose import LabName, open_lab
 from harness.marked import MarkedStream
 from harness.operate import on_failure, repeats
@@ -70,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "leaves(*what): what the scenario leaves behind on purpose (harness.audit.Left)",
     ):
         config.addinivalue_line("markers", marker)
+    config.pluginmanager.register(Failures(), "skunk-failures")
     if config.getoption("verbose") > 0:
         config.pluginmanager.register(Story(config))
     if config.getoption("--no-wire") and config.getoption("--lab") != "simulated":

@@ -7,6 +7,8 @@ FreeBSD.
 
 from __future__ import annotations
 
+from harness.words import in_words
+
 
 class HarnessError(Exception):
     """Base of all errors of the harness.
@@ -104,13 +106,17 @@ class CommandFailed(ClaimFailed):
 
 
 class WaitExpired(ClaimFailed):
-    """What was awaited did not come before its deadline. `last` is the last value seen."""
+    """What was awaited did not come before its deadline. `last` is the last value seen.
 
-    def __init__(self, awaited: str, within: float, last: object) -> None:
+    `hint` says what that value means, and what to do about it.
+    """
+
+    def __init__(self, awaited: str, within: float, last: object, hint: str | None = None) -> None:
         self.awaited = awaited
         self.within = within
         self.last = last
-        super().__init__(f"waited {within:.1f} s for {awaited}; last seen: {last}")
+        seen = in_words(last) + (f". {hint}" if hint else "")
+        super().__init__(f"waited {within:.1f} s for {awaited}; last seen: {seen}")
 
 
 class ReplicasDiffer(ClaimFailed):

@@ -126,6 +126,10 @@ class Node:
         """The content of a file on the node. Raises `CommandFailed` when it cannot be read."""
         return self.run("cat", path, within=within).raw
 
+    def note(self, text: str) -> None:
+        """Put a line about the node into the transcript."""
+        self._transcript.note(self.name, text)
+
     # --- being there ----------------------------------------------------------------------------
 
     def wait_for_ssh(self, within: float | None = None) -> None:

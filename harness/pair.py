@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import TypeVar
 
 from harness import clock
 from harness.errors import HarnessError, ReplicasDiffer, WaitExpired
-from harness.freebsd import df, hast, hastd_log, zpool
+from harness.freebsd import df, hast, hast_conf, hastd_log, zpool
 from harness.freebsd.hast import Role, Status
 from harness.known_bugs import Watch
 from harness.node import Node
@@ -29,6 +30,10 @@ SLOWEST_RESYNC = 2e6
 E = TypeVar("E", bound=hastd_log.Event)
 
 
+class UnknownCharacters(UserWarning):
+    """hast.conf has characters that hastd does not know."""
+
+
 class Pair:
     """skunk1 and skunk2 with one HAST resource between them and a ZFS pool on top."""
 
@@ -44,6 +49,10 @@ class Pair:
         self.pool = settings.pool
         self._provnames: dict[str, str] = {}
         """`name` in hast.conf, by node, as its hastd last said."""
+        self._told: set[str] = set()
+
+    def __repr__(self) -> str:
+        return "pair"
 
     def __iter__(self) -> Iterator[Node]:
         yield self.skunk1
@@ -99,7 +108,9 @@ class Pair:
     def info(self, node: Node) -> hast.ResourceInfo:
         """The resource in `hastctl list` on this node. Raises `ClaimFailed` without hastd."""
         said = node.run(*hast.LIST_COMMAND, self.resource)
-        info = hast.parse_list(said.stdout).resource(self.resource)
+        listed = hast.parse_list(said.stdout)
+        self._tell_unknown(node, listed.echoed)
+        info = listed.resource(self.resource)
         self._provnames[node.name] = info.provname
         return info
 
@@ -110,7 +121,19 @@ class Pair:
     def status(self, node: Node) -> hast.StatusRow:
         """The resource in `hastctl status` on this node."""
         said = node.run(*hast.STATUS_COMMAND, self.resource)
-        return hast.parse_status(said.stdout).resource(self.resource)
+        table = hast.parse_status(said.stdout)
+        self._tell_unknown(node, table.echoed)
+        return table.resource(self.resource)
+
+    def _tell_unknown(self, node: Node, echoed: str) -> None:
+        """Say once which characters of a node's hast.conf hastd does not know, if it echoes any."""
+        if not echoed or node.name in self._told:
+            return
+        self._told.add(node.name)
+        text = hast_conf.explain(node.ask("cat", hast_conf.PATH).stdout)
+        if text is not None:
+            node.note(text)
+            warnings.warn(f"{node}: {text}", UnknownCharacters, stacklevel=3)
 
     def metadata(self, node: Node) -> hast.Metadata:
         """What is in HAST's metadata on this node's own disk."""
@@ -255,9 +278,25 @@ class Pair:
                     lambda node=node: self.info(node),  # type: ignore[misc]
                     CONNECT_SECONDS if self._watch.met is None else CONNECT_SECONDS_IN_VAIN,
                     accept=lambda info: info.status is Status.COMPLETE,
+                    hint=lambda info, node=node: self._role_hint(node, info, primary),  # type: ignore[misc]
                 )
             except WaitExpired as expired:
                 raise self._watch.explain(self, primary, expired) from expired
+
+    def _role_hint(self, node: Node, info: hast.ResourceInfo, primary: Node) -> str | None:
+        """What a node's role has to do with its not being connected."""
+        wanted = Role.PRIMARY if node is primary else Role.SECONDARY
+        command = f"hastctl role {wanted} {self.resource}"
+        forgotten = False
+        if info.role is Role.INIT:
+            with contextlib.suppress(HarnessError):
+                forgotten = bool(self.said(node, hastd_log.NoMetadata))
+            if forgotten:
+                return f"Its disk has no metadata: hastctl create {self.resource}, then {command}"
+            return f"It forgot its role at boot: {command}"
+        if info.role is not wanted:
+            return f"It should be {wanted}: {command}"
+        return None
 
     def wait_until_degraded(self, primary: Node) -> None:
         """Wait until the primary has noticed that its secondary is gone: at most the timeout."""

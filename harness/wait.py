@@ -17,6 +17,7 @@ import tenacity
 from harness import clock, spent
 from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
 from harness.spent import Activity
+from harness.words import in_words
 
 T = TypeVar("T")
 
@@ -136,7 +137,8 @@ def settle(what: str, probe: Callable[[], T], seconds: float, *, every: float = 
                 value = probe()
                 if not value:
                     raise ClaimFailed(
-                        f"{what} did not last: after {deadline.passed:.1f} s it was {value}"
+                        f"{what} did not last: it ended after {deadline.passed:.1f} s, "
+                        f"last seen: {in_words(value)}"
                     )
                 with spent.on(Activity.FREEBSD):
                     clock.current().sleep(min(every, deadline.remaining))
@@ -152,6 +154,7 @@ def wait_until(
     *,
     accept: Callable[[T], bool] = bool,
     every: float = 0.25,
+    hint: Callable[[T], str | None] | None = None,
 ) -> T:
     """Call `probe` every `every` seconds until `accept` takes its value, and return that value.
 
@@ -161,22 +164,24 @@ def wait_until(
     `probe` must change nothing on the node: it may run any number of times. A node that does not
     answer counts as one more value not accepted, because most waits are for a node that is on its
     way back. Raises `WaitExpired` with `what` and the last value (or error) seen once `within`
-    seconds, stretched by the time scale, have passed; every other error of `probe` passes through.
+    seconds, stretched by the time scale, have passed; `hint` may say what that value means. Every
+    other error of `probe` passes through.
     """
     since = clock.current().utc()
     deadline = Deadline.after(within)
     last: object = "nothing yet"
+    seen: list[T] = []
     looks = 0
 
     def look() -> T:
-        nonlocal last, looks
+        nonlocal last, looks, seen
         looks += 1
         try:
             value = probe()
         except NodeUnreachable as unreachable:
-            last = unreachable
+            last, seen = unreachable, []
             raise
-        last = value
+        last, seen = value, [value]
         return value
 
     retrying = tenacity.Retrying(
@@ -192,7 +197,8 @@ def wait_until(
             value = retrying(look)
         came = True
     except tenacity.RetryError:
-        raise WaitExpired(what, deadline.within, last) from None
+        said = hint(seen[0]) if hint is not None and seen else None
+        raise WaitExpired(what, deadline.within, last, said) from None
     finally:
         if looks > 1:
             _tell(Waited(what, since, deadline.passed, came))

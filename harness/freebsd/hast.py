@@ -15,6 +15,7 @@ from typing import TypeVar
 from harness.errors import ClaimFailed
 from harness.freebsd.hast_conf import split_echoed
 from harness.freebsd.output import Output
+from harness.words import Word
 
 STATUS_COMMAND = ("hastctl", "status")
 LIST_COMMAND = ("hastctl", "list")
@@ -23,7 +24,7 @@ DUMP_COMMAND = ("hastctl", "dump")
 T = TypeVar("T", "StatusRow", "ResourceInfo")
 
 
-class Role(enum.StrEnum):
+class Role(Word):
     """The role of a resource on one node. hastd starts every resource as `init`."""
 
     INIT = "init"
@@ -31,14 +32,14 @@ class Role(enum.StrEnum):
     SECONDARY = "secondary"
 
 
-class Status(enum.StrEnum):
+class Status(Word):
     """Whether the two nodes are connected. `complete` does not mean that they are in sync."""
 
     COMPLETE = "complete"
     DEGRADED = "degraded"
 
 
-class ReplicationMode(enum.StrEnum):
+class ReplicationMode(Word):
     """When a write is reported as done, see hast.conf(5)."""
 
     FULLSYNC = "fullsync"
@@ -83,7 +84,7 @@ class ResourceError:
         return f"hastd answered error {self.code}{known} for the resource {self.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StatusRow:
     """One resource in `hastctl status`. `status` is None without a worker process.
 
@@ -96,6 +97,11 @@ class StatusRow:
     role: Role
     localpath: str
     remoteaddr: str
+
+    def __str__(self) -> str:
+        return f"role {self.role}, {self.status or 'no worker'}"
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class Statistics:
     unrecognised: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ResourceInfo:
     """One resource in `hastctl list`. Sizes are in bytes.
 
@@ -178,6 +184,14 @@ class ResourceInfo:
         False for every other role: a secondary prints `dirty: 0` in the middle of a resync too.
         """
         return self.role is Role.PRIMARY and self.status is Status.COMPLETE and self.dirty == 0
+
+    def __str__(self) -> str:
+        if self.workerpid is None:
+            return f"role {self.role}, no worker"
+        dirty = f", {self.dirty / 1e6:.1f} MB dirty" if self.role is Role.PRIMARY else ""
+        return f"role {self.role}, {self.status or 'no status'}{dirty}"
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,19 @@ Beware: with hastd as a daemon its workers' lines never reach syslog on 13.2, so
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness.freebsd.hast import Role
 from harness.freebsd.output import about
+from harness.words import Word, in_words
 
 COMMAND = ("cat", "/var/log/hastd.log")
 """provision/syslog-hastd.conf has syslogd(8) put it there."""
 
 
-class Level(enum.StrEnum):
+class Level(Word):
     """The severity of a line, worst first, as pjdlog prints it."""
 
     EMERG = "EMERG"
@@ -42,24 +42,27 @@ _SYSLOG_LEVELS = tuple(Level)
 """syslog(3)'s severities are 0 for the worst to 7, in the same order."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Event:
     """Something that hastd says has happened. Sizes said to be `about` are rounded by hastd."""
 
+    def __repr__(self) -> str:
+        return in_words(self)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Started(Event):
     """hastd came up. With it every resource is in the role init."""
 
     protocol: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stopping(Event):
     """hastd or a primary's worker got SIGTERM."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RoleChanged(Event):
     """A resource was given another role, by hastctl or by a changed hast.conf."""
 
@@ -67,7 +70,7 @@ class RoleChanged(Event):
     new: Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RoleFellBack(Event):
     """hastd itself took the primary role away, after its worker failed for good."""
 
@@ -75,35 +78,35 @@ class RoleFellBack(Event):
     new: Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeviceCreated(Event):
     """/dev/hast/`name` appeared. It does not serve I/O yet: the peer is tried first."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeviceRecovered(Event):
     """A restarted worker took over /dev/hast/`name`, which its dead one had left."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Connected(Event):
     """The primary has both connections to its secondary. Also logged before `Reconnected`."""
 
     remote: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reconnected(Event):
     """The primary found its secondary again, after `Connected` of the same moment."""
 
     remote: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConnectionAccepted(Event):
     """Another node opened a connection to this one. There are two for each pair of workers."""
 
@@ -111,7 +114,7 @@ class ConnectionAccepted(Event):
     local: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConnectFailed(Event):
     """The primary could not open a connection; `reason` is the system's error text."""
 
@@ -119,28 +122,28 @@ class ConnectFailed(Event):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Disconnected(Event):
     """The primary lost, or gave up, its secondary and goes on alone."""
 
     remote: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PeerLost(Event):
     """The secondary's worker can no longer read from the primary, and exits."""
 
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SyncStarted(Event):
     """A resynchronisation began; about so many bytes, in whole extents, are to go."""
 
     about_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SyncComplete(Event):
     """A resynchronisation ended; duration in whole seconds, rate in about bytes a second."""
 
@@ -149,7 +152,7 @@ class SyncComplete(Event):
     about_rate: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SyncInterrupted(Event):
     """A resynchronisation ended early, after so many whole seconds."""
 
@@ -157,17 +160,17 @@ class SyncInterrupted(Event):
     seconds: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InSync(Event):
     """The nodes found each other without anything to synchronise."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SplitBrain(Event):
     """Both nodes were modified while apart. Logged by both, each in its own words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ResourceUniqueIdMismatch(Event):
     """The two disks never belonged together: each carries the ID of another primary."""
 
@@ -175,7 +178,7 @@ class ResourceUniqueIdMismatch(Event):
     secondary: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NoMetadata(Event):
     """The node's own disk (`path`) has no metadata of HAST: `hastctl create` was forgotten there.
 
@@ -187,7 +190,7 @@ class NoMetadata(Event):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OtherResource(Event):
     """The node's own disk (`path`) has the metadata of another resource than this one."""
 
@@ -195,7 +198,7 @@ class OtherResource(Event):
     resource: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ListenFailed(Event):
     """hastd cannot listen on an address of hast.conf, and ends; `reason` is the system's."""
 
@@ -203,7 +206,7 @@ class ListenFailed(Event):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NoConnection(Event):
     """`remote` or `source` in hast.conf is no address that the primary could use, says `reason`."""
 
@@ -211,14 +214,14 @@ class NoConnection(Event):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UnknownPeer(Event):
     """Somebody connected whose address is no `remote` in this node's hast.conf."""
 
     remote: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SizeMismatch(Event):
     """The nodes differ in their `Data` or `Extent` size, in bytes, and cannot be a pair."""
 
@@ -227,7 +230,7 @@ class SizeMismatch(Event):
     remote_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WrongRole(Event):
     """A primary called a node that is no secondary; logged on the node that was called."""
 
@@ -235,26 +238,26 @@ class WrongRole(Event):
     remote: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PeerWrongRole(Event):
     """A primary called a node that is no secondary; logged on the primary."""
 
     role: Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WaitingForPeer(Event):
     """A new primary gives another primary so many seconds to become secondary."""
 
     seconds: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StartingAnyway(Event):
     """A new primary starts although the other node is primary too: a split-brain can follow."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WorkerExited(Event):
     """A worker process ended by itself (`exitcode`) or by a `signal`; the other one is None."""
 
@@ -263,12 +266,12 @@ class WorkerExited(Event):
     signal: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WorkerRestarted(Event):
     """hastd starts a primary's worker again, after a signal or a temporary failure."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HookFailed(Event):
     """The program of `exec` in hast.conf ended with an error, or was killed by a signal."""
 
@@ -278,7 +281,7 @@ class HookFailed(Event):
     signal: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogLine:
     """One line of a log. `text` is all of it; `event` is None for a wording not listed here.
 
@@ -299,6 +302,11 @@ class LogLine:
     event: Event | None = None
     echoed: str = ""
     """Characters of hast.conf that hastd does not know."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
 
 
 _RFC3164 = re.compile(

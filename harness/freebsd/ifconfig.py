@@ -6,18 +6,18 @@ under it (sbin/ifconfig/carp.c there); both are read. Lines of other kinds are k
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.freebsd.output import Output
+from harness.words import Word
 
 COMMAND = ("ifconfig", "-a")
 
 
-class CarpState(enum.StrEnum):
+class CarpState(Word):
     """The state of one carp group on one node. INIT: its interface is down or has no link."""
 
     INIT = "INIT"

@@ -7,12 +7,12 @@ OpenZFS 2.1 of FreeBSD 13.2. Without any pool the first two print nothing on the
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.freebsd.output import Output
+from harness.words import Word
 
 _COLUMNS = ("name", "guid", "size", "allocated", "free", "capacity", "health")
 LIST_COMMAND = ("zpool", "list", "-Hp", "-o", ",".join(_COLUMNS))
@@ -20,7 +20,7 @@ STATUS_COMMAND = ("zpool", "status", "-p")
 IMPORT_LIST_COMMAND = ("zpool", "import")
 
 
-class Health(enum.StrEnum):
+class Health(Word):
     """The state of a pool or of a device in it.
 
     A pool that has lost its last device is SUSPENDED: with `failmode=wait` everything that needs

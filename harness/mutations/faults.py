@@ -22,7 +22,7 @@ def _no_fault(*_: Any, **__: Any) -> Iterator[None]:
 
 @mutation(
     "a power cut does not happen",
-    r"Role\.|to say |did not last|left something behind|boot|list index|assert \(",
+    r"and not \w+|to say |did not last|left something behind|boot|list index|assert \(",
     of_model=False,
 )
 def power_is_not_cut(patch: pytest.MonkeyPatch) -> None:
@@ -43,7 +43,7 @@ def cable_stays_in(patch: pytest.MonkeyPatch) -> None:
 
 @mutation(
     "a machine that is to be paused runs on",
-    r"to say degraded|[Ss]plit-?[Bb]rain|did not last|assert|Role\.",
+    r"to say degraded|[Ss]plit-?[Bb]rain|did not last|assert|and not \w+",
     of_model=False,
 )
 def machine_is_not_paused(patch: pytest.MonkeyPatch) -> None:

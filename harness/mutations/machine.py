@@ -14,7 +14,7 @@ _MODEL = "harness.lab.simulated"
 
 @mutation(
     "a machine keeps running when it is reset",
-    r"answer|to say degraded|left something|lost, although|suspended|Role\.INIT|assert",
+    r"answer|to say degraded|left something|lost, although|suspended|and not init|assert",
 )
 def reset_does_nothing(patch: pytest.MonkeyPatch) -> None:
     """The button is not connected."""

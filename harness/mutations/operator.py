@@ -86,7 +86,7 @@ def the_winner_is_discarded(patch: pytest.MonkeyPatch) -> None:
 
 @mutation(
     "the old primary is not demoted: both are primary",
-    r"both primary|Role\.|has_device|to say complete|[Ss]plit-?[Bb]rain",
+    r"both primary|and not \w+|has_device|to say complete|[Ss]plit-?[Bb]rain",
     of_model=False,
 )
 def both_are_primary(patch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def both_are_primary(patch: pytest.MonkeyPatch) -> None:
 
 @mutation(
     "the pool is not exported before its node is demoted",
-    r"suspended pool|SUSPENDED|cannot import|Health\.|did not end|switch itself off|to answer",
+    r"suspended pool|SUSPENDED|cannot import|and not \w+|did not end|switch itself off|to answer",
     of_model=False,
 )
 def pool_is_not_exported(patch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def pool_is_not_exported(patch: pytest.MonkeyPatch) -> None:
 
 @mutation(
     "the node that came back is left without a role",
-    r"to say complete|to be in sync|Role\.|replicas differ|cannot import|unpack",
+    r"to say complete|to be in sync|and not \w+|replicas differ|cannot import|unpack",
     of_model=False,
 )
 def nobody_rejoins(patch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def test_settle_watches_for_the_whole_time() -> None:
 
 def test_settle_ends_at_the_first_change() -> None:
     values = iter([True, True, False])
-    with pytest.raises(ClaimFailed, match=r"the silence did not last: after .* it was False"):
+    with pytest.raises(ClaimFailed, match=r"did not last: it ended after .*, last seen: no"):
         settle("the silence", lambda: next(values), 30, every=0.01)
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.audit import audit
 from harness.errors import LabError
 from harness.freebsd.hast import ReplicationMode, Role
+from harness.freebsd.zpool import Health
 from harness.lab.base import Gap
 from harness.lab.simulated.lab import SimulatedLab
+from harness.pair import UnknownCharacters
 from harness.session import PROVISIONED, SET_UP, Session
 
 
@@ -133,4 +136,29 @@ def test_a_resource_whose_device_has_another_name(session: Session) -> None:
     assert pair.device == "/dev/hast/data"
     pair.fail_over(*pair.nodes)
     assert pair.has_device(pair.skunk2)
+    session.used()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("\n", "\r\n", r"skunk1: hast.conf has .*: carriage return \(on \d+ lines, the"),
+        (
+            "/dev/vtbd1",
+            '"/dev/vtbd1";',
+            r"""'"' \(line \d+, \d+\); ';' \(line \d+, \d+\)\. It""",
+        ),
+    ],
+)
+def test_characters_of_hast_conf_that_hastd_does_not_know(
+    session: Session, old: str, new: str, said: str
+) -> None:
+    """Files from Windows, and from people who know other formats: read, and not in silence."""
+    pair = session.provisioned()
+    for node in pair:
+        node.put("/etc/hast.conf", node.get("/etc/hast.conf").replace(old.encode(), new.encode()))
+    with pytest.warns(UnknownCharacters, match=said):
+        pair.set_up()
+    assert pair.pool_health(pair.skunk1) is Health.ONLINE
+    assert audit(pair) == []
     session.used()
