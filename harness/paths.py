@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import platformdirs
+if TYPE_CHECKING:
+    import platformdirs
 
 PROJECT = Path(__file__).resolve().parent.parent
 PROVISION = PROJECT / "provision"
@@ -21,7 +23,7 @@ NIGHTLY_PLAN = PROJECT / "nightly.yaml"
 
 def cache_dir() -> Path:
     """Images and boxes: large, kept between runs, safe to delete. `SKUNK_CACHE_DIR` moves it."""
-    return Path(os.environ.get("SKUNK_CACHE_DIR") or platformdirs.user_cache_path("skunk"))
+    return _moved("SKUNK_CACHE_DIR") or _of_user().user_cache_path
 
 
 def images_dir() -> Path:
@@ -31,12 +33,23 @@ def images_dir() -> Path:
 
 def state_dir() -> Path:
     """Running pairs: overlays, keys, sockets, consoles. `SKUNK_STATE_DIR` moves it."""
-    return Path(os.environ.get("SKUNK_STATE_DIR") or platformdirs.user_state_path("skunk"))
+    return _moved("SKUNK_STATE_DIR") or _of_user().user_state_path
 
 
 def results_dir() -> Path:
     """Evidence and JUnit of every run, a folder each. `SKUNK_RESULTS_DIR` moves it."""
-    return Path(os.environ.get("SKUNK_RESULTS_DIR") or PROJECT / "results")
+    return _moved("SKUNK_RESULTS_DIR") or PROJECT / "results"
+
+
+def _moved(variable: str) -> Path | None:
+    given = os.environ.get(variable)
+    return Path(given) if given else None
+
+
+def _of_user() -> platformdirs.PlatformDirs:
+    import platformdirs  # noqa: PLC0415 - `--help` needs none
+
+    return platformdirs.PlatformDirs("skunk")
 
 
 def existing_part(folder: Path) -> Path:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-import tenacity
-
 from harness import clock, spent
 from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
 from harness.spent import Activity
@@ -167,6 +165,8 @@ def wait_until(
     seconds, stretched by the time scale, have passed; `hint` may say what that value means. Every
     other error of `probe` passes through.
     """
+    import tenacity  # noqa: PLC0415 - a command that only asks a keeper waits for nothing
+
     since = clock.current().utc()
     deadline = Deadline.after(within)
     last: object = "nothing yet"

@@ -185,12 +185,18 @@ def harness_cost(
     lab: LabOption = "qemu",
     image: ImageOption = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each figure is taken.")] = 3,
+    only_start_up: Annotated[
+        bool, typer.Option("--start-up", help="Only commands to their first line: no machines.")
+    ] = False,
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
-    """Measure the harness itself: cold start, restore, round trip of a command, memory."""
+    """Measure the harness itself: cold start, restore, round trip, memory, start-up of commands."""
     from harness import settings as settings_file
     from harness.measure import own_cost
 
+    if only_start_up:
+        own_cost.show("this host", own_cost.start_ups())
+        return
     own_cost.main(lab, settings_file.load(settings), image, repeats, _say)
 
 

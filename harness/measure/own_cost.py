@@ -23,6 +23,7 @@ from harness.errors import SettingsError
 from harness.evidence import new_run_folder
 from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
+from harness.measure import start_up
 from harness.node import Node
 from harness.session import SET_UP, Session
 from harness.settings import Settings
@@ -89,7 +90,8 @@ def main(
     mib = peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
     figures.insert(0, Figure("cold start to both SSH ready", "s", tuple(starts), "by hand 35 s"))
     figures.append(Figure("memory of the harness, peak", "MiB", (mib,), "under 143 (150 MB)"))
-    _print(description, figures)
+    figures += start_ups()
+    show(description, figures)
     (folder / "bench.json").write_text(
         json.dumps(
             {"where": description, "figures": [asdict(figure) for figure in figures]}, indent=2
@@ -97,6 +99,14 @@ def main(
         + "\n"
     )
     say(f"written to {folder / 'bench.json'}")
+
+
+def start_ups() -> list[Figure]:
+    """What commands take to their first line; needs no machines."""
+    return [
+        Figure(f"skunk {' '.join(line.split()[:2])}, to its first line", "s", values, start_up.AIM)
+        for line, values in start_up.first_lines().items()
+    ]
 
 
 def _restores(session: Session, repeats: int) -> Figure:
@@ -172,7 +182,8 @@ class _Openssh:
         return lambda: subprocess.run(command, check=True, timeout=30, capture_output=True)
 
 
-def _print(description: str, figures: list[Figure]) -> None:
+def show(description: str, figures: list[Figure]) -> None:
+    """Print a table of them."""
     table = Table(title=description, title_justify="left")
     for heading in ("figure", "median", "min", "max", "n", "held against"):
         table.add_column(

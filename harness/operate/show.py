@@ -9,7 +9,6 @@ from typing import TextIO, cast
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -149,6 +148,8 @@ def watch(
 
     In a terminal in place; else one table after the other. `once` ends it after so many looks.
     """
+    from rich.live import Live  # noqa: PLC0415 - only here
+
     view = look()
     console = console_for(None if (file or sys.stdout).isatty() else view.mark, file)
     never = threading.Event()

@@ -16,7 +16,7 @@ from harness import paths
 
 HEAVY = {
     *("pytest", "pydantic", "yaml", "numpy", "scipy", "matplotlib", "paramiko", "cryptography"),
-    *("rich", "jinja2", "requests", "psutil", "filelock", "asyncio"),
+    *("rich", "jinja2", "tenacity", "requests", "psutil", "filelock", "asyncio"),
 }
 """Packages that no command needs before its first line, unless it says so below."""
 
