@@ -6,7 +6,6 @@ The guest knows no HAST, so hastctl(8) and zpool(8) are stand-ins that note what
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from harness import paths
 from harness.lab.qemu import prepare
 from harness.operate.kept import Kept
 from harness.settings import Settings
+from tests import needs
 from tests.documented import COMMAND_LINE, Reader, examples
 from tests.plumbing import guest
 from tests.plumbing.test_qemu_lab import processes
@@ -42,7 +42,7 @@ def ready_image(own_state: None) -> Iterator[Path]:
     Path(f"{prepared}.lock").unlink(missing_ok=True)
 
 
-@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh(1) here")
+@needs.programs("ssh")
 def test_the_documented_session_on_the_qemu_lab(
     ready_image: Path, small: Settings, tmp_path: Path
 ) -> None:

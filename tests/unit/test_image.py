@@ -25,6 +25,7 @@ from harness import image
 from harness.errors import ImageError
 from harness.settings import ImageSettings
 from harness.wait import wait_until
+from tests import needs
 
 IMAGE = ImageSettings(release="13.2")
 NAME = "FreeBSD-13.2-RELEASE-amd64.qcow2"
@@ -33,7 +34,7 @@ CHUNK = 4096
 CONTENT = random.Random(2).randbytes(20 * CHUNK)  # does not compress: as long packed as unpacked
 PACKED = lzma.compress(CONTENT)
 
-needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="needs qemu-img")
+needs_qemu_img = needs.programs("qemu-img")
 
 
 class Asked(NamedTuple):

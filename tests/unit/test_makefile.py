@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli, from_make, paths
+from tests import needs
 
 MAKEFILE = (paths.PROJECT / "Makefile").read_text()
 VARIABLES = ("LAB", "IMAGE", "PAIR", "ARGS")
@@ -29,9 +29,7 @@ HOSTILE = (
     *("läb", "--help", "%", "a)b,c(d", "x > F"),
 )
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("make") is None, reason="there is no make on this host"
-)
+pytestmark = needs.programs("make")
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def lines(seed: bytes, count: int, width: int = 64) -> str:
 
 def openssl(*arguments: str) -> str:
     if shutil.which("openssl") is None:
-        pytest.skip("openssl is not here: apt install openssl")
+        pytest.skip("not on this host: openssl")
     return subprocess.run(
         ["openssl", *arguments], capture_output=True, text=True, check=True, timeout=60
     ).stdout
@@ -246,6 +246,7 @@ def test_fine():
 
 CONFTEST = """
 from harness.operate.clean_reports import CleanReports
+from tests import needs
 
 def pytest_configure(config):
     config.pluginmanager.register(CleanReports(config))

@@ -1,6 +1,5 @@
 """Bad input to the qemu lab: one clear error, before anything is started or written."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from harness.lab.pairs import PairFolder
 from harness.lab.qemu.host import Qemu
 from harness.lab.qemu.lab import QemuLab
 from harness.settings import Settings
+from tests import needs
 
 
 @pytest.fixture(autouse=True)
@@ -59,10 +59,7 @@ def test_a_qemu_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         Qemu.find()
 
 
-needs_qemu = pytest.mark.skipif(
-    shutil.which("qemu-system-x86_64") is None or shutil.which("qemu-img") is None,
-    reason="no QEMU on this host",
-)
+needs_qemu = needs.programs("qemu-system-x86_64", "qemu-img")
 
 
 @needs_qemu
@@ -104,6 +101,7 @@ def test_a_state_folder_too_deep_for_sockets(
 HOLDER = """
 import sys
 from harness.lab.pairs import PairFolder
+from tests import needs
 folder = PairFolder("qemu", "shared")
 folder.acquire()
 print("held", flush=True)

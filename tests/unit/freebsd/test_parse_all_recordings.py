@@ -15,6 +15,7 @@ from harness.freebsd.hastd_log import parse_log
 from tests.unit.freebsd.recordings import RECORDED, all_with_parsers, recorded
 
 ALL = all_with_parsers()
+WITH_TEXT = [(recorded(name), parse) for name, parse in ALL if recorded(name)]
 
 
 def unrecognised(view: object) -> Iterator[str]:
@@ -47,8 +48,8 @@ def test_every_recording_with_text_has_a_parser_or_is_known_to_have_none() -> No
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[Callable[[str], object], str]:
     """A recording cut off somewhere, or with some of its lines lost, doubled or swapped."""
-    name, parse = draw(st.sampled_from([(n, p) for n, p in ALL if recorded(n)]))
-    lines = recorded(name).splitlines(keepends=True)
+    whole, parse = draw(st.sampled_from(WITH_TEXT))
+    lines = whole.splitlines(keepends=True)
     indexes = st.integers(0, len(lines) - 1)
     for index in draw(st.lists(indexes, max_size=4)):
         match draw(st.sampled_from(["lose", "double", "swap", "cut"])):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from harness import paths
 from harness.operate.kept import Kept
+from tests import needs
 from tests.documented import COMMAND_LINE, Reader, examples
 
 EXAMPLES = examples(COMMAND_LINE)
@@ -24,7 +22,7 @@ def test_no_example_is_left_out() -> None:
     assert [line for lines in EXAMPLES.values() for line in lines if line not in known] == []
 
 
-@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh(1) here")
+@needs.programs("ssh")
 def test_the_pair_to_play_with(state_dir: Path) -> None:
     """Word for word, in its order; at the end nothing is left of it."""
     reader = Reader({"SKUNK_STATE_DIR": str(state_dir)})
@@ -44,6 +42,7 @@ ALL_RUNS = """
 import shlex, sys
 from typer.testing import CliRunner
 from harness.cli import app
+from tests import needs
 
 for line in sys.argv[1:]:
     words = shlex.split(line, comments=True)[1:]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -23,6 +22,7 @@ from harness.errors import HarnessError, LabError, PairInUse
 from harness.lab.pairs import PairFolder
 from harness.operate.kept import HEAL_SECONDS, Kept
 from harness.operate.reach import Reached, reached, ssh_command, write_config
+from tests import needs
 from tests.unit.operate.conftest import Skunk, error_of
 
 
@@ -88,7 +88,7 @@ def test_another_one_of_that_name_is_refused(skunk: Skunk, kept: Kept) -> None:
     assert kept.is_up
 
 
-@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh(1) here")
+@needs.programs("ssh")
 def test_ssh_gives_output_and_exit_status(kept: Kept) -> None:
     done = ssh("skunk2", "hostname; echo wrong >&2; exit 7")
     assert (done.stdout, done.stderr, done.returncode) == ("skunk2\n", "wrong\n", 7)
@@ -97,7 +97,7 @@ def test_ssh_gives_output_and_exit_status(kept: Kept) -> None:
     assert "has no terminal" in done.stderr
 
 
-@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh(1) here")
+@needs.programs("ssh")
 def test_ssh_talks_to_nobody_with_another_host_key(kept: Kept) -> None:
     skunk1, skunk2 = (reached(kept, name) for name in ("skunk1", "skunk2"))
     impostor = replace(skunk1, host_key=skunk2.host_key)

@@ -13,11 +13,12 @@ import pytest
 from harness import paths
 from harness.box import make_box
 from harness.errors import ImageError, LabError, MissingTool
+from tests import needs
 from tests.unit.vagrant.conftest import Programs
 
 QEMU_IMG = shutil.which("qemu-img")
 
-pytestmark = pytest.mark.skipif(QEMU_IMG is None, reason="no qemu-img on this host")
+pytestmark = needs.programs("qemu-img")
 
 MIB = 1 << 20
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ import yaml
 
 from harness import paths
 from harness.settings import Settings
+from tests import needs
 from tests.unit.vagrant.conftest import with_box
 
 READER = Path(__file__).with_name("vagrantfile.rb")
 
-pytestmark = pytest.mark.skipif(shutil.which("ruby") is None, reason="no ruby on this host")
+pytestmark = needs.programs("ruby")
 
 
 @pytest.fixture
