@@ -57,6 +57,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mutate", metavar="NAME", help="break the world on purpose (docs/mutations.md)"
     )
     group.addoption("--no-wire", action="store_true", help="no SSH to simulated nodes: faster")
+    group.addoption(
+        "--harness",
+        type=Path,
+        help="where the harness is: pytest takes conftest.py from a folder that an argument names, "
+        "and the scenarios may be in another",
+    )
     group.addoption("--results", type=Path, help="folder for evidence (a new one in results/)")
     on_failure.add_options(group)
 
@@ -94,6 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(live)
     config.pluginmanager.register(CleanReports(config))  # first, so that the others see it clean
     on_failure.configure(config, live)
+    config.pluginmanager.register(EachScenario())
     ending.configure(config)
     side_by_side.configure(config)
 
@@ -338,47 +345,52 @@ def _known_bug_expected(session: Session | None) -> Iterator[None]:
         raise
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Fail the test that was running when a kernel panicked, with the panic's text."""
-    session = item.config.stash.get(SESSION, None)
-    try:
-        with _known_bug_expected(session):
-            return (yield)
-    finally:
-        if session is not None:
-            for node in session.pair:
-                node.raise_if_panicked()
+class EachScenario:
+    """What is done around each scenario.
 
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Count where the time of each test goes, from its set-up on."""
-    spent.start()
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, object, object]:
-    """Give the report of a test's end, and with it the JUnit file, where its time went.
-
-    And the number of the known bug that it met. Ctrl-C makes no report.
+    A plugin, because pytest calls no hook of a conftest.py for a test in another folder, and
+    scenarios may be in a repository of their own.
     """
-    item.stash[ENDED] = call.when == "call" or call.excinfo is not None
-    seconds = spent.read()
-    if call.when == "teardown" and seconds is not None and SESSION in item.config.stash:
-        item.user_properties += [
-            (f"seconds_{name}", f"{value:.3f}")
-            for name, value in dataclasses.asdict(seconds).items()
-        ]
-    report = yield
-    expected = isinstance(report, pytest.TestReport) and report.skipped
-    number = known_bugs.number_in(getattr(report, "wasxfail", "")) if expected else None
-    if number is not None:
-        item.user_properties.append(("known_bug", number))
-    return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """Fail the test that was running when a kernel panicked, with the panic's text."""
+        session = item.config.stash.get(SESSION, None)
+        try:
+            with _known_bug_expected(session):
+                return (yield)
+        finally:
+            if session is not None:
+                for node in session.pair:
+                    node.raise_if_panicked()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        """Count where the time of each test goes, from its set-up on."""
+        spent.start()
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, object, object]:
+        """Give the report of a test's end, and with it the JUnit file, where its time went.
+
+        And the number of the known bug that it met. Ctrl-C makes no report.
+        """
+        item.stash[ENDED] = call.when == "call" or call.excinfo is not None
+        seconds = spent.read()
+        if call.when == "teardown" and seconds is not None and SESSION in item.config.stash:
+            item.user_properties += [
+                (f"seconds_{name}", f"{value:.3f}")
+                for name, value in dataclasses.asdict(seconds).items()
+            ]
+        report = yield
+        expected = isinstance(report, pytest.TestReport) and report.skipped
+        number = known_bugs.number_in(getattr(report, "wasxfail", "")) if expected else None
+        if number is not None:
+            item.user_properties.append(("known_bug", number))
+        return report
 
 
 def pytest_terminal_summary(

@@ -56,7 +56,7 @@ def run_all(place: Path, runs: Mapping[str, tuple[str, Sequence[str]]]) -> dict[
         text=True,
         cwd=paths.PROJECT,
         capture_output=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -31,7 +31,8 @@ def run_tests(
     status = int(
         pytest.main(
             [
-                *("--rootdir", str(paths.PROJECT), *verdict_lines.ARGUMENTS),
+                *("--rootdir", str(paths.PROJECT), "--harness", str(paths.PROJECT)),
+                *verdict_lines.ARGUMENTS,
                 *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
                 *arguments,
             ],

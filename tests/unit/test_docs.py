@@ -129,11 +129,11 @@ def test_the_code_of_the_pages_is_as_tidy_as_the_projects_own(tmp_path: Path) ->
     for page in ("tutorial.md", "bring-your-own.md"):
         for block in _BLOCK.finditer((DOCS / page).read_text()):
             if block["verb"] == "file" and block["kind"] == "python":
-                path = tmp_path / "tests" / Path(block["path"]).name
-                path.parent.mkdir(exist_ok=True)
+                path = tmp_path / block["path"]  # as `make check` finds it there
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block["text"])
     settings = str(paths.PROJECT / "pyproject.toml")
-    for words in (["check", "--select", "E,F,I,W,B,PT"], ["format", "--diff"]):
+    for words in (["check"], ["format", "--diff"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *words, "--config", settings, str(tmp_path)],
             capture_output=True,

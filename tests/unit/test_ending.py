@@ -136,6 +136,10 @@ def broken(evidence, session):
 
 globals()["test " + "long/" * 80 + " name"] = broken
 """
+LEAVES = """\
+def test_leaves_something(provisioned_pair):
+    provisioned_pair.skunk1.machine.unplug_link()
+"""
 RUNS = {
     "holds": (HOLDS, 0),
     "fails": (HOLDS + FAILS, 1),
@@ -153,6 +157,7 @@ RUNS = {
     "early": (FAILS + HOLDS, 1),
     "nothing": ("", 5),
     "named": (NAMED, 1),
+    "leaves": (LEAVES, 1),
 }
 ARGUMENTS = {"early": ["-x"], "clean_up": ["-k", "held"]}
 
@@ -280,6 +285,19 @@ def test_whatever_a_scenario_is_called_its_evidence_is_its_own(ran: dict[str, Ra
     model.load(published.results)
 
 
+def test_a_scenario_of_another_folder_is_audited_and_its_nodes_are_asked(
+    ran: dict[str, Ran],
+) -> None:
+    """pytest calls no hook of a conftest.py for a test elsewhere: ours are a plugin's."""
+    case = ran["leaves"].cases["test_leaves_something"]
+    assert case.verdict is Verdict.FAILED
+    assert "skunk1: fault: the private link" in case.failures[0].message
+    assert case.spent is not None
+    folder = ran["leaves"].folder / case.folder
+    assert (folder / "skunk2" / "hastctl-status.txt").is_file()
+    assert (folder / "audit.txt").is_file()
+
+
 def test_plain_names_are_as_they_have_always_been() -> None:
     assert folder_name("test_set_up.py::test_set_up") == "test_set_up.py-test_set_up"
     assert folder_name("test_x.py::TestA::test_b[async]") == "test_x.py-TestA-test_b-async"
@@ -330,7 +348,7 @@ def test_whatever_write_fails_the_pair_is_stopped_and_one_message_says_why(tmp_p
         cwd=paths.PROJECT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     said = done.stdout.strip().splitlines()
