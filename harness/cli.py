@@ -337,6 +337,9 @@ def main() -> None:
 
         typer.echo(outgoing(f"error: {error}"), err=True)
         sys.exit(BROKEN_LAB)
+    except OSError as error:
+        typer.echo(f"error: this host says: {error}", err=True)
+        sys.exit(BROKEN_LAB)
     except KeyboardInterrupt:
         _interrupted()
     except SystemExit as end:

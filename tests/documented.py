@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,52 +35,36 @@ class Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """`environment` is added to this process's own."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**os.environ, "PATH": path, "COLUMNS": "120", **environment}
+        self.environment = {**os.environ, "PATH": path, "TERM": "xterm", **environment}
 
     def types(self, line: str, within: float = 120) -> str:
         """Run a line by sh(1) and return all that it printed. It has to end with 0.
 
         What refreshes itself until Ctrl-C is interrupted once it has shown something.
         """
-        if "--watch" in line:
-            return self._watches(line, within)
-        done = subprocess.run(
-            ["/bin/sh", "-c", line],
-            cwd=paths.PROJECT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=within,
-            check=False,
-        )
-        assert done.returncode == 0, f"$ {line}\n{done.stdout}ended with {done.returncode}"
-        return done.stdout
-
-    def _watches(self, line: str, within: float) -> str:
-        shown = pexpect.spawn(
+        shown: pexpect.spawn[str] = pexpect.spawn(
             "/bin/sh",
-            [
-                "-c",
-                f"exec {line}",
-            ],  # an interactive shell lives on after Ctrl-C, and this one would not
+            # Ctrl-C would end this shell, and not a person's.
+            ["-c", f"exec {line}" if "--watch" in line else line],
             cwd=str(paths.PROJECT),
-            env={**self.environment, "TERM": "xterm"},
+            env=self.environment,
             timeout=within,
             encoding="utf-8",
             dimensions=(50, 120),
             # A job in the background of a shell ignores Ctrl-C, and so do its children.
             preexec_fn=_listen_to_ctrl_c,
         )
+        said = ""
         try:
-            shown.expect("asked in")
-            said = str(shown.before)
-            shown.sendintr()
+            if "--watch" in line:
+                shown.expect("asked in")
+                said = str(shown.before)
+                shown.sendintr()
             shown.expect(pexpect.EOF)
         finally:
             shown.close()
-        assert shown.exitstatus == 0, f"$ {line}\n{said}{shown.before}\nended {shown.exitstatus}"
+        said = (said + str(shown.before)).replace("\r\n", "\n")
+        assert shown.exitstatus == 0, f"$ {line}\n{said}\nended with {shown.exitstatus}"
         return said
 
 

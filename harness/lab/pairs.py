@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import paths
-from harness.errors import PairInUse, SettingsError
+from harness.errors import LabError, PairInUse, SettingsError
 
 if TYPE_CHECKING:
     import filelock
@@ -59,18 +59,29 @@ class PairFolder:
             )
 
     def acquire(self) -> None:
-        """Take the pair. Raises `PairInUse` naming the process that has it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Take the pair.
+
+        Raises `PairInUse` naming the process that has it, and `LabError` when the folder of all
+        pairs cannot be written to.
+        """
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
+            self._owner.write_text(
+                json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat()})
+            )
         except TimeoutError:  # filelock.Timeout
             raise PairInUse(
                 f"the pair {self.pair!r} is in use by {self._describe_owner()}",
                 advice="wait for that run to end, or name another pair with PAIR=...",
             ) from None
-        self._owner.write_text(
-            json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat()})
-        )
+        except OSError as error:
+            self.release()
+            raise LabError(
+                f"the folder of all pairs, {self.path.parent}, cannot be used: "
+                f"{error.strerror or error}",
+                advice="make it writable, or make room there; or point SKUNK_STATE_DIR to another",
+            ) from None
 
     @property
     def held(self) -> bool:

@@ -164,7 +164,7 @@ def start_keeper(order: Order, say: Say) -> None:
 def take_down(kept: Kept) -> str:
     """Bring a pair down, or remove what is left of one whose keeper has died. Say which.
 
-    Raises `LabError` when it does not go down, and `PairInUse` when a run has it.
+    Raises `LabError` when it does not go down or never was, and `PairInUse` when a run has it.
     """
     if kept.is_up:
         kept.ask("down")
@@ -172,6 +172,11 @@ def take_down(kept: Kept) -> str:
             f"{kept} to be gone", lambda: not kept.folder.path.exists(), _DOWN_SECONDS, every=0.05
         )
         return f"{kept} is down, and nothing of it is left"
+    if not kept.folder.path.exists() and not PairFolder(kept.lab, kept.pair).path.exists():
+        raise LabError(
+            f"{kept} is not up, and nothing is left of one",
+            advice="`skunk status` shows the one that is up",
+        )
     with kept.claimed():
         _remove_leftovers(kept)
     return f"the keeper of {kept} was gone; what it left is removed"
@@ -216,8 +221,9 @@ def _daemon(order: Order) -> int:
     interrupt.everywhere()
     try:
         keep(order, lambda text: tell(_Said(say=text)), ready)
-    except HarnessError as error:
-        tell(_Said(error=str(error)))
+    except (HarnessError, OSError) as error:
+        host = "" if isinstance(error, HarnessError) else "this host says: "
+        tell(_Said(error=f"{host}{error}"))
         return 3
     except KeyboardInterrupt:
         return 130

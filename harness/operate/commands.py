@@ -178,7 +178,7 @@ def down(lab: UpLab = None, pair: UpPair = None) -> None:
     from harness.operate.bring_up import take_down
     from harness.operate.kept import Kept
 
-    kept = Kept(lab, pair) if lab and pair else Kept.find(lab, pair)
+    kept = Kept(lab, pair) if lab is not None and pair is not None else Kept.find(lab, pair)
     typer.echo(prefix("simulated" if kept.lab == "simulated" else None) + take_down(kept))
 
 

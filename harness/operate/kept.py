@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import paths
-from harness.errors import HarnessError, LabError, PairInUse
+from harness.errors import HarnessError, LabError, PairInUse, SettingsError
 from harness.lab.pairs import PairFolder
 from harness.wait import scaled
 
@@ -26,6 +27,9 @@ ANSWER_SECONDS = 60.0
 
 HEAL_SECONDS = 900.0
 """For `heal`, which waits until both nodes have booted."""
+
+_ASK_AGAIN = 0.05
+"""Seconds between two tries where many ask a keeper at the same time."""
 
 _PREFIX = "kept-"
 _LONGEST_ANSWER = 16 << 20
@@ -151,7 +155,7 @@ class Kept:
         """Every pair that is up, or was when its keeper died."""
         found = []
         for path in sorted((paths.state_dir() / "pairs").glob(f"{_PREFIX}*/keeper.json")):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, SettingsError):
                 about = About.read(path)
                 found.append(cls(about.lab, about.pair))
         return found
@@ -168,6 +172,8 @@ class Kept:
         """Whether its keeper listens."""
         try:
             self._connect(1.0).close()
+        except TimeoutError:
+            return True  # it has more to do than it can
         except OSError:
             return False
         return True
@@ -200,14 +206,23 @@ class Kept:
         return said["answer"]
 
     def _connect(self, within: float) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(within)
-        try:
-            connection.connect(str(self.control))
-        except OSError:
-            connection.close()
-            raise
-        return connection
+        """Raises `TimeoutError` when too many ask for all that time, and `OSError`."""
+        until = time.monotonic() + within
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(within)
+            try:
+                connection.connect(str(self.control))
+            except BlockingIOError:  # the queue of those who ask is full
+                connection.close()
+                if time.monotonic() >= until:
+                    raise TimeoutError from None
+                time.sleep(_ASK_AGAIN)
+            except OSError:
+                connection.close()
+                raise
+            else:
+                return connection
 
     def _gone(self) -> LabError:
         about = self.about()

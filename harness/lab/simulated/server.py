@@ -1,9 +1,10 @@
 """The SSH server of a simulated node: the lab's key, on loopback, and a command line of the model.
 
 It is paramiko's server. Nothing that a client sends is ever run by the host: a command goes to the
-model's own shell (`harness.lab.simulated.shell`), and everything else (a terminal, a subsystem such
-as SFTP, forwarding of ports, agents or X11) is refused, which is what paramiko's `ServerInterface`
-does unless told otherwise.
+model's own shell (`harness.lab.simulated.shell`), SFTP sees the model's own files
+(`harness.lab.simulated.sftp`), and everything else (a terminal, another subsystem, forwarding of
+ports, agents or X11) is refused, which is what paramiko's `ServerInterface` does unless told
+otherwise.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from harness.lab.simulated import shell
 from harness.lab.simulated.clock import CallKey, VirtualClock
 from harness.lab.simulated.guest import Guest
 from harness.lab.simulated.process import Process
+from harness.lab.simulated.sftp import Files, Subsystem
 from harness.lab.simulated.world import World
 
 LOOPBACK = "127.0.0.1"
@@ -105,6 +107,7 @@ class Sshd:
             transport = paramiko.Transport(sock)
             transport.auth_timeout = _LOGIN_SECONDS
             transport.add_server_key(self._host_key)
+            transport.set_subsystem_handler("sftp", Subsystem, sftp_si=Files, sshd=self)
             self._transports.add(transport)
             with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
                 # With an event it does not wait: the next client can come in at once.
@@ -160,19 +163,13 @@ class _Login(paramiko.ServerInterface):
     def _serve(self, channel: paramiko.Channel, key: CallKey, process: Process) -> None:
         clock = self._sshd.clock
         try:
-            stdin = channel.makefile("rb").read(_MOST_STDIN + 1)
-            if len(stdin) > _MOST_STDIN:
-                return
+            if clock.is_claimed(key):
+                self._feed(channel, process)
+            else:
+                # Somebody at a terminal: their standard input does not end with the command's.
+                threading.Thread(target=self._feed, args=(channel, process), daemon=True).start()
+                self._live_through(channel, process)
             with clock.condition:
-                process.feed(stdin)
-                clock.condition.notify_all()
-                stranger = not clock.is_claimed(key)
-                if stranger:
-                    ended = clock.wait(
-                        lambda: process.status is not None, _STRANGERS_PATIENCE, counted=False
-                    )
-                    if not ended:
-                        process.kill(signal.SIGKILL)
                 while process.status is None:
                     if channel.closed:
                         return
@@ -188,6 +185,35 @@ class _Login(paramiko.ServerInterface):
             clock.forget(key)
             with contextlib.suppress(OSError, EOFError):
                 channel.close()
+
+    def _feed(self, channel: paramiko.Channel, process: Process) -> None:
+        """Give a command its standard input, once all of it is here."""
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            stdin = channel.makefile("rb").read(_MOST_STDIN + 1)
+            if len(stdin) > _MOST_STDIN:
+                channel.close()
+                return
+            with self._sshd.clock.condition:
+                process.feed(stdin)
+                self._sshd.clock.condition.notify_all()
+
+    def _live_through(self, channel: paramiko.Channel, process: Process) -> None:
+        """Let the virtual time pass that a stranger's command takes, for some time at most.
+
+        None passes while it waits for standard input: a person is typing.
+        """
+        clock = self._sshd.clock
+        until = clock.monotonic() + _STRANGERS_PATIENCE
+        with clock.condition:
+            while process.status is None and not channel.closed:
+                if process.waits_for_stdin:
+                    clock.condition.wait(_ACCEPT_SECONDS)
+                elif not clock.wait(
+                    lambda: process.status is not None or process.waits_for_stdin,
+                    until - clock.monotonic(),
+                    counted=False,
+                ):
+                    process.kill(signal.SIGKILL)
 
 
 def cut(transport: paramiko.Transport) -> None:

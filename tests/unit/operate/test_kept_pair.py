@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,38 @@ def test_a_look_waits_for_nobody(skunk: Skunk, kept: Kept) -> None:
     assert kept.ask("status")["nodes"][0]["answers"]
 
 
+def test_many_ask_at_the_same_moment(kept: Kept) -> None:
+    """Forty of them: nobody is told that the keeper is gone, and few looks answer them all."""
+    with ThreadPoolExecutor(40) as pool:
+        asked = [pool.submit(kept.ask, "status") for _ in range(40)]
+        seen = [each.result(120) for each in asked]
+    assert len({json.dumps(each) for each in seen}) <= 4
+    assert all(node["answers"] for each in seen for node in each["nodes"])
+
+
+@needs.programs("scp")
+@pytest.mark.parametrize("options", [[], ["-O"]], ids=["sftp", "old"])
+def test_scp_copies_there_and_back_or_ends(kept: Kept, tmp_path: Path, options: list[str]) -> None:
+    """By SFTP; what has only the old protocol is told that the model has not."""
+    sent, back = tmp_path / "sent", tmp_path / "back"
+    sent.write_bytes(os.urandom(100_000))
+    config = kept.folder.path / "ssh_config"
+
+    def scp(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        command = ["scp", "-q", "-F", str(config), *options, *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    done = scp(sent, "skunk2:/tmp/")
+    if options:
+        assert done.returncode != 0
+        assert "scp" in done.stderr
+        return
+    assert (done.returncode, done.stderr) == (0, "")
+    assert scp("skunk2:/tmp/sent", back).returncode == 0
+    assert back.read_bytes() == sent.read_bytes()
+    assert "No such file" in scp("skunk2:/tmp/nosuch", back).stderr
+
+
 def test_what_only_a_mistake_can_ask_for(skunk: Skunk, kept: Kept) -> None:
     for words in (
         ["cut", "power"],
@@ -224,6 +258,63 @@ def test_bare_means_that_nothing_was_done_to_it(skunk: Skunk, state_dir: Path) -
         assert "/etc/hast.conf" in node["hastd"]
     finally:
         skunk("down")
+
+
+def test_two_starts_at_the_same_time(skunk: Skunk, state_dir: Path) -> None:
+    """One has the pair, and the other is told so."""
+    starting = [
+        subprocess.Popen(
+            [sys.executable, "-m", "harness.cli", "up", "--lab", "simulated", "--bare"],
+            cwd=paths.PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [each.communicate(timeout=120)[0] for each in starting]
+    assert sorted(each.returncode for each in starting) == [0, 3], said
+    assert sum("is up already, by " in each for each in said) == 1, said
+    assert skunk("down").exit_code == 0
+
+
+@pytest.mark.parametrize("state", ["/dev/null", "/dev/null/below"])
+def test_a_state_folder_that_cannot_be_written(
+    state: str, skunk: Skunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message, and nothing of Python's."""
+    monkeypatch.setenv("SKUNK_STATE_DIR", state)
+    error = error_of(skunk("up", "--lab", "simulated"))
+    assert "cannot be used: Not a directory" in error.what
+
+
+def test_a_disk_that_is_full(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever cannot be written: the pair is given back, and nothing stays."""
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    folder = PairFolder("simulated", "full")
+    with pytest.raises(LabError, match="cannot be used: No space left"):
+        folder.acquire()
+    assert not folder.held
+    assert list((state_dir / "pairs").glob("simulated-full.owner*")) == []
+
+
+def test_a_pair_that_never_was(skunk: Skunk, state_dir: Path) -> None:
+    error = error_of(skunk("down", "--lab", "simulated", "--pair", "never"))
+    assert (
+        error.what == "the pair 'never' of the simulated lab is not up, and nothing is left of one"
+    )
+
+
+@pytest.mark.parametrize("name", ["../x", "two words", "", "a" * 200, "-f", "ä"])
+def test_what_is_no_name_of_a_pair(skunk: Skunk, state_dir: Path, name: str) -> None:
+    for words in (["up", "--lab", "simulated"], ["down", "--lab", "simulated"]):
+        error = error_of(skunk(*words, f"--pair={name}"))
+        assert f"{name!r} is no name for a pair" in error.what
+    assert "no pair" in error_of(skunk("status", f"--pair={name}")).what
 
 
 def test_an_interrupted_start_leaves_nothing(state_dir: Path) -> None:

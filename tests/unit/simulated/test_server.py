@@ -75,9 +75,9 @@ def test_nothing_but_sessions(nodes: Nodes, kind: str) -> None:
         paramiko.Channel.get_pty,
         paramiko.Channel.invoke_shell,
         paramiko.Channel.request_x11,
-        lambda channel: channel.invoke_subsystem("sftp"),
+        lambda channel: channel.invoke_subsystem("netconf"),
     ],
-    ids=["terminal", "shell", "x11", "sftp"],
+    ids=["terminal", "shell", "x11", "subsystem"],
 )
 def test_a_session_runs_commands_and_nothing_else(
     nodes: Nodes, ask: Callable[[paramiko.Channel], object]
@@ -86,6 +86,50 @@ def test_a_session_runs_commands_and_nothing_else(
         channel = transport.open_session()
         with pytest.raises((paramiko.SSHException, EOFError)):
             ask(channel)
+
+
+def test_files_are_copied_and_are_the_models_own(
+    lab: SimulatedLab, nodes: Nodes, tmp_path: Path
+) -> None:
+    """By SFTP, as scp(1) does it, at any length, there and back; never the host's files."""
+    skunk1, _ = nodes
+    sent, back = tmp_path / "sent", tmp_path / "back"
+    sent.write_bytes(bytes(range(256)) * 2000)
+    with lab.clock.parked(), stranger(skunk1) as transport:
+        sftp = paramiko.SFTPClient.from_transport(transport)
+        assert sftp is not None
+        sftp.put(str(sent), "here")
+        sftp.get("/root/here", str(back))
+        assert back.read_bytes() == sent.read_bytes()
+        with sftp.open("here", "a") as file:
+            file.write("more")
+        sftp.mkdir("/tmp/folder")
+        sftp.posix_rename("here", "/tmp/folder/there")
+        sftp.chmod("/tmp/folder/there", 0o600)
+        assert sftp.listdir("/tmp/folder") == ["there"]
+        for path in (str(sent), "/dev/nosuch", "/nosuch/file"):
+            with pytest.raises(FileNotFoundError):
+                sftp.stat(path)
+        with pytest.raises(FileNotFoundError):
+            sftp.put(str(sent), "/nosuch/file")
+        with pytest.raises(OSError, match="Failure"):
+            sftp.rmdir("/tmp/folder")
+    assert skunk1.run("stat", "-f", "%z %Lp", "/tmp/folder/there").stdout == "512004 600\n"
+    assert skunk1.run("cat", "/tmp/folder/there").raw == sent.read_bytes() + b"more"
+
+
+def test_a_command_needs_no_end_of_its_standard_input(lab: SimulatedLab, nodes: Nodes) -> None:
+    """Somebody at a terminal types nothing, and the command ends all the same."""
+    with lab.clock.parked(), stranger(nodes[0]) as transport:
+        for command, typed, said in (("hostname", b"", b"freebsd\n"), ("cat", b"more", b"more")):
+            channel = transport.open_session(timeout=60)
+            channel.settimeout(60)
+            channel.exec_command(command)
+            if typed:
+                channel.sendall(typed)
+                channel.shutdown_write()
+            assert channel.makefile("rb").read() == said
+            assert channel.recv_exit_status() == 0
 
 
 def test_the_hosts_files_are_not_there(nodes: Nodes, tmp_path: Path) -> None:
