@@ -435,6 +435,14 @@ class Pool:
         self.suspended = True
         self.failed_how = error
         self.resumed = Signal()
+        if self.setting("failmode") == "panic":
+            # zio_suspend() of sys/contrib/openzfs/module/zfs/zio.c
+            why = (
+                f"Pool '{self.name}' has encountered an uncorrectable I/O failure "
+                "and the failure mode property for this pool is set to panic."
+            )
+            self.guest.world.schedule(self.guest, 0.0, self.guest.system.panic, why)
+            return
         self.guest.system.kernel_says(
             f"Solaris: WARNING: Pool '{self.name}' has encountered an uncorrectable I/O failure "
             "and has been suspended."

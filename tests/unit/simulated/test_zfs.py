@@ -172,6 +172,22 @@ def test_losing_the_device_suspends_an_idle_pool() -> None:
     assert said(skunk1, "zpool list -H -o health") == "SUSPENDED\n"
 
 
+def test_with_failmode_panic_the_node_panics_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """zio_suspend() of OpenZFS's zio.c."""
+    world, skunk1, device = with_pool()
+    panics: list[str] = []
+    monkeypatch.setattr(skunk1.system, "panic", panics.append, raising=False)
+    assert said(skunk1, "zpool set failmode=panic failover") == ""
+    assert said(skunk1, "zpool get -H -o value failmode failover") == "panic\n"
+    world.pass_time(6)
+    device.remove()
+    world.pass_time(12)
+    assert panics == [
+        "Pool 'failover' has encountered an uncorrectable I/O failure and the failure mode "
+        "property for this pool is set to panic."
+    ]
+
+
 @pytest.mark.parametrize(
     "line",
     [

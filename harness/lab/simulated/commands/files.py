@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from harness.lab.simulated.commands import Context, command
 from harness.lab.simulated.disk import Disk
@@ -536,7 +537,8 @@ usage: touch [-A [-][[hh]mm]SS] [-achm] [-r file] [-t [[CC]YY]MMDDhhmm[.SS]]
 @tool(
     "touch",
     flags="cam",
-    unmodelled="ACdhrt",
+    valued="rt",
+    unmodelled="ACdh",
     usage=_TOUCH_USAGE,
 )
 def touch(context: Context, options: Options) -> Program:
@@ -544,8 +546,9 @@ def touch(context: Context, options: Options) -> Program:
     if not options.rest:
         raise Failure(_TOUCH_USAGE)
     status = 0
+    given = _touched(context, options)
     for name in options.rest:
-        now = context.guest.wall_clock()
+        now = context.guest.wall_clock() if given is None else given
         try:
             try:
                 entry = replace(entry_of(context, name), mtime=now)
@@ -562,6 +565,23 @@ def touch(context: Context, options: Options) -> Program:
             context.complain(f"touch: {error.path}: {error.reason}")
             status = 1
     return status
+
+
+def _touched(context: Context, options: Options) -> float | None:
+    """The time of -t or that of the file of -r. Raises `FileError`."""
+    if "r" in options:
+        return entry_of(context, options.value("r")).mtime
+    if "t" not in options:
+        return None
+    found = re.fullmatch(r"(\d{4})?(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d\d))?", options.value("t"))
+    if found is None:
+        raise NotModelled(f"touch -t {options.value('t')}")
+    year = int(found[1] or context.guest.now_utc().year)
+    month, day, hour, minute, second = (int(found[n] or 0) for n in range(2, 7))
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+    except ValueError:
+        raise NotModelled(f"touch -t {options.value('t')}") from None
 
 
 _INSTALL_USAGE = """\

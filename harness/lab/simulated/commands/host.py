@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import uuid
 from collections.abc import Callable
@@ -84,8 +85,8 @@ usage: date [-jnRu] [-I[date|hours|minutes|seconds]] [-f input_fmt]
             [[[[[[cc]yy]mm]dd]HH]MM[.SS] | new_date] [+output_fmt]"""
 
 
-@tool("date", flags="ujnR", valued="r", unmodelled="Ifv", usage=_DATE_USAGE)
-def date(context: Context, options: Options) -> int:
+@tool("date", flags="ujnR", valued="rfv", unmodelled="I", usage=_DATE_USAGE)
+def date(context: Context, options: Options) -> int:  # noqa: PLR0912 - its options
     """date(1): tell the guest's own clock, or set it."""
     when = context.guest.now_utc()
     if "r" in options:
@@ -100,16 +101,103 @@ def date(context: Context, options: Options) -> int:
         when = datetime.fromtimestamp(seconds, UTC)
     template = "%a, %d %b %Y %H:%M:%S %z" if "R" in options else _DEFAULT
     words = list(options.rest)
-    if words and not words[0].startswith("+"):
-        when = _new_date(words.pop(0), when)
-        if "j" not in options:
-            context.guest.set_clock(when)
     if words and words[0].startswith("+"):
         template = words.pop(0)[1:]
+    if words and not words[0].startswith("+"):
+        text = words.pop(0)
+        if "f" in options:
+            when = _read_date(text, options.value("f"), when)
+        else:
+            when = _new_date(text, when)
+        if "j" not in options:
+            context.guest.set_clock(when)
+    elif "f" in options:
+        raise Failure(_DATE_USAGE)
+    if words and words[0].startswith("+"):
+        template = words.pop(0)[1:]
+    for change in options.values("v"):
+        when = _varied(when, change)
     if words:
         raise Failure(f"date: illegal time format\n{_DATE_USAGE}")
     context.print(format_time(when, template))
     return 0
+
+
+_READABLE: dict[str, tuple[str, str]] = {
+    "Y": (r"\d{1,4}", "year"),
+    "m": (r"\d{1,2}", "month"),
+    "d": (r"\d{1,2}", "day"),
+    "e": (r" ?\d{1,2}", "day"),
+    "H": (r"\d{1,2}", "hour"),
+    "M": (r"\d{1,2}", "minute"),
+    "S": (r"\d{1,2}", "second"),
+    "s": (r"\d{1,12}", "epoch"),
+    "b": (r"[A-Za-z]{3,9}", "name"),
+    "B": (r"[A-Za-z]{3,9}", "name"),
+    "a": (r"[A-Za-z]{3,9}", ""),
+    "A": (r"[A-Za-z]{3,9}", ""),
+    "Z": (r"UTC|GMT", ""),
+    "z": (r"\+0000", ""),
+    "%": ("%", ""),
+}
+"""What of strptime(3) is read, and what it sets; what is not read stays as it is now."""
+
+
+def _read_date(text: str, template: str, now: datetime) -> datetime:
+    template = template.replace("%T", "%H:%M:%S").replace("%F", "%Y-%m-%d")
+    template = template.replace("%D", "%m/%d/%y").replace("%R", "%H:%M")
+    pattern, names = "", []
+    for literal, letter in re.findall(r"([^%]*)(?:%(.))?", template, re.DOTALL):
+        pattern += re.sub(r"(?:\\\s|\s)+", r"\\s*", re.escape(literal))
+        if letter:
+            if letter not in _READABLE:
+                raise NotModelled(f"date -f {template}")
+            pattern += f"({_READABLE[letter][0]})"
+            names.append(_READABLE[letter][1])
+    found = re.match(pattern, text, re.ASCII)
+    if found is None or found.end() < len(text):
+        raise NotModelled(f"date -f {template} of {text}, which does not fit")
+    values = {name: value for name, value in zip(names, found.groups(), strict=True) if name}
+    if "epoch" in values:
+        return datetime.fromtimestamp(int(values["epoch"]), UTC)
+    if "name" in values:
+        months = [month[:3].lower() for month in _MONTHS]
+        if values["name"][:3].lower() not in months:
+            raise NotModelled(f"date -f {template} of {text}")
+        values["month"] = str(months.index(values.pop("name")[:3].lower()) + 1)
+    try:
+        numbers = {name: int(value) for name, value in values.items()}
+        return now.replace(**numbers)  # type: ignore[arg-type]
+    except ValueError:
+        raise NotModelled(f"date -f {template} of {text}") from None
+
+
+_UNITS = {"S": "seconds", "M": "minutes", "H": "hours", "d": "days", "w": "weeks"}
+_PARTS = {"S": "second", "M": "minute", "H": "hour", "d": "day", "m": "month", "y": "year"}
+
+
+def _varied(when: datetime, change: str) -> datetime:
+    """What `-v` makes of a time (bin/date/vary.c): +1d, -2H, 15M."""
+    match = re.fullmatch(r"([-+]?)(\d{1,6})([SMHdwmy])", change)
+    if match is None:
+        raise NotModelled(f"date -v {change}")
+    sign, value, unit = match[1], int(match[2]), match[3]
+    try:
+        if not sign:
+            if unit == "w":
+                raise NotModelled(f"date -v {change}")
+            if unit == "y" and value < 100:
+                value += 2000 if value < 69 else 1900
+            return when.replace(**{_PARTS[unit]: value})  # type: ignore[arg-type]
+        value = -value if sign == "-" else value
+        if unit in _UNITS:
+            return when + timedelta(**{_UNITS[unit]: value})
+        months = when.year * 12 + when.month - 1 + value * (12 if unit == "y" else 1)
+        year, month = divmod(months, 12)
+        day = min(when.day, calendar.monthrange(year, month + 1)[1])
+        return when.replace(year=year, month=month + 1, day=day)
+    except (ValueError, OverflowError):
+        raise NotModelled(f"date -v {change}") from None
 
 
 def _new_date(text: str, now: datetime) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from harness.lab.simulated.shell import (
     find_program,
 )
 from harness.lab.simulated.shell_pattern import compile_pattern, matches
-from harness.lab.simulated.tool import Failure, decimal, entry_of, tool
+from harness.lab.simulated.tool import Failure, decimal, entry_of, place, tool
 
 _HALF_A_YEAR = 365.2425 / 2 * 86400
 _LETTER = {"file": "-", "dir": "d", "link": "l", "chr": "c", "sock": "s"}
@@ -271,6 +272,12 @@ def names_as_stored(context: Context, name: str) -> list[str]:
 # --- find ---------------------------------------------------------------------------------------
 
 
+_VALUED = frozenset(
+    {
+        *("-maxdepth", "-mindepth", "-name", "-iname", "-type", "-path", "-newer", "-size"),
+        *("-mtime", "-mmin"),
+    }
+)
 _KINDS = {"f": "file", "d": "dir", "l": "link", "c": "chr", "s": "sock"}
 
 
@@ -309,6 +316,8 @@ class _Find:
         self.tests: list[_Test] = []
         self.collected: dict[int, list[str]] = {}
         self.status = 0
+        self.below_first = False
+        """Whether what is in a directory comes before it, as -delete has it."""
         self._read(words)
         actions = {"print", "print0", "exec", "delete"}
         if not any(test.kind in actions for test in self.tests):
@@ -324,13 +333,15 @@ class _Find:
             name = word.removeprefix("-")
             if name in {"a", "and"} and word.startswith("-"):
                 continue
-            if word in {"-maxdepth", "-mindepth", "-name", "-type", "-path", "-newer", "-size"}:
+            if word in _VALUED:
                 if not words:
                     raise Failure(f"find: {word}: requires additional arguments")
                 self._valued(name, words.pop(0), negated)
             elif word in {"-print", "-print0", "-empty", "-delete", "-depth"}:
                 if name == "depth":
                     raise NotModelled("find -depth")
+                if name == "delete":
+                    self.below_first = True
                 self.tests.append(_Test(name, negated=negated))
             elif word == "-exec":
                 self._exec(words, negated)
@@ -368,8 +379,10 @@ class _Find:
             return
         if name == "type" and value not in {"f", "d", "l", "c", "b", "p", "s"}:
             raise Failure(f"find: -type: {value}: unknown type")
-        if name == "size":
-            raise NotModelled("find -size")
+        if name == "size" and not re.fullmatch(r"[-+]?\d{1,12}[ckMGT]?", value):
+            raise Failure(f"find: -size: {value}: illegal trailing character")
+        if name in {"mtime", "mmin"} and not re.fullmatch(r"[-+]?\d{1,9}", value):
+            raise NotModelled(f"find -{name} {value}")
         self.tests.append(_Test(name, value, negated))
 
     def _exec(self, words: list[str], negated: bool) -> None:
@@ -404,9 +417,14 @@ class _Find:
 
     def _walk(self, root: str, entry: Entry, depth: int) -> Program:
         waiting = [(root, entry, depth)]
+        after: list[tuple[str, Entry, int]] = []
         while waiting:
             path, entry, depth = waiting.pop()
-            if depth >= self.least:
+            while after and not path.startswith(after[-1][0].rstrip("/") + "/"):
+                yield from self._visit(*after.pop()[:2])
+            if entry.kind == "dir" and self.below_first and depth >= self.least:
+                after.append((path, entry, depth))
+            elif depth >= self.least:
                 yield from self._visit(path, entry)
             if entry.kind == "dir" and depth < self.deepest:
                 try:
@@ -421,6 +439,8 @@ class _Find:
                     except FileError:
                         continue
                 waiting += reversed(below)
+        while after:
+            yield from self._visit(*after.pop()[:2])
         return 0
 
     def _visit(self, path: str, entry: Entry) -> Program:
@@ -434,7 +454,7 @@ class _Find:
                 true = (yield from self._holds(number, test, path, entry)) != test.negated
         return 0
 
-    def _holds(
+    def _holds(  # noqa: PLR0912 - one for each test
         self, number: int, test: _Test, path: str, entry: Entry
     ) -> Generator[float | Signal, None, bool]:
         context = self._context
@@ -445,6 +465,25 @@ class _Find:
                 true = matches(compile_pattern(((test.value, False),)), name)
             case "path":
                 true = matches(compile_pattern(((test.value, False),)), path)
+            case "iname":
+                name = posixpath.basename(path.rstrip("/")) or "/"
+                true = matches(compile_pattern(((test.value.lower(), False),)), name.lower())
+            case "size":
+                unit = {"": 512, "c": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+                bare = test.value.rstrip("ckMGT")
+                size = size_in_bytes(entry)
+                if test.value == bare:
+                    true = _compares(-(-size // 512), bare)
+                else:
+                    scale = unit[test.value[-1]]
+                    sign = bare[:1] if bare[:1] in {"-", "+"} else ""
+                    true = _compares(size, f"{sign}{int(bare.lstrip('-+')) * scale}")
+            case "mtime" | "mmin":
+                unit_seconds = 86400 if test.kind == "mtime" else 60
+                age = int(context.guest.wall_clock()) - int(entry.mtime)
+                # -n means up to n: TIME_CORRECT() of usr.bin/find/function.c.
+                passed = -(-age // unit_seconds) - test.value.startswith("-")
+                true = _compares(passed, test.value)
             case "type":
                 true = entry.kind == _KINDS.get(test.value)
             case "newer":
@@ -458,7 +497,7 @@ class _Find:
             case "print0":
                 context.stdout += path.encode("utf-8", "surrogateescape") + b"\0"
             case "delete":
-                raise NotModelled("find -delete")
+                true = yield from self._delete(path, entry)
             case _:
                 if test.value == "gather":
                     self.collected.setdefault(number, []).append(path)
@@ -466,6 +505,18 @@ class _Find:
                     argv = [word.replace("{}", path) for word in test.argv]
                     true = (yield from self._execute(argv)) == 0
         return true
+
+    def _delete(self, path: str, entry: Entry) -> Generator[float | Signal, None, bool]:
+        """Remove it; `.` and a directory that is not empty stay."""
+        if path == ".":
+            return True
+        filesystem, inner = yield from place(self._context, path, follow=False)
+        if entry.kind == "dir" and filesystem.names(inner):
+            self._context.complain(f"find: -delete: rmdir({path}): Directory not empty")
+            self.status = 1
+            return True
+        filesystem.remove(inner)
+        return True
 
     def _execute(self, argv: list[str]) -> Program:
         context = as_shell_context(self._context)
@@ -475,6 +526,14 @@ class _Find:
         except ProgramNotFound as missing:
             context.complain(f"find: {missing.name}: No such file or directory")
             return 127
+
+
+def _compares(value: int, wanted: str) -> bool:
+    """Find's numbers: +n is more, -n is less."""
+    number = int(wanted.lstrip("-+"))
+    if wanted.startswith("+"):
+        return value > number
+    return value < number if wanted.startswith("-") else value == number
 
 
 def _is_primary(word: str) -> bool:

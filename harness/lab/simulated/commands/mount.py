@@ -27,7 +27,7 @@ _UMOUNT_USAGE = (
 def mount(context: Context, arguments: list[str]) -> int | Program:
     """Mount a UFS, or list what is mounted."""
     try:
-        options = Options(arguments, "rwfv", "to")
+        options = Options(arguments, "rwfvp", "to")
     except BadOption as bad:
         raise NotModelled(f"mount -{bad.letter}") from None
     if not options.rest:
@@ -50,10 +50,37 @@ def _list(context: Context, options: Options) -> int:
     if "v" in options or "o" in options:
         raise NotModelled("mount -v or -o without a file system")
     kinds = options.value("t").split(",") if "t" in options else []
+    if "p" in options:
+        return _list_as_fstab(context, kinds)
     for line in _lines(context):
         if not kinds or line.rpartition("(")[2].rstrip(")").split(",")[0] in kinds:
             context.print(line)
     return 0
+
+
+def _list_as_fstab(context: Context, kinds: list[str]) -> int:
+    """As fstab(5) has it (putfsent() of sbin/mount/mount.c)."""
+    for at, each in context.guest.tree.mounts.items():
+        rows = [(each.device, at, each.kind, _fstab_flags(each))]
+        if at == "/":
+            rows.append(("devfs", "/dev", "devfs", "rw"))
+            rows.append(("/dev/gpt/efiesp", "/boot/efi", "msdosfs", "rw"))
+        for device, where, kind, flags in rows:
+            if kinds and kind not in kinds:
+                continue
+            passes = {"/": "1 1", "/boot/efi": "2 2"}.get(where, "2 2" if kind == "ufs" else "0 0")
+            tab = "\t" if len(flags) < 8 else " "
+            context.print(f"{_column(device)}{_column(where)}{kind}\t{flags}{tab}\t{passes}")
+    return 0
+
+
+def _fstab_flags(filesystem: FileSystem) -> str:
+    flags = "ro" if filesystem.read_only else "rw"
+    return f"{flags},nfsv4acls" if isinstance(filesystem, Dataset) else flags
+
+
+def _column(text: str) -> str:
+    return text + ("\t" * (3 - len(text) // 8) if len(text) < 24 else " ")
 
 
 def _lines(context: Context) -> list[str]:

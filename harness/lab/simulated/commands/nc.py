@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from harness.lab.simulated.commands import Context, command
+from harness.lab.simulated.files import STRERROR
+from harness.lab.simulated.hast_address import AddressError, TcpAddress, resolve
 from harness.lab.simulated.link import Listener, Socket, connect
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program, Signal
@@ -16,13 +20,33 @@ _CONNECTS = 75.0
 """Seconds that connect(2) tries (net.inet.tcp.keepinit)."""
 
 
+_SSH = 22
+_SERVICES = {22: "ssh", 9: "discard", 80: "http", 111: "sunrpc", 2049: "nfsd"}
+"""Names of /etc/services, as nc shows them."""
+
+_KNOWN = frozenset("46DdEFhklNnrStUuvzeIiOPpsTVwXxM")
+_USAGE = """\
+usage: nc [-46DdEFhklNnrStUuvz] [-e policy] [-I length] [-i interval] [-O length]
+\t  [--no-tcpopt] [--sctp]
+\t  [-P proxy_username] [-p source_port] [-s source] [-T ToS]
+\t  [-V rtable] [-w timeout] [-X proxy_protocol]
+\t  [-x proxy_address[:port]] [destination] [port]"""
+
+
 @command("nc")
 def nc(context: Context, arguments: list[str]) -> Program:
-    """`nc -l ADDRESS PORT` and `nc [-N] ADDRESS PORT`, without a word (contrib/netcat, 13.2)."""
+    """`nc -l ADDRESS PORT`, `nc [-N] ADDRESS PORT`, `nc -z HOST PORT` (contrib/netcat, 13.2)."""
     try:
-        options = Options(arguments, "lNn", "")
+        options = Options(arguments, "lNnzv4", "w")
     except BadOption as bad:
+        if bad.letter not in _KNOWN:
+            context.complain(f"nc: illegal option -- {bad.letter}\n{_USAGE}")
+            return 1
         raise NotModelled(f"nc -{bad.letter}") from bad
+    if "z" in options:
+        return (yield from _scan(context, options))
+    if "w" in options or "v" in options:
+        raise NotModelled(f"nc {' '.join(arguments)}")
     words = options.rest
     if len(words) != 2 or not words[1].isdecimal() or not 0 < int(words[1][:6]) < 65536:
         raise NotModelled(f"nc {' '.join(arguments)}")
@@ -35,6 +59,92 @@ def nc(context: Context, arguments: list[str]) -> Program:
     if network.owns(address):
         raise NotModelled("nc to the node itself")
     return (yield from _Client(context).run(address, port, shuts="N" in options))
+
+
+# --- looking who listens ------------------------------------------------------------------------
+
+
+def _scan(context: Context, options: Options) -> Program:
+    """Whether somebody listens; it says so even without -v."""
+    words = options.rest
+    if not words or "l" in options:
+        context.complain(_USAGE)
+        return 1
+    if len(words) != 2:
+        raise NotModelled(f"nc -z {' '.join(words)}")
+    host, port = words
+    if not port.isdecimal() or not 0 < int(port[:6]) < 65536:
+        raise NotModelled(f"nc -z to the port {port}")
+    timeout = options.value("w", str(int(_CONNECTS)))
+    if not timeout.isdecimal() or len(timeout) > 6:
+        raise NotModelled(f"nc -w {timeout}")
+    try:
+        address = resolve(context.guest, host, int(port))
+    except AddressError:
+        context.complain("nc: getaddrinfo: Name does not resolve")
+        return 1
+    if not isinstance(address, TcpAddress):
+        raise NotModelled(f"nc -z {host}")
+    error = yield from _connect_to(context, address.host, int(port), float(timeout))
+    if error is not None:
+        if "v" in options:
+            why = STRERROR[error]
+            context.complain(f"nc: connect to {host} port {port} (tcp) failed: {why}")
+        return 1
+    service = "*" if "n" in options else _SERVICES.get(int(port), "*")
+    context.complain(f"Connection to {host} {port} port [tcp/{service}] succeeded!")
+    return 0
+
+
+def _connect_to(
+    context: Context, address: str, port: int, timeout: float
+) -> Generator[float | Signal, None, str | None]:
+    """Connect and hang up; the errno's name when that fails."""
+    guest = context.guest
+    network = guest.system.network
+    if address.startswith("127.") or network.owns(address):
+        yield 0.001
+        listens = port in guest.listeners or (port == _SSH and guest.sshd_up)
+        return None if listens else "ECONNREFUSED"
+    peer = guest.world.peer(guest)
+    if address != peer.private_address and not _is_private(guest.private_address, address):
+        raise NotModelled(f"nc -z to {address}")
+    if port == _SSH and address == peer.private_address and peer.sshd_up:
+        raise NotModelled("nc -z to the other node's sshd")
+    attempt = _Attempt()
+    connect(guest, address, port, timeout, attempt.made, wanted=attempt.is_wanted)
+    try:
+        yield attempt.ended
+    finally:
+        attempt.close()
+    return attempt.error
+
+
+def _is_private(own: str | None, address: str) -> bool:
+    """Whether an address is one of the private link's, where nobody else answers."""
+    return own is not None and own.rpartition(".")[0] == address.rpartition(".")[0]
+
+
+class _Attempt:
+    """A connection that is made only to see whether it can be."""
+
+    def __init__(self) -> None:
+        self.ended = Signal()
+        self.error: str | None = None
+        self._socket: Socket | None = None
+        self._gone = False
+
+    def made(self, socket: Socket | None, error: str | None) -> None:
+        self._socket, self.error = socket, error
+        self.ended.fire()
+
+    def is_wanted(self) -> bool:
+        return not self._gone
+
+    def close(self) -> None:
+        self._gone = True
+        if self._socket is not None:
+            self._socket.close()
 
 
 # --- listening ----------------------------------------------------------------------------------

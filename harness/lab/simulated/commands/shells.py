@@ -329,8 +329,6 @@ def xargs(context: Context, options: Options) -> Program:
     context = as_shell_context(context)
     yield from context.read_stdin()
     text = (context.stdin or b"").decode("utf-8", "surrogateescape")
-    if "L" in options:
-        raise NotModelled("xargs -L")
     if "0" in options:
         items = [item for item in text.split("\0") if item]
     elif "I" in options:
@@ -341,6 +339,10 @@ def xargs(context: Context, options: Options) -> Program:
         items = _items(text)
     argv = options.rest or ["echo"]
     batches = [[*argv, *batch] for batch in _batches(items, options)]
+    if "L" in options:
+        if options.value("L") != "1" or "I" in options or "0" in options:
+            raise NotModelled("xargs -L with other options")
+        batches = [[*argv, *_items(line)] for line in text.splitlines() if line.strip()]
     if "I" in options:
         mark = options.value("I")
         batches = [[word.replace(mark, item) for word in argv] for item in items]

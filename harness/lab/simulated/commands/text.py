@@ -10,7 +10,7 @@ from harness.lab.simulated.commands import Context
 from harness.lab.simulated.files import FileError
 from harness.lab.simulated.options import Options
 from harness.lab.simulated.process import NotModelled, Program
-from harness.lab.simulated.shell_streams import Writer, check_size, open_writer
+from harness.lab.simulated.shell_streams import Writer, check_size, number_of_stream, open_writer
 from harness.lab.simulated.tool import (
     Failure,
     content,
@@ -32,7 +32,7 @@ def lines_of(data: bytes) -> list[bytes]:
     return lines
 
 
-@tool("cat", flags="un", unmodelled="belstv", usage="usage: cat [-belnstuv] [file ...]")
+@tool("cat", flags="unbes", unmodelled="ltv", usage="usage: cat [-belnstuv] [file ...]")
 def cat(context: Context, options: Options) -> Program:
     """cat(1)."""
     status = 0
@@ -43,13 +43,30 @@ def cat(context: Context, options: Options) -> Program:
             context.complain(f"cat: {error.path}: {error.reason}")
             status = 1
             continue
-        if "n" in options:
-            for number, line in enumerate(data.splitlines(keepends=True), 1):
-                context.stdout += b"%6d\t%b" % (number, line)
-        else:
-            context.stdout += data
+        context.stdout += _cooked(data, options) if options.letters().strip("u") else data
         check_size(len(context.stdout))
     return status
+
+
+def _cooked(data: bytes, options: Options) -> bytes:
+    """Lines with numbers, dollars at their ends, or fewer empty ones among them."""
+    out = bytearray()
+    number = 0
+    empty = False
+    if "e" in options and any((code < 32 and code not in b"\t\n") or code > 126 for code in data):
+        raise NotModelled("cat -e of control characters")
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", data):
+        if "s" in options and line == b"\n" and empty:
+            continue
+        empty = line == b"\n"
+        if "n" in options or "b" in options:
+            if line != b"\n" or "b" not in options:
+                number += 1
+                out += b"%6d\t" % number
+            elif "e" in options:
+                out += b"      \t"
+        out += line.replace(b"\n", b"$\n") if "e" in options else line
+    return bytes(out)
 
 
 # --- the beginning and the end ------------------------------------------------------------------
@@ -122,6 +139,8 @@ def _tail(context: Context, options: Options) -> Program:
     count = size_of(text.removeprefix(sign))
     if count is None:
         raise Failure(f"tail: illegal offset -- {text}")
+    if "r" in options and (sign or what == "c"):
+        raise NotModelled("tail -r with -c or from the start")
     status, shown = 0, 0
     for name in options.rest or ["-"]:
         try:
@@ -137,7 +156,10 @@ def _tail(context: Context, options: Options) -> Program:
             if b"\r" not in data
             else (re.findall(rb"[^\n]*\n|[^\n]+", data))
         )
-        if what == "c":
+        if "r" in options:
+            pieces = re.findall(rb"[^\n]*\n|[^\n]+", data)[::-1]
+            kept = b"".join(pieces[:count] if "n" in options else pieces)
+        elif what == "c":
             kept = data[max(0, count - 1) :] if sign == "+" else data[max(0, len(data) - count) :]
         else:
             pieces = re.findall(rb"[^\n]*\n|[^\n]+", data)
@@ -160,9 +182,9 @@ _register("head", _head, valued="nc", usage=_HEAD_USAGE, illegal="invalid option
 _register(
     "tail",
     _tail,
-    flags="q",
+    flags="qr",
     valued="nc",
-    unmodelled="Ffrbv",
+    unmodelled="Ffbv",
     usage=_TAIL_USAGE,
     illegal="invalid option",
 )
@@ -283,8 +305,8 @@ class _Key:
 )
 def sort(context: Context, options: Options) -> Program:
     """sort(1) by whole lines or fields, as text or numbers."""
-    if "o" in options or "f" in options:
-        raise NotModelled("sort -o or -f")
+    if "f" in options:
+        raise NotModelled("sort -f")
     found, status = yield from each_input(context, "sort", options.rest, "")
     if status:
         return 2
@@ -300,8 +322,18 @@ def sort(context: Context, options: Options) -> Program:
     if "u" in options:
         whole = [[_sort_value(line, key, separator) for key in keys] for line in lines]
         lines = [line for n, line in enumerate(lines) if n == 0 or whole[n] != whole[n - 1]]
-    for line in lines:
-        context.stdout += line + b"\n"
+    text = b"".join(line + b"\n" for line in lines)
+    if "o" not in options:
+        context.stdout += text
+        return 0
+    path = context.path(options.value("o"))
+    try:
+        mode = 0o666 & ~mask_of(context)
+        writer = yield from open_writer(context.guest, path, append=False, mode=mode)
+    except FileError as error:
+        raise Failure(f"sort: {options.value('o')}: {error.reason}", 2) from None
+    writer.buffer.extend(text)
+    yield from writer.flush()
     return 0
 
 
@@ -337,8 +369,8 @@ def _sort_value(line: bytes, key: _Key, separator: bytes) -> tuple[float, bytes]
 @tool(
     "uniq",
     illegal="invalid option",
-    flags="cdu",
-    unmodelled="ifs",
+    flags="cdui",
+    unmodelled="Dfs",
     usage="usage: uniq [-c | -d | -D | -u] [-i] [-f fields] [-s chars] [input [output]]",
 )
 def uniq(context: Context, options: Options) -> Program:
@@ -346,8 +378,11 @@ def uniq(context: Context, options: Options) -> Program:
     if len(options.rest) > 1:
         raise NotModelled("uniq with an output file")
     data = yield from content(context, options.rest[0] if options.rest else "-")
-    for line, group in groupby(lines_of(data)):
-        count = len(list(group))
+    for _, group in groupby(
+        lines_of(data), key=lambda line: line.lower() if "i" in options else line
+    ):
+        line, *others = group
+        count = 1 + len(others)
         if ("d" in options and count == 1) or ("u" in options and count > 1):
             continue
         context.stdout += (b"%4d " % count if "c" in options else b"") + line + b"\n"
@@ -445,7 +480,12 @@ def tee(context: Context, options: Options) -> Program:
     """tee(1)."""
     writers: list[Writer] = []
     status = 0
+    streams = {1: context.stdout, 2: context.stderr}
     for name in options.rest:
+        number = number_of_stream(name)
+        if number in streams:
+            writers.append(Writer(streams[number]))
+            continue
         try:
             mode = 0o666 & ~mask_of(context)
             path = context.path(name)

@@ -255,8 +255,6 @@ def _check_modelled(key: str, value: str) -> None:
     """Refuse settings that would have to change what the pool does and do not."""
     if key in {"bootfs", "multihost", "altroot", "compatibility"} or key.startswith("feature@"):
         raise NotModelled(f"the pool property {key}")
-    if key == "failmode" and value == "panic":
-        raise NotModelled("failmode=panic")
     if key == "cachefile" and value not in {"", "none", "/etc/zfs/zpool.cache"}:
         raise NotModelled(f"cachefile={value}")
 
