@@ -103,6 +103,9 @@ box: setup  ## turn IMAGE=path into a Vagrant box for libvirt and add it
 docs: setup  ## the documentation as a site in build/site, every link checked
 	$(VENV)/bin/sphinx-build -q -W --keep-going -b html -d build/doctrees docs build/site
 
+pictures: setup  ## make the pictures of README.md anew: needs chromium and its driver
+	$(VENV)/bin/python -m tests.pictures
+
 reference: setup  ## write the tables of docs/fixtures.md anew from the code
 	$(VENV)/bin/python -m tests.reference
 
@@ -113,4 +116,4 @@ lock: setup  ## pin every dependency anew
 clean:  ## remove what was made here, but not results/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
-.PHONY: help setup doctor up status down demo check types unit plumbing browser test conformance record soak mutations fuzz bench bench-harness image box docs reference lock clean
+.PHONY: help setup doctor up status down demo check types unit plumbing browser test conformance record soak mutations fuzz bench bench-harness image box docs pictures reference lock clean

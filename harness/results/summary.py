@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from harness.outgoing import printable, without_secrets
+from harness.report.causes import by_cause, cause
 from harness.report.drawing import seconds
 from harness.report.run import BAD, Verdict
 from harness.results.difference import Changed, Difference
@@ -24,6 +25,9 @@ LARGEST = 500_000
 
 _MOST = 50
 """Rows of a table; the report has them all."""
+
+_MOST_NAMES = 60
+"""Of scenarios that failed with the same words."""
 
 _LONGEST = 1_500
 """Characters of what a failure says."""
@@ -96,8 +100,13 @@ def _failures(failed: Sequence[Ended]) -> Iterator[str]:
     if not failed:
         return
     yield "### What did not hold\n"
-    for one in failed[:_MOST]:
+    causes = by_cause(failed, _cause)
+    for one, *others in causes[:_MOST]:
         yield f"- {_SIGNS[one.verdict]} **{one.verdict}** {_name(one.id)}{_of_claims(one)}"
+        if others:
+            names = ", ".join(_name(other.id) for other in others[:_MOST_NAMES])
+            more = ", and more" if len(others) > _MOST_NAMES else ""
+            yield f"  and **{len(others)} more** with the same words: {names}{more}"
         for why in one.failures[:2]:
             where = f" at `{code(why.place)}`" if why.place else ""
             yield f"  {plain(why.error)}{where}"
@@ -108,8 +117,16 @@ def _failures(failed: Sequence[Ended]) -> Iterator[str]:
                 yield _block(why.last_seen or "nothing")
             else:
                 yield _block(why.message)
-    yield from _more(failed)
+    yield from _more(causes)
     yield ""
+
+
+def _cause(one: Ended) -> str:
+    if not one.failures:
+        return str(one.verdict)
+    first = one.failures[0]
+    words = first.message.partition("\n")[0].partition("; last seen: ")[0]
+    return f"{one.verdict}: {cause(first.error, words)}"
 
 
 def _not_run(missing: Sequence[Ended]) -> Iterator[str]:

@@ -456,6 +456,21 @@ def test_a_summary_has_the_failures_first(results: Path, monkeypatch: pytest.Mon
     assert "https://github.com/a/b/actions/runs/7#artifacts" in publish(results).summary.read_text()
 
 
+def test_a_summary_hides_no_failure_behind_many_of_one_cause(results: Path) -> None:
+    many = "harness.errors.CommandFailed: skunk{}: hastctl role primary ended with {}"
+    junit(
+        results,
+        *(case(f"test_many{n}", failure(many.format(n % 2 + 1, n))) for n in range(80)),
+        *(case(f"test_alone_{n}", failure(f"AssertionError: {n}")) for n in "abcdefgh"),
+    )
+    text = publish(results).summary.read_text()
+    table = text[: text.index("### Claims")]
+    assert all(f"test_alone_{n}`" in table for n in "abcdefgh")
+    assert table.count("hastctl role primary ended") == 1
+    assert "and **79 more** with the same words: `test_new.py::test_many1`" in table
+    assert table.index("test_alone_h") < table.index("test_many0")
+
+
 def test_a_summary_of_a_model_says_so(results: Path) -> None:
     simulated(results, [])
     text = publish(results).summary.read_text()
@@ -473,8 +488,8 @@ def test_what_a_node_printed_stays_text_in_a_summary(results: Path) -> None:
 def test_a_summary_fits_on_the_page_of_a_job(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long = failure("é" * 20_000, "x" * 20_000)
-    junit(results, *(case(f"test_{number}", long, claim="5") for number in range(400)))
+    long = [failure(chr(0x4E00 + n) + "é" * 20_000, "x" * 20_000) for n in range(400)]
+    junit(results, *(case(f"test_{n}", each, claim="5") for n, each in enumerate(long)))
     read = results_in(results)
     assert 100_000 < len(markdown(read, {}).encode()) < summary.LARGEST
     monkeypatch.setattr(summary, "LARGEST", 20_000)
