@@ -21,6 +21,9 @@ CONNECT_SECONDS = 30.0
 """A primary looks for its secondary every 10 s (`reconnect`, hast.conf(5)): room for two tries."""
 
 
+DEFAULT_TIMEOUT = 20
+"""Seconds; `timeout` of hast.conf(5) where the file has none."""
+
 CONNECT_SECONDS_IN_VAIN = 5.0
 """As short where a bug that lets no pair connect has been met: two healthy nodes need a second."""
 
@@ -235,6 +238,22 @@ class Pair:
             options += [] if value is None else [letter, f"{value}{unit}"]
         command = ("hastctl", "create", *options, self.resource)
         on_each(nodes or self.nodes, lambda node: node.run(*command))
+
+    def use_hast_conf(self, text: str) -> Pair:
+        """Give both nodes a hast.conf of your own, and return the pair as seen from its resource.
+
+        Nodes of other names, their disks and their addresses in it become those of the lab; the
+        transcript says which. Of several resources it is the first. Raises `SettingsError` for a
+        file that is not for two nodes, or that hastd refuses.
+        """
+        from harness import provision  # noqa: PLC0415 - takes its time, and few need it
+
+        own = provision.configure_own(self.nodes, self.settings, text)
+        changes: dict[str, object] = {"timeout": own.timeout or DEFAULT_TIMEOUT}
+        if own.resources:
+            changes["resource"] = own.resources[0]
+        hast = self.settings.hast.but(**changes, second=None)
+        return Pair(*self.nodes, self.settings.with_hast(hast), self._watch)
 
     def start_hastd(self, *nodes: Node) -> None:
         """Start hastd (on both nodes by default). Raises `CommandFailed` with what it said last.

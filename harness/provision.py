@@ -13,17 +13,18 @@ from dataclasses import dataclass
 
 import jinja2
 
-from harness import paths
+from harness import own_hast_conf, paths
 from harness.errors import LabError, SettingsError
 from harness.freebsd import geom, ifconfig
 from harness.node import Node
+from harness.own_hast_conf import OwnHastConf, Place
 from harness.parallel import on_each
-from harness.settings import SMALLEST_DATA_DISK_MIB, Settings
+from harness.settings import PARTITION_MIB, SMALLEST_DATA_DISK_MIB, Settings
 
 LOCAL_FILE = "/var/hast-mirror"
 """The local provider of `local: file`."""
 
-LOCAL_SIZE = "160m"
+LOCAL_SIZE = f"{PARTITION_MIB}m"
 """Of a partition or a file as local provider: what ZFS needs at least, and some room."""
 
 _EX_CONFIG = 78
@@ -67,6 +68,38 @@ def configure(nodes: Sequence[Node], settings: Settings) -> None:
         node.run("fsync", "/etc/hast.conf")
 
     on_each(nodes, change)
+
+
+def configure_own(nodes: Sequence[Node], settings: Settings, text: str) -> OwnHastConf:
+    """Give provisioned nodes, where hastd does not run, a hast.conf of the user's own.
+
+    Names, disks and addresses in it become those of the lab. Raises `SettingsError` for a file that
+    is not for two nodes, or that hastd refuses, before anything is changed; else like `provision`.
+    """
+    found = dict(on_each(nodes, lambda node: (node.name, _find(node, settings))))
+    resources = own_hast_conf.resources_of(text)
+    hast = settings.hast
+    if len(resources) > 1:
+        hast = hast.but(resource=resources[0], second=resources[1], local="partition")
+        settings = settings.with_hast(hast)
+    places = {}
+    for name, findings in found.items():
+        provider = local_provider(settings, findings.disk)
+        more = (_second_partition(provider),) if len(resources) > 1 else ()
+        address = str(settings.nodes[name].private_address)
+        places[name] = Place(address, (provider, *more))
+    own = own_hast_conf.adapt(text, places)
+    on_each(nodes, lambda node: _check_hast_conf(node, own.text))
+
+    def change(node: Node) -> None:
+        _make_local_provider(node, settings, found[node.name].disk)
+        node.put("/etc/hast.conf", own.text.encode())
+        node.run("fsync", "/etc/hast.conf")  # a power cut takes what is not on the disk
+        for line in own.changes:
+            node.note(f"hast.conf: {line}")
+
+    on_each(nodes, change)
+    return own
 
 
 def local_provider(settings: Settings, disk: str) -> str:
@@ -148,9 +181,9 @@ def _check_hast_conf(node: Node, hast_conf: str) -> None:
     said = node.sh(script, node.name, check=False)
     if said.status == _EX_CONFIG:
         raise SettingsError(
-            f"hastd on {node.name} refuses the hast.conf that follows from the settings:\n"
+            f"hastd on {node.name} refuses this hast.conf:\n"
             f"{said.stderr}--- hast.conf ---\n{hast_conf}",
-            advice="correct the section `hast` of lab.yaml, or provision/hast.conf.j2",
+            advice="correct the section `hast` of lab.yaml, or the hast.conf",
         )
 
 

@@ -9,6 +9,7 @@ all before its answer, and hastd before the first line of its log.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 PATH = "/etc/hast.conf"
 
@@ -64,3 +65,37 @@ def _lines(numbers: list[int]) -> str:
     if len(numbers) > _MOST_LINES:
         return f"on {len(numbers)} lines, the first is {numbers[0]}"
     return f"line {', '.join(map(str, numbers))}"
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address of hast.conf over TCP: the scheme, if it has one, a host, and a port if any."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        scheme = f"{self.scheme}://" if self.scheme else ""
+        if self.port is None:
+            return f"{scheme}{self.host}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}{host}:{self.port}"
+
+
+def read_address(text: str) -> Address | None:
+    """An address as hastd takes it (proto_tcp.c); None for a UNIX socket and what it refuses."""
+    match = re.match(r"(?:(tcp[46]?)://)?", text, re.IGNORECASE)
+    scheme = (match[1] or "").lower() if match else ""
+    rest = text[match.end() :] if match else text
+    host, colon, number = rest.rpartition(":")
+    port: int | None = None
+    if not colon or (":" in host and not rest.startswith("[")):
+        host = rest
+    elif re.fullmatch(r"[0-9]+", number) and 1 <= int(number) <= 65535:
+        port = int(number)
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+    else:
+        return None
+    return Address(scheme, host, port) if re.fullmatch(r"[A-Za-z0-9._:-]+", host) else None

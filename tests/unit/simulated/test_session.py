@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.audit import audit
-from harness.errors import LabError
+from harness.errors import LabError, SettingsError
 from harness.freebsd.hast import ReplicationMode, Role
 from harness.freebsd.zpool import Health
 from harness.lab.base import Gap
@@ -161,4 +161,54 @@ def test_characters_of_hast_conf_that_hastd_does_not_know(
         pair.set_up()
     assert pair.pool_health(pair.skunk1) is Health.ONLINE
     assert audit(pair) == []
+    session.used()
+
+
+HANDBOOK = """\
+timeout 5
+resource test {
+	name shared
+	on hasta {
+		local /dev/ad6
+		remote hastb
+	}
+	on hastb {
+		local /dev/ad6
+		remote 172.16.0.1
+	}
+}
+"""
+
+
+def test_a_hast_conf_of_ones_own(session: Session) -> None:
+    """As the handbook has it: other names of nodes, disks and addresses than the lab's."""
+    pair = session.provisioned().use_hast_conf(HANDBOOK)
+    pair.set_up()
+    assert (pair.resource, pair.device, pair.settings.hast.timeout) == (
+        "test",
+        "/dev/hast/shared",
+        5,
+    )
+    pair.fail_over(*pair.nodes)
+    assert pair.pool_health(pair.skunk2) is Health.ONLINE
+    session.used()
+
+
+def test_a_hast_conf_of_ones_own_with_two_resources(session: Session) -> None:
+    second = HANDBOOK.partition("\n")[2].replace("test", "tank").replace("\tname shared\n", "")
+    pair = session.provisioned().use_hast_conf(HANDBOOK + second)
+    pair.set_up_replication()
+    assert {pair.info(pair.skunk1).localpath, pair.of("tank").info(pair.skunk1).localpath} == {
+        "/dev/vtbd1p1",
+        "/dev/vtbd1p2",
+    }
+    session.used()
+
+
+def test_a_hast_conf_of_ones_own_that_hastd_refuses(session: Session) -> None:
+    pair = session.provisioned()
+    before = pair.skunk1.get("/etc/hast.conf")
+    with pytest.raises(SettingsError, match="near 'never': syntax error"):
+        pair.use_hast_conf(HANDBOOK.replace("timeout 5", "timeout never"))
+    assert pair.skunk1.get("/etc/hast.conf") == before
     session.used()
