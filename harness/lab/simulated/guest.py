@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.lab.base import Power
 from harness.lab.simulated.disk import BlockDevice, Disk, LocalDisk
 from harness.lab.simulated.files import RootFileSystem, Tree
-from harness.lab.simulated.link import Listener
+from harness.lab.simulated.link import Listener, Socket
 from harness.lab.simulated.process import Process, Signal
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class Guest:
         self.daemons: dict[int, Daemon] = {}
         self.devices: dict[str, BlockDevice] = {}
         """By name without /dev/: vtbd1, hast/mirror."""
+        self.sockets: list[Socket] = []
+        """Its ends of the TCP connections over the private link, in the order they were made."""
         self.file_locks: dict[str, Signal] = {}
         """Files that are locked, by path, each with what is fired when it is unlocked."""
         self.listeners: dict[int, Listener] = {}
@@ -268,6 +270,7 @@ class Guest:
         self.taps = []
         self.listeners = {}
         self.file_locks = {}
+        self.sockets = []
         self.private_address = None
         self.private_nic_up = False
         self.root.lose_power()

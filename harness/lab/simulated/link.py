@@ -143,6 +143,7 @@ class Socket:
         self.on_sent: Callable[[], None] | None = None
         """Called with each message that has arrived."""
         self.open = True
+        guest.sockets.append(self)
         self.unsent = 0
         """Messages that have not arrived yet: what SO_SNDTIMEO looks at."""
         self._queue: list[tuple[Any, int]] = []
@@ -160,6 +161,11 @@ class Socket:
     def _forgotten(self) -> bool:
         """Whether its kernel has died: the next one knows nothing of the connection."""
         return self.guest.boot != self._boot
+
+    def _forget(self) -> None:
+        self.open = False
+        if self in self.guest.sockets:
+            self.guest.sockets.remove(self)
 
     def send(self, message: Any, size: int = 128) -> None:
         """Send a message of `size` bytes. On a closed socket nothing happens."""
@@ -192,7 +198,7 @@ class Socket:
         """
         if not self.open:
             return
-        self.open = False
+        self._forget()
         if self.peer is not None:
             self.guest.world.schedule(None, 0.0, self._tell_closed, error)
 
@@ -271,7 +277,7 @@ class Socket:
 
     def _closed_by_peer(self, error: str | None) -> None:
         if self.open and not self._forgotten:
-            self.open = False
+            self._forget()
             if self.on_close is not None:
                 self.on_close(error)
             else:

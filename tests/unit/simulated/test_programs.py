@@ -15,6 +15,7 @@ import pytest
 
 from harness import paths
 from harness.lab.simulated.guest import Guest
+from harness.pair import Pair
 from tests.unit.simulated.test_shell import _booted, run
 
 FILES = {
@@ -103,3 +104,19 @@ def test_answers_as_freebsd(guest: Guest, section: Section) -> None:
 def test_what_the_programs_of_the_model_lack_is_a_gap(guest: Guest, line: str) -> None:
     assert run(guest, line).status == 127
     assert guest.world.gaps
+
+
+def test_the_sockets_of_hastd(pair: Pair) -> None:
+    """One that listens, and two connections between the workers."""
+    lines = {
+        "sockstat -4l -p 8457 | awk 'NR > 1 { print $1, $2 }'": "root hastd\n",
+        "sockstat -4c -p 8457 | awk 'NR > 1 { print $1, $2 }'": "hast hastd\nhast hastd\n",
+        "sockstat -u | awk '$6 == \"/var/run/hastctl\" { print $2 }'": "hastd\n",
+        "netstat -an | grep -c '8457.*ESTABLISHED'": "2\n",
+        "ps aux | awk '/hastd: mirror/ && !/awk/ { print $1 }'": "hast\n",
+        "nc -z 192.168.0.1 8457 2>/dev/null; echo $?": "0\n",
+        "nc -zv skunk2 8457 2>&1": "Connection to skunk2 8457 port [tcp/*] succeeded!\n",
+        "nc -zw1 192.168.0.2 9; echo $?": "1\n",
+    }
+    for node in pair:
+        assert {line: node.sh(line).stdout for line in lines} == lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.lab.simulated.commands import Context, command
+from harness.lab.simulated.commands.sockets import netstat_sockets
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled
 
@@ -38,9 +39,11 @@ def iostat(context: Context, arguments: list[str]) -> int:
 def netstat(context: Context, arguments: list[str]) -> int:
     """Show an interface's counters, as `-I NIC -bn -f link` has them."""
     try:
-        options = Options(arguments, "bn", "If")
+        options = Options(arguments, "abn", "Ifp")
     except BadOption as bad:
         raise NotModelled(f"netstat -{bad.letter}") from bad
+    if "I" not in options and "b" not in options and not options.rest:
+        return netstat_sockets(context, options)
     network = context.guest.system.network
     name = options.value("I", "")
     if options.value("f", "") != "link" or "b" not in options or name not in network.interfaces:
