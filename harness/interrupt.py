@@ -49,6 +49,7 @@ class _Interrupts:
     def __init__(self) -> None:
         self.asked = 0
         self.asked_at = 0.0
+        self.number = 0
         self.taken = 0
         self.shields = 0
         self.users = 0
@@ -66,6 +67,7 @@ class _Interrupts:
     def arrived(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal(3)
         """The handler of Ctrl-C."""
         leave_closed_terminal()
+        self.number = number
         if self.asked == self.only_until:
             return
         if not self.pending:
@@ -193,6 +195,26 @@ def checkpoint() -> None:
             raise KeyboardInterrupt
     elif (since := getattr(_thread, "since", None)) is not None and _interrupts.asked > since:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """While the block waits for what a person types, Ctrl-C is raised in the middle of it."""
+    before = signal.signal(signal.SIGINT, _at_the_prompt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _at_the_prompt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(3)
+    _interrupts.number = number
+    raise KeyboardInterrupt
+
+
+def by_hand() -> bool:
+    """Whether the last interrupt was Ctrl-C and not another of `SIGNALS`."""
+    return _interrupts.number == signal.SIGINT
 
 
 def taken() -> None:

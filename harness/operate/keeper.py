@@ -125,7 +125,7 @@ class Keeper:
         with self._counted():
             if verb == "status":
                 return self._status()
-            with self._in_the_pairs_time():
+            with self.in_the_pairs_time():
                 return verbs[verb](**request)
 
     @contextlib.contextmanager
@@ -140,7 +140,7 @@ class Keeper:
                 self._idle.notify_all()
 
     @contextlib.contextmanager
-    def _in_the_pairs_time(self) -> Iterator[None]:
+    def in_the_pairs_time(self) -> Iterator[None]:
         """Let the calling thread use nodes; virtual time first catches up with the host's.
 
         A virtual clock stands still while nobody uses a node, and the person at the keyboard does
@@ -166,7 +166,7 @@ class Keeper:
         with self._looking:
             if self._looked < asked:
                 begun = time.monotonic()
-                with self._in_the_pairs_time():
+                with self.in_the_pairs_time():
                     self._seen_last = self._look()
                 self._looked = begun
             return self._seen_last

@@ -1,9 +1,10 @@
 """When a scenario fails: its evidence in one archive, and, if asked, the pair as it is, to look at.
 
 `--shell-on-failure` stops the run at a failure: nothing is healed, restored or collected until the
-person presses Enter. `--keep` ends the run at the first failure, heals nothing, and stays until
-Ctrl-C or `skunk down`. In both cases the pair is kept as `skunk up` keeps one, so `skunk ssh`,
-`status`, `console`, `cut` and `heal` work on it from another terminal.
+person presses Enter; a Python prompt has the pair in it. `--keep` ends the run at the first
+failure, heals nothing, and stays until Ctrl-C or `skunk down`. In both cases the pair is kept as
+`skunk up` keeps one, so `skunk ssh`, `status`, `console`, `cut` and `heal` work on it from another
+terminal.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from harness.operate.bundle import pack
 from harness.operate.keeper import Keeper
 from harness.operate.kept import Kept
 from harness.operate.live import Live
+from harness.operate.prompt import Prompt
 from harness.operate.reach import Reached, ssh_command
 from harness.outgoing import outgoing
 from harness.session import Session
@@ -36,6 +38,9 @@ ARCHIVE = "evidence archive"
 _FAILED = pytest.StashKey[bool]()
 _TERMINAL = Path("/dev/tty")
 _MOST_LINES = 25
+
+_PYTHON = "`python` opens a prompt that has the pair and both nodes."
+_ENTER = "Enter, or `exit`, goes on with the run."
 
 Mode = Literal["keep", "shell"]
 
@@ -176,8 +181,25 @@ class OnFailure:
                 item.add_marker(pytest.mark.leaves(left))
             return
         with self._keeping(session, item, "press Enter where the run waits", down=False) as keeper:
-            self._tell(session, item, failure, keeper, "Enter, or `exit`, goes on with the run.")
-            _wait_for_enter(self._write)
+            self._tell(session, item, failure, keeper, _PYTHON, _ENTER)
+            names = {"pair": session.pair, **{node.name: node for node in session.pair}}
+            prompt = Prompt(names, keeper.in_the_pairs_time, session.lab.mark)
+            self._wait_for_enter(prompt)
+
+    def _wait_for_enter(self, prompt: Prompt) -> None:
+        """Wait for the person at the terminal, while virtual time need not wait for them."""
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        with _TERMINAL.open() as terminal, clock.current().parked():
+            while (line := terminal.readline().strip()) not in ("", "exit", "quit", "q"):
+                if line in ("python", "p"):
+                    capture.suspend(in_=True)  # standard input, too, as pytest's own pdb has it
+                    try:
+                        prompt.run()
+                    finally:
+                        capture.resume()
+                    self._write(_ENTER)
+                else:
+                    self._write(f"no shell of a node ({line!r}): `python`, or another terminal")
 
     def hold(self, session: Session) -> None:
         """Stay with the pair of a failed run."""
@@ -212,7 +234,7 @@ class OnFailure:
             yield keeper
 
     def _tell(
-        self, session: Session, item: pytest.Item, failure: str, keeper: Keeper, end: str
+        self, session: Session, item: pytest.Item, failure: str, keeper: Keeper, *end: str
     ) -> None:
         lines = failure.strip().splitlines()
         if len(lines) > _MOST_LINES:
@@ -228,7 +250,8 @@ class OnFailure:
         self._write("Look at it from another terminal: skunk status -w, skunk heal, and")
         for line in _ways(keeper.kept, session):
             self._write(f"    {line}")
-        self._write(end)
+        for line in end:
+            self._write(line)
 
     def _write(self, line: str) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
@@ -279,10 +302,3 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def _wait_for_enter(write: Callable[[str], None]) -> None:
-    """Wait for a line from the person at the terminal, while virtual time need not wait for it."""
-    with _TERMINAL.open() as terminal, clock.current().parked():
-        while (line := terminal.readline().strip()) not in ("", "exit", "quit", "q"):
-            write(f"this is no shell of a node ({line!r}): use another terminal; Enter goes on")
