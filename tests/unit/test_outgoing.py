@@ -246,7 +246,6 @@ def test_fine():
 
 CONFTEST = """
 from harness.operate.clean_reports import CleanReports
-from tests import needs
 
 def pytest_configure(config):
     config.pluginmanager.register(CleanReports(config))

@@ -101,7 +101,6 @@ def test_a_state_folder_too_deep_for_sockets(
 HOLDER = """
 import sys
 from harness.lab.pairs import PairFolder
-from tests import needs
 folder = PairFolder("qemu", "shared")
 folder.acquire()
 print("held", flush=True)

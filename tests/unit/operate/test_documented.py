@@ -42,7 +42,6 @@ ALL_RUNS = """
 import shlex, sys
 from typer.testing import CliRunner
 from harness.cli import app
-from tests import needs
 
 for line in sys.argv[1:]:
     words = shlex.split(line, comments=True)[1:]
