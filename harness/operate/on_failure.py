@@ -245,8 +245,9 @@ class OnFailure:
             self._write(f"    {line}")
         self._write("The pair is as this failure left it:")
         for node in session.pair:
-            broken = ", ".join(node.faults) or "nothing broken on purpose"
-            self._write(f"    {node}: {node.machine.power()}, {broken}")
+            broken = ", ".join(node.faults)
+            said = f"broken on purpose: {broken}" if broken else "nothing broken on purpose"
+            self._write(f"    {node}: {node.machine.power()}, {said}")
         self._write("Look at it from another terminal: skunk status -w, skunk heal, and")
         for line in _ways(keeper.kept, session):
             self._write(f"    {line}")

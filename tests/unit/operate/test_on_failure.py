@@ -124,6 +124,8 @@ def test_a_python_prompt_has_the_pair_in_it(kept: Kept, tmp_path: Path) -> None:
     )
     prompt = r"\[simulated\] >>> "
     try:
+        run.expect("skunk1: running, nothing broken on purpose")
+        run.expect("skunk2: running, broken on purpose: private link unplugged")
         run.expect("goes on with the run")
         run.sendline("python")
         run.expect("Python with pair, skunk1, skunk2; Ctrl-D goes back")

@@ -64,3 +64,21 @@ def test_a_pid_file_names_its_process(pair: Pair) -> None:
         3,
         "pgrep: Cannot open pidfile `/var/run/no.pid': No such file or directory\n",
     )
+
+
+def test_a_power_cut_is_a_fault_until_the_machine_has_power(pair: Pair) -> None:
+    """By a verb of its own, in a block, and by the power button."""
+    skunk1 = pair.skunk1
+    skunk1.power_cut()
+    assert skunk1.faults == ["without power"]
+    skunk1.power_on()
+    skunk1.wait_for_ssh()
+    assert skunk1.faults == []
+    with skunk1.powered_off():
+        assert skunk1.faults == ["without power"]
+    assert skunk1.faults == []
+    skunk1.shut_down()
+    assert skunk1.faults == ["switched off by its power button"]
+    skunk1.power_on()
+    skunk1.wait_for_ssh()
+    assert skunk1.faults == []
