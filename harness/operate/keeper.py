@@ -272,7 +272,8 @@ class _Request(socketserver.StreamRequestHandler):
             except HarnessError as error:
                 said = {"error": {"what": error.what, "node": error.node, "advice": error.advice}}
             except Exception as error:  # the answer is an error, and the pair stays up
-                traceback.print_exc()
+                with contextlib.suppress(OSError):  # the disk with keeper.log is full
+                    traceback.print_exc()
                 what = f"the keeper failed: {type(error).__name__}: {error}"
                 said = {"error": {"what": what, "node": None, "advice": "see keeper.log"}}
             self.wfile.write(json.dumps(said).encode() + b"\n")
