@@ -27,8 +27,11 @@ IMAGES = paths.PROJECT / "docs" / "images"
 EVIDENCE = paths.PROJECT / "docs" / "evidence"
 
 COLUMNS = 100
-_FIRST, _LAST = 16, 16
-"""Lines of the run that are shown; how many are left out between them is said."""
+_FIRST, _LAST = 6, 12
+"""Scenarios that are shown; how many are left out between them is said."""
+
+_VERDICT = re.compile(r"\[simulated\] [A-Z]+ +[0-9.]+ s ")
+_SLOW = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{2} \[[0-9]+/")
 
 WHOLE = "2026-11-23-qemu-13.2-all"
 """All scenarios; of this run there are the verdicts, and no transcripts."""
@@ -55,12 +58,16 @@ def run() -> str:
 
 
 def shortened(said: str) -> list[str]:
-    """The first and the last lines of a run, and how many there were between them."""
-    lines = said.rstrip("\n").split("\n")
-    left_out = len(lines) - _FIRST - _LAST
-    if left_out < 2:
-        return lines
-    return [*lines[:_FIRST], f"[simulated] ... {left_out} more lines ...", *lines[-_LAST:]]
+    """The start, the first and the last scenarios, and the end; how many more there were is said.
+
+    Lines that a run writes only on a slow host are left out, and what the scenarios noted.
+    """
+    lines = [line for line in said.rstrip("\n").split("\n") if not _SLOW.search(line)]
+    told = [n for n, line in enumerate(lines) if _VERDICT.match(Text.from_ansi(line).plain)]
+    end = next(n for n in range(len(lines) - 1, 0, -1) if " passed" in lines[n])
+    more = f"[simulated] ... {len(told) - _FIRST - _LAST} more ..."
+    shown = [*lines[: told[_FIRST]], more, *lines[told[-_LAST] : told[-1] + 1]]
+    return [*shown, *lines[end:]]
 
 
 def terminal(said: str, path: Path) -> None:
