@@ -451,6 +451,10 @@ def _tell_missing(terminalreporter: pytest.TerminalReporter, config: pytest.Conf
             properties = dict(report.user_properties)
             whys = [str(value) for key, value in report.user_properties if key == name]
             test = properties.get(junit.TEST, report.nodeid)
+            if key == "not run":  # why is one message, below
+                running = " (while it ran)" if whys[0].endswith(ending.WHILE_IT_RAN) else ""
+                terminalreporter.write_line(f"{test}{running}")
+                continue
             for why in whys[:5]:
                 terminalreporter.write_line(f"{test}: {why}")
             if len(whys) > 5:

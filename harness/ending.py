@@ -46,6 +46,9 @@ GAPS = pytest.StashKey[tuple[Gap, ...]]()
 _REPORTS = pytest.StashKey[list[pytest.TestReport]]()
 _PLUGIN = "skunk-ending"
 
+WHILE_IT_RAN = ": while it ran"
+"""The end of why a scenario did not run to its end, and had begun."""
+
 _Selected = tuple[str, tuple[str, int | None, str], list[tuple[str, object]]]
 """Node id, location and properties, as a report has them."""
 
@@ -251,6 +254,8 @@ class Ending:
         try:
             return (yield)
         except Stop:
+            if self._is_worker:  # then the whole run ends
+                self._config.workeroutput["broken"] = self.message  # type: ignore[attr-defined]
             return True
         except (KeyboardInterrupt, session.Failed, pytest.exit.Exception, Exception) as error:
             if not self.scenarios:
@@ -339,7 +344,7 @@ class Ending:
     def _reason(self, nodeid: str) -> str:
         why = self.why or "the run ended"
         if nodeid in self._begun:
-            return f"{why}: while it ran"
+            return f"{why}{WHILE_IT_RAN}"
         return f"{why}: {self.message.partition(chr(10))[0]}" if self.message else why
 
     def status(self, given: int) -> int:

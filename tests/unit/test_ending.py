@@ -233,7 +233,8 @@ def test_an_interrupted_run_is_no_pass(ran: dict[str, Ran], name: str) -> None:
     }
     assert one.cases["test_second"].reason == "interrupted: while it ran"
     assert "!! interrupted: 1 of 4 ran !!" in one.said
-    assert f"{name}/test_{name}.py::test_third: interrupted" in one.said
+    assert f"{name}/test_{name}.py::test_second (while it ran)\n" in one.said
+    assert f"{name}/test_{name}.py::test_third\n" in one.said
     published = publish(one.folder, remember=True)
     assert published.summary.read_text().startswith(
         "## Simulated: Interrupted: 1 of 4 ran. 1 scenario held, 3 did not run.\n"

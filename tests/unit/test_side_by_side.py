@@ -22,7 +22,8 @@ from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.choose import LabName
 from harness.lab.pairs import PairFolder
 from harness.report.read import read_run
-from harness.report.run import Run
+from harness.report.run import Run, Verdict
+from harness.results import model
 from harness.settings import Settings
 from harness.side_by_side import check_room, gather
 from harness.wait import wait_until
@@ -190,8 +191,14 @@ def test_an_interrupt_puts_every_pair_away(tmp_path: Path) -> None:
     finally:
         running.kill()
     assert pairs_left(tmp_path) == []
-    run_json = json.loads(next(tmp_path.glob("results/2*/run.json")).read_text())
+    (folder,) = tmp_path.glob("results/2*")
+    run_json = json.loads((folder / "run.json").read_text())
     assert run_json["pairs"] == 2
+    told = model.load(folder / "results.json")
+    assert told.run.ended_early.startswith("interrupted: ")
+    assert told.counts[Verdict.NOT_RUN] >= 2
+    assert not told.counts.keys() & {Verdict.FAILED, Verdict.BROKE}
+    assert len(told.scenarios) == sum(told.counts.values()) > 50, "also what had not begun"
 
 
 def test_an_interrupt_while_the_pairs_start(tmp_path: Path) -> None:
