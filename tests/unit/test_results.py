@@ -257,7 +257,7 @@ def test_a_report_tells_what_is_new(results: Path, tmp_path: Path) -> None:
     section = page[page.index('id="difference"') : page.index('id="claims"')]
     assert "New failures" in section
     assert "before</code>, FreeBSD 13.2-RELEASE amd64" in section
-    assert "new: <a" in section
+    assert re.search(r"1 new</summary>\s*<ul class=\"changes\"><li><a", section)
     assert "Fixed" not in section
 
 
