@@ -218,7 +218,8 @@ def test_an_interrupt_while_the_pairs_start(tmp_path: Path) -> None:
         )
         pressed = time.monotonic()
         os.killpg(running.pid, signal.SIGINT)
-        assert running.wait(side_by_side.STOP_SECONDS) == 130
+        # Python ends by the signal itself where it interrupted `exec`; a shell says 130 of both.
+        assert running.wait(side_by_side.STOP_SECONDS) in (130, -signal.SIGINT)
         assert time.monotonic() - pressed < side_by_side.STOP_SECONDS - 10
     finally:
         running.kill()
