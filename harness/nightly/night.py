@@ -21,6 +21,9 @@ from harness.results.model import Ended, Results
 
 NAME = "night.json"
 
+_TOLD = BAD | {Verdict.GAP}
+"""The verdicts that a night tells of until they are gone: a scenario with a gap has none."""
+
 _GOOD = frozenset({Verdict.HELD, Verdict.KNOWN_BUG})
 """The verdicts that end a failure; one that was left out says nothing."""
 
@@ -138,7 +141,7 @@ def _standing(
             ended[one.scenario] = one
     for name, one in ended.items():
         old = stood.get(name)
-        if one.verdict in BAD:
+        if one.verdict in _TOLD:
             yield Standing(
                 scenario=name,
                 verdict=one.verdict,
@@ -259,7 +262,7 @@ def _lane(results: Path, night: datetime, turn: Turn) -> LaneNews:
 def _changes(found: Results) -> tuple[Changed, ...]:
     """Verdicts that changed, and what is bad without having been there before."""
     other = found.difference
-    bad = [one for one in found.scenarios if one.verdict in BAD]
+    bad = [one for one in found.scenarios if one.verdict in _TOLD]
     new = {one.scenario: one for one in bad if other is None or one.scenario in other.added}
     return (
         *(() if other is None else other.verdicts),

@@ -13,6 +13,7 @@ from pathlib import Path
 import filelock
 
 from harness import image
+from harness.ending import MET_GAPS
 from harness.errors import HarnessError, PairInUse
 from harness.nightly import night
 from harness.nightly.collect import prune
@@ -81,7 +82,7 @@ def _run(
     folder = _latest(results)
     if folder == before or folder is None or not (folder / RESULTS).is_file():
         return None, f"the run ended with {status} and left no results ({LOG} says why)"
-    if status not in (0, 1):
+    if status not in (0, 1, MET_GAPS):
         return folder, f"the run ended with {status} ({LOG} says why)"
     return folder, ""
 

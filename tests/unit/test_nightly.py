@@ -511,6 +511,25 @@ Reports:
     assert "test_b failed before, now held" in again
 
 
+def test_a_scenario_with_a_gap_is_told_until_it_has_a_verdict(tmp_path: Path) -> None:
+    for number in range(2):
+        started = FIRST + timedelta(days=number)
+        folder = part(
+            tmp_path / f"run-{number}",
+            "13.2-RELEASE amd64",
+            case("test_a", gap="skunk1: lockf: not modelled"),
+            case("test_b"),
+            lab="simulated",
+            hours=24 * number,
+        )
+        publish(folder, remember=True)
+        told = night.write(tmp_path, started, [(LANES["simulated"], folder, "")])
+    found = news_of(tmp_path, told)
+    assert "test_a gap, since 2026-11-23, 2 nights in a row" in words.mail(found)
+    assert "; 1 gap" in words.mail(found)
+    assert cli_status(found, FailOn.ANY) == 3, "it has no verdict, and says nothing of FreeBSD"
+
+
 def test_the_first_night_tells_what_does_not_hold(skunk: Path) -> None:
     status, said = one_night(skunk, "failed 1")
     assert status == 1
