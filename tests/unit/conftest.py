@@ -1,5 +1,6 @@
 """What holds for every unit test."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ def pytest_configure() -> None:
     A job that a shell put into the background starts with SIGINT ignored, and so do its children.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["TERM"] = "xterm"  # a terminal that a test makes can do what most can
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import itertools
 import json
 import os
-import stat
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,6 +27,7 @@ from harness.report.run import Verdict
 from harness.results import model
 from harness.results.history import FILE, VerdictHistory
 from harness.results.publish import publish
+from tests.programs import python_program
 from tests.results_folders import BROKE, FAILED, FIRST, HELD, KNOWN, case, failure, part
 
 PLAN = Plan.model_validate(
@@ -231,7 +232,7 @@ def test_the_words_of_a_night_fit_into_an_issue(tmp_path: Path) -> None:
 
 # --- the issue -----------------------------------------------------------------------------------
 
-GH = f"""#!{sys.executable}
+GH = """
 import json, pathlib, sys
 place = pathlib.Path(__file__).parent
 with (place / "calls").open("a") as calls:
@@ -248,7 +249,7 @@ match words[:2]:
     case "issue", "create":
         issues.append(dict(number=len(issues) + 1, title=option("--title"), body=body, open=True,
                            labels=[option("--label")], comments=[]))
-        print(f"https://example.invalid/issues/{{len(issues)}}")
+        print(f"https://example.invalid/issues/{len(issues)}")
     case "issue", ("edit" | "comment" | "close") as verb:
         issue = issues[int(words[2]) - 1]
         if verb == "edit":
@@ -259,7 +260,7 @@ match words[:2]:
     case "label", "create":
         assert "--force" in words
     case _:
-        sys.exit(f"unknown: {{words}}")
+        sys.exit(f"unknown: {words}")
 file.write_text(json.dumps(issues))
 """
 
@@ -271,8 +272,7 @@ class GitHub:
         self.folder = folder
         folder.mkdir()
         self.program = folder / "gh"
-        self.program.write_text(GH)
-        self.program.chmod(self.program.stat().st_mode | stat.S_IXUSR)
+        python_program(self.program, GH)
 
     @property
     def issues(self) -> list[dict[str, Any]]:
@@ -430,7 +430,9 @@ def skunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "    (results / 'latest').symlink_to(folder.name)\n"
         "sys.exit({'held': 0, 'failed': 1, 'other': 1}.get(what, 3))\n"
     )
-    (tmp_path / "python").write_text(f'#!/bin/sh\nshift 3\nexec {sys.executable} {stand_in} "$@"\n')
+    (tmp_path / "python").write_text(
+        f'#!/bin/sh\nshift 3\nexec {shlex.quote(sys.executable)} {stand_in} "$@"\n'
+    )
     (tmp_path / "python").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     return tmp_path / "results"

@@ -5,7 +5,6 @@ What the console says at each step is from the console of FreeBSD 13.2-RELEASE, 
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness import spent, wait
 from harness.errors import HarnessError, LabError
 from harness.lab.qemu import prepare
 from harness.wait import Waiting
+from tests.programs import python_program
 
 CONSOLE = r"""
 import re, socket, sys, time
@@ -88,15 +88,10 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(prepare, "_FIRMWARE", (str(tmp_path / "OVMF.fd"),))
     (tmp_path / "OVMF.fd").touch()
-    _program(tmp_path / "qemu-img", IMG)
+    python_program(tmp_path / "qemu-img", IMG)
     path = tmp_path / "FreeBSD.qcow2"
     path.write_bytes(b"QFI\xfb image")
     return path
-
-
-def _program(path: Path, text: str) -> None:
-    path.write_text(f"#!{sys.executable}\n{text}")
-    path.chmod(0o755)
 
 
 @pytest.fixture
@@ -104,7 +99,7 @@ def console(tmp_path: Path) -> Callable[[str], None]:
     """Say what the image's console does."""
 
     def does(what: str) -> None:
-        _program(tmp_path / "qemu-system-x86_64", CONSOLE.replace("@@DOES@@", what))
+        python_program(tmp_path / "qemu-system-x86_64", CONSOLE.replace("@@DOES@@", what))
 
     return does
 
