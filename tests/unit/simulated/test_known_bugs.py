@@ -57,7 +57,7 @@ def test_when_its_entry_has_to_be_looked_at() -> None:
         (">=15.0,<17", "15 and later", "no version specifier"),
         ("never_says:", "sometimes_says:", "sometimes_says"),
         ("review: 2027-03-31", "review: soon", "review"),
-        ("number: 292322", "number: [", "cannot be read"),
+        ("number: 292322", "number: [", "is not YAML"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
