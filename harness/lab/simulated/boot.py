@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated import configuration
 from harness.lab.simulated.network import MANAGEMENT, PRIVATE
 from harness.lab.simulated.process import NotModelled
 from harness.lab.simulated.rc import SERVICES
@@ -117,6 +118,7 @@ class Boot:
 
     def _do_loader(self) -> None:
         self._say(_LOADER)
+        configuration.of_loader(self._guest)
 
     def _do_kernel(self) -> None:
         self._guest.system.kernel.booted_at = self._guest.wall_clock()
@@ -152,12 +154,17 @@ class Boot:
         rc = self._guest.system.rc
         if not rc.enabled(service):
             return
+        if name != "hastd":  # whose start has done what it does when rc(8) goes on
+            for hook in ("start_precmd", "start_postcmd"):
+                if hook in rc.conf(name):
+                    self._guest.world.note_gap(self._guest.name, "boot", f"{name}'s {hook}")
         try:
             rc.start(service, self._say, self._say)
         except NotModelled as gap:
             self._guest.world.note_gap(self._guest.name, f"service {name} start", str(gap))
 
     def _do_host_id(self) -> None:
+        configuration.of_boot(self._guest)
         self._start("hostid")
 
     def _do_pools(self) -> None:
@@ -202,6 +209,7 @@ class Boot:
 
     def _do_modules(self) -> None:
         self._start("kld")
+        configuration.of_sysctl_conf(self._guest)
 
     def _do_loopback(self) -> None:
         self._guest.system.network.add("lo0", ipaddress.IPv4Interface("127.0.0.1/8"), alias=False)

@@ -6,9 +6,9 @@ import functools
 import posixpath
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.lab.simulated.process import Signal
+from harness.lab.simulated.process import NotModelled, Signal
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
@@ -81,6 +81,49 @@ class Entry:
     target: str = ""
     """Where a symbolic link points; of a socket, who has bound it."""
 
+    def __deepcopy__(self, memo: object) -> Entry:
+        """Entries never change, so a snapshot shares them."""
+        return self
+
+
+class Unseen(Entry):
+    """A file of the base system that the model knows by name only, or a folder of such files.
+
+    That it is there is known, and its mode; whoever asks for more meets a gap: `data` and `mtime`
+    raise `NotModelled`. `origin` is where FreeBSD installs it. What dataclasses.replace(3) makes of
+    one with new content is an ordinary entry.
+    """
+
+    origin: str
+
+    def __new__(cls, *_: object, **fields: Any) -> Any:
+        """An ordinary entry when there is content."""
+        return Entry(**fields) if "data" in fields else super().__new__(cls)
+
+    def __init__(self, origin: str, kind: str = "file", *, mode: int = 0o644) -> None:
+        """A name."""
+        for name, value in (("kind", kind), ("mode", mode), ("target", ""), ("origin", origin)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def data(self) -> bytes:
+        """Nobody has seen it. Raises `NotModelled`."""
+        raise NotModelled(f"what is in {self.origin}")
+
+    @property
+    def mtime(self) -> float:
+        """Nobody has seen it. Raises `NotModelled`."""
+        raise NotModelled(f"the time of {self.origin}")
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"Unseen({self.origin!r})"
+
 
 DIRECTORY = Entry("dir", mode=0o755)
 
@@ -141,11 +184,9 @@ class FileSystem(ABC):
     def names(self, path: str) -> list[str]:
         """The names in a directory, sorted."""
         prefix = path.rstrip("/") + "/"
-        return sorted(
-            p[len(prefix) :]
-            for p in self.entries
-            if p.startswith(prefix) and p != "/" and "/" not in p[len(prefix) :]
-        )
+        below = [p for p in self.entries if p.startswith(prefix)]
+        names = (p[len(prefix) :] for p in below)
+        return sorted(name for name in names if name and "/" not in name)
 
     def set_times(self, path: str, mtime: float) -> None:
         """Change the time of last modification."""
@@ -210,7 +251,9 @@ class RootFileSystem(FileSystem):
         self._dirty: dict[str, float] = {}
 
     def changed(self, path: str) -> None:
-        """Leave it to the syncer."""
+        """Leave it to the syncer. What cron(8) reads, it looks at within a minute."""
+        if "cron" in path:
+            self._guest.system.cron_file_changed(path)
         if not self._dirty:
             self._guest.world.schedule(self._guest, self.SYNC_SECONDS, self._syncer)
         self._dirty.setdefault(path, self._guest.world.now)
@@ -235,7 +278,8 @@ class RootFileSystem(FileSystem):
 
     def size_blocks(self) -> tuple[int, int, int]:
         """As on the recorded guests."""
-        used = 223100 + sum(len(entry.data) for entry in self.entries.values()) // 1024
+        seen = (entry for entry in self.entries.values() if not isinstance(entry, Unseen))
+        used = 223100 + sum(len(entry.data) for entry in seen) // 1024
         return 3044988, used, 3044988 - used - 243600
 
     def write_all(self) -> None:
@@ -287,12 +331,28 @@ class Tree:
         raise FileError("ELOOP", path)
 
     def entry(self, path: str, *, follow: bool = True) -> Entry | None:
-        """What is at an absolute path, or None. Devices are of the kind chr."""
+        """What is at an absolute path, or None. Devices are of the kind chr.
+
+        Raises `NotModelled` in a folder whose files nobody has listed.
+        """
         path = normal(path)
         if path == "/dev" or path.startswith("/dev/"):
             return self._device_entry(path)
         filesystem, inner = self.locate(path, follow=follow)
-        return filesystem.get(inner)
+        entry = filesystem.get(inner)
+        if entry is None:
+            self._check_listed(filesystem, inner, path)
+        return entry
+
+    def _check_listed(self, filesystem: FileSystem, inner: str, path: str) -> None:
+        """Refuse to say that nothing is there, where FreeBSD has files that were not listed."""
+        while inner != "/":
+            inner = posixpath.dirname(inner)
+            parent = filesystem.get(inner)
+            if parent is not None:
+                if isinstance(parent, Unseen) and parent.kind == "dir":
+                    raise NotModelled(path)
+                return
 
     def read(self, path: str) -> bytes:
         """The content of a file. Raises `FileError`."""
@@ -344,6 +404,8 @@ class Tree:
             raise FileError("ENOENT", path)
         if entry.kind != "dir":
             raise FileError("ENOTDIR", path)
+        if isinstance(entry, Unseen):
+            raise NotModelled(f"what is in {path}")
         if path == "/dev" or path.startswith("/dev/"):
             prefix = path + "/"
             below = {f"/dev/{name}" for name in self.guest.device_names()}
@@ -360,6 +422,8 @@ class Tree:
             return Entry("chr", mode=0o600)
         if any(each.startswith(name + "/") for each in names):
             return DIRECTORY
+        if self.guest.release.may_be_device(name):
+            raise NotModelled(path)
         return None
 
     def _split(self, path: str) -> tuple[FileSystem, str]:

@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from harness.lab.base import Power
+from harness.lab.simulated import release
 from harness.lab.simulated.disk import BlockDevice, Disk, LocalDisk
 from harness.lab.simulated.files import RootFileSystem, Tree
 from harness.lab.simulated.link import Listener, Socket
 from harness.lab.simulated.process import Process, Signal
+from harness.lab.simulated.release import Release
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hastd import Hastd
@@ -234,7 +236,12 @@ class Guest:
 
     def device_names(self) -> set[str]:
         """Everything in /dev, without the /dev/."""
-        return {*self.devices, "null", "zero", "random", "urandom", "gpt/rootfs", "iso9660/CIDATA"}
+        return {*self.devices, *self.release.devices, "gpt/rootfs", "iso9660/CIDATA"}
+
+    @property
+    def release(self) -> Release:
+        """What its FreeBSD has by name."""
+        return release.load()
 
     def syncer_held_up(self) -> bool:
         """Whether a suspended pool keeps other file systems from being written (13.2)."""

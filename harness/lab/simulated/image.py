@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.files import Entry
+from harness.lab.simulated import release
+from harness.lab.simulated.files import Entry, Unseen
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
@@ -81,7 +82,7 @@ HOME_URL="https://FreeBSD.org/"
 BUG_REPORT_URL="https://bugs.FreeBSD.org/"
 """
 
-_SSHD_CONFIG = """\
+SSHD_CONFIG = """\
 MaxSessions 32
 UseDNS no
 PrintMotd no
@@ -110,6 +111,9 @@ _DIRECTORIES = """
 """
 """As on the running guests, as far as anything of the model goes there."""
 
+_LOCAL = ("/usr/local/etc/rc.d/skunk_seed",)
+"""What prepare-image.sh adds and the model does not run: the lab gives the keys itself."""
+
 _MODES = {
     "/tmp": 0o1777,  # noqa: S108 - of the guest
     "/var/tmp": 0o1777,  # noqa: S108
@@ -129,8 +133,8 @@ _MODES = {
 }
 
 _LOGS = (
-    *("auth.log", "cron", "daemon.log", "debug.log", "devd.log", "maillog", "messages"),
-    *("security", "userlog", "xferlog"),
+    *("auth.log", "cron", "daemon.log", "debug.log", "devd.log", "lpd-errs", "maillog"),
+    *("messages", "ppp.log", "security", "userlog", "xferlog"),
 )
 
 _FILES = {
@@ -140,10 +144,12 @@ _FILES = {
     "/etc/passwd": _ACCOUNTS,
     "/etc/rc.conf": _RC_CONF,
     "/etc/shells": "/bin/sh\n/bin/csh\n/bin/tcsh\n",
-    "/etc/ssh/sshd_config": _SSHD_CONFIG,
+    "/etc/ssh/sshd_config": SSHD_CONFIG,
     "/etc/sysctl.conf": "",
     "/etc/syslog.conf": _SYSLOG_CONF,
     "/etc/syslog.d/ftp.conf": "ftp.info\t\t\t\t\t/var/log/xferlog\n",
+    "/etc/syslog.d/lpr.conf": "lpr.info\t\t\t\t\t/var/log/lpd-errs\n",
+    "/etc/syslog.d/ppp.conf": "!ppp\n*.*\t\t\t\t\t\t/var/log/ppp.log\n",
     "/var/run/os-release": _OS_RELEASE,
     **{f"/var/log/{name}": "" for name in _LOGS},
 }
@@ -151,11 +157,16 @@ _FILES = {
 
 @functools.cache
 def _entries(installed: float) -> dict[str, Entry]:
-    """All entries; they never change, so every guest can share them."""
-    entries = {
-        path: Entry("dir", mode=_MODES.get(path, 0o755), mtime=installed)
-        for path in ("/", *_DIRECTORIES.split())
-    }
+    """All entries; they never change, so every guest can share them.
+
+    What the model knows more of than the name comes after the names of the release.
+    """
+    entries = dict(release.load().entries)
+    for path in ("/", *_DIRECTORIES.split()):
+        if not isinstance(entries.get(path), Unseen):
+            entries[path] = Entry("dir", mode=_MODES.get(path, 0o755), mtime=installed)
+    for path in _LOCAL:
+        entries[path] = Unseen(path, mode=0o555)
     for path, text in _FILES.items():
         entries[path] = Entry("file", text.encode(), _MODES.get(path, 0o644), installed)
     entries["/etc/os-release"] = Entry(

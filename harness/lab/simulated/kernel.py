@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import posixpath
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,15 +38,6 @@ are shared between the two was not seen.
 
 _UNSEEN = {"ipfw": (), "dummynet": ("ipfw",), "geom_nop": ()}
 """Modules that the model has, whose size nobody has seen, and what they load before."""
-
-_OTHER_MODULES = (
-    "pfsync pflog geom_mirror geom_stripe geom_concat geom_eli geom_uzip "
-    "geom_virstor geom_journal nullfs tmpfs fdescfs linprocfs fusefs if_bridge if_epair if_tap "
-    "if_tuntap if_lagg if_vlan cc_htcp h_ertt ipl ng_ether cpuctl coretemp virtio_random "
-    "cryptodev filemon mdio udf ext2fs unionfs nfscl if_disc vmm"
-)
-"""Modules that 13.2 has and the model has not."""
-
 
 HZ = 100
 """Ticks of the clock a second (kern.hz): FreeBSD's choice on every hypervisor that it knows."""
@@ -110,9 +102,11 @@ class Kernel:
         name = name.removeprefix("/boot/kernel/").removesuffix(".ko")
         if name in self.modules or name == "kernel":
             return "EEXIST"
-        if name in _OTHER_MODULES.split():
-            raise NotModelled(f"kldload {name}")
         if name not in _SIZES and name not in _UNSEEN:
+            if posixpath.basename(name) in self._guest.release.modules:
+                raise NotModelled(f"the module {name}")
+            if self._guest.tree.entry(f"/boot/modules/{name}.ko") or name.startswith("/"):
+                raise NotModelled(f"the module {name}")
             return "ENOENT"
         for needed in _UNSEEN.get(name, ()):
             self.load(needed)
@@ -134,6 +128,16 @@ class Kernel:
             f"default to {'accept' if accepts else 'deny'}, logging disabled"
         )
         self._guest.system.update_sshd()
+
+    def knows(self, name: str) -> bool:
+        """Whether the model can tell if a module is there: of those in the kernel itself it cannot.
+
+        Drivers have names such as pci/virtio_pci, classes of geom(4) such as g_part.
+        """
+        if name in _SIZES or name in _UNSEEN:
+            return True
+        inside = "/" in name or name.startswith("g_") or name in {"cam", "cd9660", "ufs"}
+        return not inside and name not in self._guest.release.modules
 
     def unload(self, name: str) -> None:
         """Unload a loaded module."""
@@ -173,7 +177,9 @@ class Kernel:
             return _COMPUTED[name](self._guest)
         if name.startswith("net.inet.ip.fw."):
             return self._of_ipfw(name)
-        if name.partition(".")[0] not in _TOP.split() or name.startswith("net.inet.carp"):
+        if name.partition(".")[0] not in _TOP.split():
+            return None
+        if name.startswith("net.inet.carp") and "carp" not in self.modules:
             return None
         raise NotModelled(f"sysctl {name}")
 

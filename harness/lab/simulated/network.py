@@ -108,13 +108,20 @@ class Network:
         while alias := conf.get(f"ifconfig_{name}_alias{len(settings) - 1}"):
             settings.append(alias)
         for number, setting in enumerate(settings):
-            words = setting.split()
-            if words[:1] != ["inet"] or len(words) < 2:
+            if setting.upper() in {"", "DHCP", "SYNCDHCP"} and name == MANAGEMENT:
+                continue
+            if (words := setting.split()) in ([], ["up"], ["down"]):
+                if words:
+                    self.set_up(name, up=words == ["up"])
                 continue
             try:
-                address = ipaddress.IPv4Interface(words[1])
+                address = _address(words)
             except ValueError:
                 self._guest.say(f"ifconfig: {words[1].partition('/')[0]}: bad value")
+                continue
+            if address is None:
+                what = f"ifconfig_{name}{f'_alias{number - 1}' if number else ''}={setting}"
+                self._guest.world.note_gap(self._guest.name, "/etc/rc.conf", what)
                 continue
             self.add(name, address, alias=number > 0)
 
@@ -191,6 +198,26 @@ class Network:
         if family in {"", "inet6"}:
             lines.append("\tnd6 options=21<PERFORMNUD,AUTO_LINKLOCAL>")
         return lines
+
+
+def _address(words: list[str]) -> ipaddress.IPv4Interface | None:
+    """The address in `inet 192.0.2.1/24` or with a netmask; None for words of another kind.
+
+    Raises `ValueError` for one that is none. Without a length it is of the class that it is in.
+    """
+    if words[:1] != ["inet"] or len(words) < 2 or not words[1][:1].isdigit():
+        return None
+    rest = [word for word in words[2:] if word not in {"up", "alias"}]
+    if "/" in words[1] and not rest:
+        return ipaddress.IPv4Interface(words[1])
+    if not rest:
+        first = int(words[1].partition(".")[0])
+        length = 8 if first < 128 else 16 if first < 192 else 24
+        return ipaddress.IPv4Interface(f"{words[1]}/{length}")
+    if len(rest) != 2 or rest[0] != "netmask":
+        return None
+    mask = str(ipaddress.IPv4Address(int(rest[1], 16))) if rest[1].startswith("0x") else rest[1]
+    return ipaddress.IPv4Interface(f"{words[1]}/{mask}")
 
 
 def _mask(address: ipaddress.IPv4Interface) -> str:

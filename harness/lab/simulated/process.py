@@ -94,6 +94,10 @@ class Process:
         except StopIteration as stop:
             self.end(stop.value)
             return
+        except NotModelled as gap:
+            self.guest.world.note_gap(self.guest.name, self.command, str(gap))
+            self.end(127)
+            return
         except Exception as error:  # a fault of the model must not end the lab
             self.stderr += f"simulated: the model failed: {error!r}\n".encode()
             self.failure = error

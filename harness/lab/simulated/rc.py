@@ -10,69 +10,64 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated import configuration, release
 from harness.lab.simulated.files import FileError
 from harness.lab.simulated.guest import Daemon
 from harness.lab.simulated.process import NotModelled
+from harness.lab.simulated.shell_syntax import Function, Pipeline, Sequence, Simple, parse
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
 
 RC_CONF = "/etc/rc.conf"
 
-DEFAULTS: Mapping[str, str] = MappingProxyType(
-    {
-        "background_fsck": "YES",
-        "cron_dst": "YES",
-        "cron_enable": "YES",
-        "cron_flags": "",
-        "cron_program": "/usr/sbin/cron",
-        "devd_enable": "YES",
-        "devd_flags": "",
-        "dumpdev": "NO",
-        "dumpdir": "/var/crash",
-        "firewall_enable": "NO",
-        "fsck_y_enable": "NO",
-        "gateway_enable": "NO",
-        "hastd_enable": "NO",
-        "hastd_flags": "",
-        "hastd_program": "/sbin/hastd",
-        "hostid_enable": "YES",
-        "hostid_file": "/etc/hostid",
-        "hostname": "",
-        "inetd_enable": "NO",
-        "kld_list": "",
-        "netif_enable": "YES",
-        "newsyslog_enable": "YES",
-        "ntpd_enable": "NO",
-        "ntpdate_enable": "NO",
-        "pf_enable": "NO",
-        "powerd_enable": "NO",
-        "rcshutdown_timeout": "90",
-        "sshd_enable": "NO",
-        "sshd_flags": "",
-        "sshd_program": "/usr/sbin/sshd",
-        "syslogd_enable": "YES",
-        "syslogd_flags": "-s",
-        "syslogd_program": "/usr/sbin/syslogd",
-        "zfs_enable": "NO",
-    }
-)
-"""What /etc/defaults/rc.conf sets on 13.2, as far as the model or its users ask for it."""
+
+@functools.cache
+def defaults() -> Mapping[str, str]:
+    """What /etc/defaults/rc.conf sets, and kld_list, which it has in a comment."""
+    return MappingProxyType({**release.load().rc_conf, "kld_list": ""})
 
 
 @functools.lru_cache(maxsize=256)
 def parse_conf(text: str) -> Mapping[str, str]:
     """The variables that a file of rc.conf(5)'s kind sets."""
+    return read_conf(text)[0]
+
+
+@functools.lru_cache(maxsize=256)
+def read_conf(text: str) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """The variables that a file of rc.conf(5)'s kind sets, and its lines that do anything else.
+
+    It is a script for sh(1): the model takes values as they stand, and no commands.
+    """
     found: dict[str, str] = {}
-    for line in text.splitlines():
-        try:
-            words = shlex.split(line, comments=True)
-        except ValueError:
-            continue
-        for word in words:
-            name, equals, value = word.partition("=")
-            if equals and name.isidentifier():
-                found[name] = value.rstrip(";") if word.endswith(";") else value
+    others: list[str] = []
+    script = parse(text)
+    for command in script.commands:
+        for each in command.commands if isinstance(command, Sequence) else (command,):
+            if isinstance(each, Pipeline) and len(each.commands) == 1 and not each.negated:
+                each = each.commands[0]  # noqa: PLW2901
+            if isinstance(each, Function):
+                continue  # of what a service's start runs, see `Rc.of_start`
+            if not isinstance(each, Simple) or each.words or each.redirections:
+                others.append(getattr(each, "text", "") or type(each).__name__.lower())
+                continue
+            for assignment in each.assignments:
+                if assignment.word.plain is None:
+                    others.append(f"{assignment.name}=... to be expanded")
+                else:
+                    found[assignment.name] = assignment.word.plain
+    if script.error is not None:
+        others.append(script.error)
+    return MappingProxyType(found), tuple(others)
+
+
+@functools.lru_cache(maxsize=256)
+def _merged(*files: bytes) -> Mapping[str, str]:
+    """The defaults and what files say after them."""
+    found = dict(defaults())
+    for data in files:
+        found.update(parse_conf(data.decode(errors="replace")))
     return MappingProxyType(found)
 
 
@@ -163,21 +158,19 @@ _SERVICES = (
 
 SERVICES = {service.name: service for service in _SERVICES}
 
-_OTHER_SCRIPTS = """
-DAEMON FILESYSTEMS LOGIN NETWORKING SERVERS accounting addswap adjkerntz apm archdep auditd
-auditdistd bgfsck blacklistd bridge ccd cfumass cleanvar cleartmp ctld ddb defaultroute devfs
-devmatch dhclient dmesg dumpon fsck ftp-proxy ftpd gbde geli geli2 gptboot growfs growfs_fstab
-iovctl ip6addrctl ipfw ipfw_netflow ipsec jail keyserv kldxref ldconfig linux local localpkg
-lockd mdconfig mdconfig2 mixer motd mountcritlocal mountcritremote mountd mountlate moused msgs
-natd netoptions netwait nfscbd nfsclient nfsd nfsuserd nisdomain nscd os-release othermta pflog
-pfsync power_profile pppoed ppp pwcheck quota random rarpd rctl resolv root route6d routing
-rpcbind rtadvd rtsold rwho savecore securelevel serial skunk_seed sppp statd static_arp
-static_ndp stf swap swaplate syscons sysctl sysctl_lastload sysvipc tlsclntd tlsservd tmp ugidfw
-utx var var_run virecover watchdogd ypbind ypldap yppasswdd ypserv ypset ypupdated ypxfrd zfsbe
-zfsd zfskeys zpoolreguid zvol
-"""
-OTHER_SCRIPTS = frozenset(_OTHER_SCRIPTS.split())
-"""The scripts of 13.2 that the model knows by name only."""
+_OF_ALL_SERVICES = (
+    *("chdir", "chroot", "cpuset", "env", "env_file", "fib", "group", "groups", "limits"),
+    *("login_class", "nice", "oomprotect", "prepend", "setup", "umask", "user"),
+)
+"""What rc.subr(8) takes for any service as NAME_WHAT, besides flags and program."""
+
+_HOOKS = (
+    *("command", "extra_commands", "pidfile", "required_dirs", "required_files"),
+    *("required_modules", "required_vars", "start_cmd", "stop_cmd", "stop_precmd", "stop_postcmd"),
+    *("reload_cmd", "reload_precmd", "reload_postcmd", "status_cmd", "poll_cmd"),
+    *("restart_cmd", "restart_precmd", "restart_postcmd", "sig_stop", "sig_reload"),
+)
+"""What a file of rc.conf.d may set over a script, besides start_precmd and start_postcmd."""
 
 
 class PlainDaemon(Daemon):
@@ -214,15 +207,18 @@ class Rc:
 
     def conf(self, service: str = "") -> Mapping[str, str]:
         """The variables that a script sees: defaults, rc.conf and its own file."""
-        found = dict(DEFAULTS)
         files = [RC_CONF, "/etc/rc.conf.local"]
         if service:
             files += [f"/etc/rc.conf.d/{service}", f"/usr/local/etc/rc.conf.d/{service}"]
-        for path in files:
-            entry = self._guest.root.entries.get(path)
-            if entry is not None and entry.kind == "file":
-                found.update(parse_conf(entry.data.decode(errors="replace")))
-        return found
+        entries = (self._guest.root.entries.get(path) for path in files)
+        return _merged(*(entry.data for entry in entries if entry and entry.kind == "file"))
+
+    def of_start(self, service: Service) -> None:
+        """Note what rc.conf asks of a service's start that the model does not do (rc.subr(8))."""
+        conf = self.conf(service.name)
+        for name in (*(f"{service.name}_{what}" for what in _OF_ALL_SERVICES), *_HOOKS):
+            if (value := conf.get(name, "")) != defaults().get(name, ""):
+                self._guest.world.note_gap(self._guest.name, RC_CONF, f"{name}={value}")
 
     def enabled(self, service: Service) -> bool:
         """Whether its variable says yes (rc.subr's checkyesno)."""
@@ -253,6 +249,8 @@ class Rc:
         self, service: Service, say: Callable[[str], None], warn: Callable[[str], None]
     ) -> int:
         """Do what the script does for `start`, after the check of its variable."""
+        self.of_start(service)
+        configuration.of_service(self._guest, service.name)
         if service.command:
             return self._start_daemon(service, say, warn)
         match service.name:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 
 from harness.lab.simulated.process import NotModelled, Program
 from harness.lab.simulated.processes import rows
-from harness.lab.simulated.rc import DEFAULTS, OTHER_SCRIPTS, RC_CONF
+from harness.lab.simulated.rc import RC_CONF, defaults
 from harness.lab.simulated.shell import Builtin, Shell, ShellExit
-from harness.lab.simulated.shell_paths import entry_or_none, is_program
+from harness.lab.simulated.shell_paths import entry_or_none
 from harness.lab.simulated.shell_syntax import parse
 
 RC_SUBR = "/etc/rc.subr"
@@ -106,7 +106,7 @@ def _debug(shell: Shell, text: str) -> None:
 def _is_yes(shell: Shell, name: str) -> bool:
     value = shell.variables.get(name)
     service = name.removesuffix("_enable")
-    if value is None and name != service and service in OTHER_SCRIPTS:
+    if value is None and name != service and service in shell.guest.release.rc_scripts:
         raise NotModelled(f"the default of {name}")
     value = value or ""
     _debug(shell, f"checkyesno: {name} is set to {value}.")
@@ -184,7 +184,7 @@ def _reverse_list(shell: Shell, arguments: list[str]) -> int:
 def _load_rc_config(shell: Shell, arguments: list[str]) -> Program:
     """The defaults, rc.conf and its parts for one service."""
     if _value(shell, "_rc_conf_loaded") != "true":
-        for name, value in DEFAULTS.items():
+        for name, value in defaults().items():
             shell.variables[name] = value
         for path in (RC_CONF, "/etc/rc.conf.local"):
             yield from _source_if_there(shell, path)
@@ -511,7 +511,7 @@ class _Command:
         program = _value(shell, "command")
         entry = entry_or_none(shell.guest, program) if program else None
         runs = entry is not None and entry.kind == "file" and entry.mode & 0o111
-        if not runs and not is_program(program):
+        if not runs:
             _warn(shell, f"run_rc_command: cannot run {program}")
             return 1
         if not (yield from self._before()):

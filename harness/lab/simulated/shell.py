@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from harness.lab.simulated import commands
 from harness.lab.simulated.commands import COMMANDS, Context
-from harness.lab.simulated.files import FileError, normal
+from harness.lab.simulated.files import FileError, Unseen, normal
 from harness.lab.simulated.process import NotModelled, Process, Program, Signal
 from harness.lab.simulated.shell_expand import Expansion, ShellError
-from harness.lab.simulated.shell_paths import directory_of, entry_or_none
+from harness.lab.simulated.shell_paths import entry_or_none
 from harness.lab.simulated.shell_pattern import compile_pattern, matches
 from harness.lab.simulated.shell_streams import (
     MOST_BYTES,
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 STEPS = 100_000
 """Commands that one command line may run in all before the model gives up."""
+
+_RC_SCRIPTS = "/etc/rc.d/"
 
 _SHOWN = 500
 """Characters of a command line that a gap keeps."""
@@ -201,8 +203,6 @@ def execute(context: Context, argv: list[str]) -> Program:
     path = context.environment.get("PATH", ENVIRONMENT["PATH"])
     found = find_program(context.guest, argv[0], path, context.directory)
     if isinstance(found, str):
-        if found == "not found":
-            _note_gap(context.guest, " ".join(argv), argv[0])
         raise ProgramNotFound(argv[0], found)
     return (yield from found.run(as_shell_context(context), argv))
 
@@ -285,15 +285,24 @@ def _to_the_end(shell: Shell, line: str, program: Program) -> Program:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A program that can be run: one that the model knows, or a script on the guest."""
+    """A program that can be run: one of the base system, or a script on the guest."""
 
     name: str
     path: str
     script: bool = False
+    origin: str = ""
+    """Where FreeBSD installs it, if it is a program of the base system."""
 
     def run(self, context: ShellContext, argv: list[str]) -> Program:
-        """Run it with `argv`, whose first word is its name."""
+        """Run it with `argv`, whose first word is its name.
+
+        Raises `NotModelled` for a program that FreeBSD has and the model has not.
+        """
+        if self.origin.startswith(_RC_SCRIPTS):
+            return (yield from commands.run(context, "/etc/rc.d", [self.name, *argv[1:]]))
         if not self.script:
+            if self.name not in COMMANDS:
+                raise NotModelled(self.name)
             return (yield from commands.run(context, self.name, argv[1:]))
         text = context.guest.tree.read(self.path).decode("utf-8", "surrogateescape")
         shell = Shell.of(context, argv[0] if "/" in argv[0] else self.path)
@@ -312,13 +321,10 @@ def find_program(guest: Guest, name: str, path: str, directory: str) -> Found | 
     """Look a program up as execvp(3) does; the reason in sh(1)'s words if there is none."""
     if "/" in name:
         return _at_path(guest, normal(posixpath.join(directory, name)))
-    places = path.split(":")
-    if name in COMMANDS and directory_of(name) in places:
-        return Found(name, f"{directory_of(name)}/{name}")
     reason = "not found"
     if name in {"", ".", ".."}:
         return "Permission denied"
-    for place in places:
+    for place in path.split(":"):
         found = _at_path(guest, posixpath.join(directory, place, name))
         if not isinstance(found, str):
             return found
@@ -330,15 +336,16 @@ def find_program(guest: Guest, name: str, path: str, directory: str) -> Found | 
 def _at_path(guest: Guest, path: str) -> Found | str:
     entry = entry_or_none(guest, path)
     if entry is None:
-        where, name = posixpath.split(path)
-        if name in COMMANDS and directory_of(name) == where:
-            return Found(name, path)
         return "not found"
     if entry.kind != "file" or not entry.mode & 0o111:
         return "Permission denied"
-    if not entry.data and posixpath.basename(path) in COMMANDS:
-        return Found(posixpath.basename(path), path)
-    return Found(posixpath.basename(path), path, script=True)
+    name = posixpath.basename(path)
+    if isinstance(entry, Unseen):
+        # A link such as tar is run by its own name, one that somebody made by what it leads to.
+        known = path in guest.release.programs
+        found = name if known else posixpath.basename(entry.origin)
+        return Found(found, path, origin=entry.origin)
+    return Found(name, path, script=True)
 
 
 # --- the shell ----------------------------------------------------------------------------------
@@ -967,10 +974,7 @@ class Shell:
         found = find_program(self.guest, argv[0], self.parameter("PATH") or "", self.directory)
         if isinstance(found, str):
             self.complain(f"{argv[0]}: {found}")
-            if found == "not found":
-                _note_gap(self.guest, " ".join(argv), argv[0])
-                return 127
-            return 126
+            return 127 if found == "not found" else 126
         context = self.context()
         program = found.run(context, argv)
         if all(w.kept for w in self.fds.values() if isinstance(w, Writer)):

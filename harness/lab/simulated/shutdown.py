@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated import configuration
 from harness.lab.simulated.rc import SERVICES, PlainDaemon
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Shutdown:
     def start(self) -> None:
         """Run rc.shutdown, then stop everything."""
         self._in_rc = True
+        configuration.of_end_of_rc(self._guest, f"shutdown ({self._how})")
         self._after(0.6, self._stop_sshd)
         timeout = self._guest.system.rc.conf().get("rcshutdown_timeout", "90")
         if timeout.isdecimal():

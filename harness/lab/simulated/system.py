@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated import image
+from harness.lab.simulated import configuration, image
 from harness.lab.simulated.boot import Boot
 from harness.lab.simulated.kernel import Kernel
 from harness.lab.simulated.network import Network
@@ -111,6 +111,19 @@ class System:
     def link_changed(self) -> None:
         """The cable of the private NIC was pulled out or put back."""
         self.network.link_changed()
+
+    def cron_file_changed(self, path: str) -> None:
+        """Let cron(8) look at a file within a minute, if it reads it at all."""
+        if configuration.read_by_cron(path):
+            self._guest.world.schedule(self._guest, configuration.CRON_SECONDS, self._cron_looks)
+
+    def _cron_looks(self) -> None:
+        """cron(8), if it runs, looks at its files, one of which was changed."""
+        if any(
+            isinstance(each, PlainDaemon) and each.service == "cron"
+            for each in self._guest.daemons.values()
+        ):
+            configuration.of_cron(self._guest)
 
     # --- for its parts --------------------------------------------------------------------------
 

@@ -45,9 +45,10 @@ def tool(
 ) -> Callable[[Tool], Tool]:
     """Register a utility with getopt(3)'s view of it.
 
-    `unmodelled` are options that FreeBSD's has and the model does not. A wrong option is answered
-    with `usage` and `status`; getopt_long(3) calls it an "invalid option". A `Failure` or
-    `FileError` out of it becomes its message and status.
+    An option that FreeBSD's program has and the model does not is a gap, and so is any when the
+    release's data (`Release.options`) do not have the program; `unmodelled` are some more of them.
+    A wrong option is answered with `usage` and `status`; getopt_long(3) calls it an "invalid
+    option". A `Failure` or `FileError` out of it becomes its message and status.
     """
 
     def register(function: Tool) -> Tool:
@@ -61,6 +62,8 @@ def tool(
             except BadOption as bad:
                 if bad.letter in unmodelled and bad.letter not in valued:
                     raise NotModelled(f"{name} -{bad.letter}") from None
+                if not bad.missing:
+                    context.guest.release.check_illegal(name, bad.letter)
                 what = "option requires an argument" if bad.missing else illegal
                 context.complain(f"{name}: {what} -- {bad.letter}")
                 context.complain(usage)

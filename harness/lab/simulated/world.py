@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.lab.base import Gap
 from harness.lab.simulated.link import Link
+from harness.lab.simulated.process import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
@@ -93,7 +94,11 @@ class World:
             return
         event = heapq.heappop(self._queue)[3]
         self.now = max(self.now, event.at)
-        event.action(*event.arguments)
+        try:
+            event.action(*event.arguments)
+        except NotModelled as gap:
+            node = "" if event.guest is None else event.guest.name
+            self.note_gap(node, "FreeBSD itself", str(gap))
 
     def reseed(self, seed: int) -> None:
         """Give everything that is still to come another chance."""

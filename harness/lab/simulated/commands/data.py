@@ -595,12 +595,14 @@ def seq(context: Context, arguments: list[str]) -> int:
         given.append(word)
         if word == "-s" and words:
             given.append(words.pop(0))
-        elif word[:2] in {"-f", "-t"}:
+        elif word[:2] in {"-f", "-h", "-t"}:
             raise NotModelled(f"seq {word}")
     try:
         options = Options(given, "w", "s")
         _seq(context, options, words)
     except BadOption as bad:
+        if bad.missing:
+            raise NotModelled(f"seq -{bad.letter} without its argument") from bad
         context.complain(f"seq: invalid option -- {bad.letter}\n{_SEQ_USAGE}")
         return 1
     except Failure as failure:

@@ -305,6 +305,8 @@ class _Find:
                 raise NotModelled(f"find {words[0]}")
             words.pop(0)
         if words and words[0].startswith("-"):
+            if words[0][1:2] == "f":
+                raise NotModelled("find -f")
             raise Failure(f"find: illegal option -- {words[0][1:2]}\n{_FIND_USAGE}")
         self.roots: list[str] = []
         while words and not words[0].startswith("-") and words[0] not in {"!", "("}:

@@ -40,6 +40,7 @@ def nc(context: Context, arguments: list[str]) -> Program:
         options = Options(arguments, "lNnzv4", "w")
     except BadOption as bad:
         if bad.letter not in _KNOWN:
+            context.guest.release.check_illegal("nc", bad.letter)
             context.complain(f"nc: illegal option -- {bad.letter}\n{_USAGE}")
             return 1
         raise NotModelled(f"nc -{bad.letter}") from bad

@@ -90,6 +90,7 @@ def ps(context: Context, arguments: list[str]) -> int:
     except BadOption as bad:
         if bad.letter in _UNMODELLED or bad.missing:
             raise NotModelled(f"ps -{bad.letter}") from bad
+        context.guest.release.check_illegal("ps", bad.letter)
         context.complain(f"ps: illegal option -- {bad.letter}\n{_PS_USAGE}")
         return 1
     if options.rest:
@@ -200,6 +201,8 @@ def _find(
     try:
         options = Options(arguments, _FLAGS, _VALUED)
     except BadOption as bad:
+        if not bad.missing:
+            context.guest.release.check_illegal(name, bad.letter)
         what = "option requires an argument" if bad.missing else "illegal option"
         context.complain(f"{name}: {what} -- {bad.letter}\n{usage}")
         return 2

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from harness.lab.simulated import commands
 from harness.lab.simulated.commands import Context, command
-from harness.lab.simulated.files import FileError
+from harness.lab.simulated.files import FileError, Unseen
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled, Program
 from harness.lab.simulated.rc import (
-    DEFAULTS,
-    OTHER_SCRIPTS,
     RC_CONF,
     SERVICES,
     Service,
+    defaults,
     parse_conf,
     start_under_daemon,
 )
-from harness.lab.simulated.shell import as_shell_context, find_program
+from harness.lab.simulated.shell import as_shell_context, execute
+from harness.lab.simulated.shell_paths import entry_or_none
 
 _SERVICE_USAGE = """
 Usage:
@@ -42,31 +43,78 @@ _PREFIXES = ("fast", "force", "one", "quiet")
 @command("service")
 def service(context: Context, arguments: list[str]) -> Program:
     """Run a script of /etc/rc.d (messages and statuses recorded on 13.2)."""
-    verbose = arguments[:1] == ["-v"]
-    words = arguments[1:] if verbose else arguments
-    if words and words[0].startswith("-") and words != ["-h"]:
-        raise NotModelled(f"service {words[0]}")
+    try:
+        options = Options(arguments, "hlv")
+    except BadOption as bad:
+        raise NotModelled(f"service -{bad.letter}") from bad
+    words = options.rest
+    if "h" in options:
+        context.print(_SERVICE_USAGE)
+        return 0
+    if "l" in options:
+        return _list(context, verbose="v" in options)
     if len(words) < 2:
         context.print(_SERVICE_USAGE)
         return 1
     name, directive = words[0], words[1]
-    if name not in SERVICES:
-        if name in OTHER_SCRIPTS:
-            raise NotModelled(f"service {name} {directive}")
-        own = f"/usr/local/etc/rc.d/{name}"
-        found = find_program(context.guest, own, "", "/")
-        if "/" not in name and not isinstance(found, str):
-            started = as_shell_context(context)
-            started.environment = {"HOME": "/", "PATH": "/sbin:/bin:/usr/sbin:/usr/bin"}
-            started.directory = "/"
-            return (yield from found.run(started, [own, *words[1:]]))
+    path = _script(context, name)
+    if path is None:
         context.print(f"{name} does not exist in /etc/rc.d or the local startup")
         context.print("directories (/usr/local/etc/rc.d), or is not executable")
         return 1
-    if verbose:
-        context.print(f"{name} is located in /etc/rc.d")
+    if "v" in options:
+        context.print(f"{name} is located in {posixpath.dirname(path)}")
+    if path != f"/etc/rc.d/{name}" or not isinstance(entry_or_none(context.guest, path), Unseen):
+        return (yield from execute(_as_service(context), [path, *words[1:]]))
+    if name not in SERVICES:
+        raise NotModelled(f"service {name} {directive}")
     yield context.guest.rng.uniform(0.05, 0.15)
     return (yield from _run(context, SERVICES[name], directive, words[2:]))
+
+
+_FOLDERS = ("/etc/rc.d", "/usr/local/etc/rc.d")
+
+
+def _script(context: Context, name: str) -> str | None:
+    """Where a script is that may be run."""
+    for folder in _FOLDERS:
+        path = posixpath.join(folder, name)
+        entry = entry_or_none(context.guest, path) if "/" not in name else None
+        if entry is not None and entry.kind == "file" and entry.mode & 0o111:
+            return path
+    if "/" in name:
+        raise NotModelled(f"service {name}")
+    return None
+
+
+def _as_service(context: Context) -> Context:
+    """What service(8) lets a script have of its environment."""
+    context = as_shell_context(context)
+    context.environment = {"HOME": "/", "PATH": "/sbin:/bin:/usr/sbin:/usr/bin"}
+    context.directory = "/"
+    return context
+
+
+def _list(context: Context, *, verbose: bool) -> int:
+    for folder in _FOLDERS:
+        if verbose:
+            context.print(f"From {folder}:")
+        entry = entry_or_none(context.guest, folder)
+        if entry is not None and entry.kind == "dir":
+            for name in context.guest.tree.names(folder):
+                if not name.startswith("."):
+                    context.print(name)
+    return 0
+
+
+@command("/etc/rc.d")
+def rc_script(context: Context, arguments: list[str]) -> Program:
+    """A script of /etc/rc.d by its own path: its name, then what it is given."""
+    name, words = arguments[0], arguments[1:]
+    if not words or name not in SERVICES:
+        raise NotModelled(f"/etc/rc.d/{' '.join(arguments)}")
+    yield context.guest.rng.uniform(0.05, 0.15)
+    return (yield from _run(context, SERVICES[name], words[0], words[1:]))
 
 
 def _run(context: Context, service: Service, directive: str, rest: list[str]) -> Program:
@@ -122,7 +170,7 @@ def _act(context: Context, service: Service, action: str) -> Program:
 
 
 def _at_once(context: Context, service: Service, action: str) -> int:
-    if action == "status":
+    if action == "status" and "status" not in service.extra:
         return _status(context, service)
     if action == "reload":
         return _reload(context, service)
@@ -257,7 +305,7 @@ def sysrc(context: Context, arguments: list[str]) -> int:
     try:
         options = Options(arguments, "aceinqvx", "f")
     except BadOption as bad:
-        if bad.letter in "-ABdDFjlLRsS":
+        if bad.missing or bad.letter in "-AdDEFhjlLNRsX":
             raise NotModelled(f"sysrc -{bad.letter}") from bad
         context.complain(f"Illegal option -{bad.letter}\n{_SYSRC_USAGE}")
         return 1
@@ -302,7 +350,7 @@ class _Sysrc:
         return dict(parse_conf(text))
 
     def _known(self) -> dict[str, str]:
-        return self._set() if self.own else {**DEFAULTS, **self._set()}
+        return self._set() if self.own else {**defaults(), **self._set()}
 
     def _show(self, name: str, shown: str) -> None:
         if "e" in self.options:
@@ -319,8 +367,6 @@ class _Sysrc:
             raise NotModelled(f"sysrc {name}")
         known = self._known()
         if name not in known:
-            if not self.own and name.endswith(("_enable", "_flags", "_program")):
-                raise NotModelled(f"the default of {name}")
             if not {"q", "i"} & set(self.options.letters()):
                 self.context.complain(f"sysrc: unknown variable '{name}'")
             self.status = 1

@@ -93,6 +93,7 @@ def sockstat(context: Context, arguments: list[str]) -> int:
     except BadOption as bad:
         if bad.letter in "CijnsSUvw":
             raise NotModelled(f"sockstat -{bad.letter}") from bad
+        context.guest.release.check_illegal("sockstat", bad.letter)
         context.complain(f"sockstat: illegal option -- {bad.letter}\n{_USAGE}")
         return 1
     if options.rest:

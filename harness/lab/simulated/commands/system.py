@@ -221,6 +221,8 @@ def kldstat(context: Context, arguments: list[str]) -> int:
         name = {"g_gate": "geom_gate", "g_nop": "geom_nop", "zfsctrl": "zfs"}.get(
             options.value("m"), options.value("m")
         )
+        if not kernel.knows(name):
+            raise NotModelled(f"kldstat -m {name}")
         return 0 if name in kernel.modules else 1
     if "n" in options:
         wanted = options.value("n")
