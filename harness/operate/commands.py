@@ -136,10 +136,19 @@ def up(
     in the background, the keeper, holds the machines until `skunk down`; it listens on a UNIX
     socket that only you can open.
     """
-    from harness.operate.bring_up import Order, keep, start_keeper
-
     if provisioned and bare:
         raise typer.BadParameter("--provision and --bare exclude each other", ctx=context)
+    mark = prefix("simulated" if lab == "simulated" else None)
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        typer.echo(f"{mark}{time.monotonic() - start:6.1f} s  {text}")
+
+    say(f"the {lab} lab, pair {pair!r}")
+    from harness import settings as settings_file
+    from harness.operate.bring_up import Order, keep, start_keeper
+
+    settings_file.load(settings)  # before a keeper is started
     order = Order(
         lab=lab,
         pair=pair,
@@ -148,12 +157,6 @@ def up(
         seed=seed,
         state="bare" if bare else "provisioned" if provisioned else "set-up",
     )
-    mark = prefix("simulated" if lab == "simulated" else None)
-    start = time.monotonic()
-
-    def say(text: str) -> None:
-        typer.echo(f"{mark}{time.monotonic() - start:6.1f} s  {text}")
-
     if foreground:
         is_up = False
 

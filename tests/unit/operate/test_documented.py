@@ -52,7 +52,9 @@ for line in sys.argv[1:]:
 
 
 def test_the_runs_select_scenarios(tmp_path: Path) -> None:
-    """On the simulated lab, and without running them."""
+    """On the simulated lab, and without running them: no folder of results is left of that."""
+    (tmp_path / "before").mkdir()
+    (tmp_path / "latest").symlink_to("before")
     done = subprocess.run(
         [sys.executable, "-c", ALL_RUNS, *(line.replace("qemu", "simulated") for line in RUNS)],
         cwd=paths.PROJECT,
@@ -64,3 +66,5 @@ def test_the_runs_select_scenarios(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("taken: skunk run") == len(RUNS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "latest"]
+    assert (tmp_path / "latest").resolve() == tmp_path / "before"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -65,45 +64,23 @@ def test_wrong_settings_are_one_message_before_anything_starts(
     assert not results.exists()
 
 
+_RUN = (sys.executable, "-m", "harness.cli", "run")
+
+
 def test_there_are_commands_with_settings() -> None:
     assert len(WITH_SETTINGS) > 10
 
 
-def run(*words: str, results: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "harness.cli",
-            "run",
-            "--lab",
-            "simulated",
-            "--pair",
-            "unit",
-            *words,
-        ],
+def test_a_run_says_at_80_columns_what_became_of_each_scenario(results: Path) -> None:
+    scenarios = ("-k", "no_resource_at_all or test_set_up.py")
+    done = subprocess.run(
+        [*_RUN, "--lab", "simulated", "--pair", "unit", *scenarios],
         cwd=paths.PROJECT,
-        env=os.environ | {"SKUNK_RESULTS_DIR": str(results)},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-
-
-def test_a_list_of_the_scenarios_leaves_no_folder(results: Path) -> None:
-    before = results / "before"
-    before.mkdir(parents=True)
-    (results / "latest").symlink_to("before")
-    done = run("--collect-only", "-k", "set_up", results=results)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "test_set_up.py::test_set_up" in done.stdout
-    assert sorted(path.name for path in results.iterdir()) == ["before", "latest"]
-    assert (results / "latest").resolve() == before
-
-
-def test_a_run_says_at_80_columns_what_became_of_each_scenario(results: Path) -> None:
-    done = run("-k", "no_resource_at_all or test_set_up.py", results=results)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
     first = next(n for n, line in enumerate(lines) if re.search(r"XFAIL +\d+\.\d s  ", line))
