@@ -111,8 +111,13 @@ _DIRECTORIES = """
 """
 """As on the running guests, as far as anything of the model goes there."""
 
-_LOCAL = ("/usr/local/etc/rc.d/skunk_seed",)
-"""What prepare-image.sh adds and the model does not run: the lab gives the keys itself."""
+_LOCAL = {
+    "/etc/machine-id": 0o444,
+    "/etc/ssh/ssh_host_ed25519_key": 0o600,
+    "/etc/ssh/ssh_host_ed25519_key.pub": 0o644,
+    "/usr/local/etc/rc.d/skunk_seed": 0o555,
+}
+"""What the first boot and prepare-image.sh add; the lab gives the keys itself."""
 
 _MODES = {
     "/tmp": 0o1777,  # noqa: S108 - of the guest
@@ -165,8 +170,8 @@ def _entries(installed: float) -> dict[str, Entry]:
     for path in ("/", *_DIRECTORIES.split()):
         if not isinstance(entries.get(path), Unseen):
             entries[path] = Entry("dir", mode=_MODES.get(path, 0o755), mtime=installed)
-    for path in _LOCAL:
-        entries[path] = Unseen(path, mode=0o555)
+    for path, mode in _LOCAL.items():
+        entries[path] = Unseen(path, mode=mode)
     for path, text in _FILES.items():
         entries[path] = Entry("file", text.encode(), _MODES.get(path, 0o644), installed)
     entries["/etc/os-release"] = Entry(

@@ -177,9 +177,9 @@ class Kernel:
             return _COMPUTED[name](self._guest)
         if name.startswith("net.inet.ip.fw."):
             return self._of_ipfw(name)
-        if name.partition(".")[0] not in _TOP.split():
-            return None
-        if name.startswith("net.inet.carp") and "carp" not in self.modules:
+        without_carp = name.startswith("net.inet.carp") and "carp" not in self.modules
+        known = name.partition(".")[0] in _TOP.split()
+        if without_carp or not known or not self._guest.release.may_have_sysctl(name):
             return None
         raise NotModelled(f"sysctl {name}")
 

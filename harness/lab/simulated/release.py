@@ -84,6 +84,19 @@ class Release:
         return frozenset(self._words("modules"))
 
     @functools.cached_property
+    def _sysctls(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The listed names of sysctl(8), and the words that they begin with."""
+        names = frozenset(self._words("sysctls"))
+        return names, frozenset(name.partition(".")[0] for name in names)
+
+    def may_have_sysctl(self, name: str) -> bool:
+        """Whether there may be such a variable: only some trees are listed, and not to the leaf."""
+        names, trees = self._sysctls
+        words = name.split(".")
+        depth = 3 if words[0] == "net" else 2
+        return words[0] not in trees or len(words) < depth or ".".join(words[:depth]) in names
+
+    @functools.cached_property
     def devices(self) -> frozenset[str]:
         """What is in /dev of a virtual machine besides its disks, without /dev/."""
         return frozenset(self._words("devices"))
