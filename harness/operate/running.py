@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,7 @@ def run_tests(
     )
     if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
         status = INTERRUPTED
-    if {path.name for path in folder.iterdir()} <= {_JUNIT}:
+    if not any(path.stat().st_size for path in _files(folder) if path.name != _JUNIT):
         shutil.rmtree(folder)
         return status, ()
     say(f"evidence: {as_typed(folder)}")
@@ -55,6 +55,10 @@ def run_tests(
     except HarnessError as error:
         return (status if status == FAILED else BROKE), (str(error),)
     return status, published.warnings
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return filter(Path.is_file, folder.rglob("*"))
 
 
 def as_typed(path: Path) -> str:
