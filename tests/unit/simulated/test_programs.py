@@ -16,6 +16,7 @@ import pytest
 from harness import paths
 from harness.lab.simulated.guest import Guest
 from harness.pair import Pair
+from tests.tour.test_programs import lines_of
 from tests.unit.simulated.test_shell import _booted, run
 
 FILES = {
@@ -120,3 +121,15 @@ def test_the_sockets_of_hastd(pair: Pair) -> None:
     }
     for node in pair:
         assert {line: node.sh(line).stdout for line in lines} == lines
+
+
+def test_what_the_model_lacks_is_said(guest: Guest) -> None:
+    """No line of lacking.txt is answered without a gap in the report."""
+    lines = lines_of(paths.PROJECT / "tests/tour/lines/lacking.txt")
+    silent = []
+    for line in lines:
+        guest.world.gaps.clear()
+        run(guest, line)
+        if not guest.world.gaps:
+            silent.append(line)
+    assert silent == []
