@@ -349,7 +349,11 @@ def main() -> None:
 
 
 def _interrupted() -> NoReturn:
-    typer.echo("interrupted; everything that was started has been stopped", err=True)
+    if interrupt.insisted():
+        left = "the clean-up was left where it was; the next start of that pair removes the rest"
+        typer.echo(f"interrupted twice: {left}", err=True)
+    else:
+        typer.echo("interrupted; everything that was started has been stopped", err=True)
     sys.exit(INTERRUPTED)
 
 

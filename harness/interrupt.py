@@ -53,6 +53,8 @@ class _Interrupts:
         self.taken = 0
         self.shields = 0
         self.users = 0
+        self.insisted = False
+        self.first_at: float | None = None
         self.only_until: int | None = None
         self.before: dict[signal.Signals, Any] = {}
         self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # its `put` is reentrant
@@ -76,6 +78,7 @@ class _Interrupts:
             self.news.put(self.asked)
         elif time.monotonic() - self.asked_at >= INSISTS:
             self.take()
+            self.insisted = True
             raise KeyboardInterrupt
 
     def overdue(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal(3)
@@ -94,6 +97,11 @@ class _Interrupts:
                     signal.pthread_kill(main, _OVERDUE)
 
 
+def insisted() -> bool:
+    """Whether a second Ctrl-C came while the first was being obeyed, in the clean-up."""
+    return _interrupts.insisted
+
+
 def everywhere() -> None:
     """Let all of `SIGNALS` raise KeyboardInterrupt wherever the main thread is.
 
@@ -106,6 +114,11 @@ def everywhere() -> None:
 
 def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(3)
     leave_closed_terminal()
+    now = time.monotonic()
+    if _interrupts.first_at is None:
+        _interrupts.first_at = now
+    elif now - _interrupts.first_at >= INSISTS:
+        _interrupts.insisted = True
     raise KeyboardInterrupt
 
 

@@ -26,13 +26,17 @@ def collect(plan: Plan, parts: Path, results: Path) -> tuple[Night, list[str]]:
     """Make one run of the shards of each lane that lie anywhere in `parts`, and publish it.
 
     The runs go into the folder `results`, where earlier nights are. Returns the night, and what
-    could not be done, for a person.
+    could not be done, for a person. Raises `HarnessError` when there is no such folder.
     """
+    if not parts.is_dir():
+        raise HarnessError(
+            f"there is no folder {parts}", advice="name the one that has the shards' results"
+        )
     started = datetime.now(UTC)
     results.mkdir(parents=True, exist_ok=True)
     found = runs_in(parts)
     ended: list[tuple[Lane, Path | None, str]] = []
-    warnings: list[str] = []
+    warnings: list[str] = [] if found else [f"there is no run of any lane in {parts}"]
     for lane in plan.lanes():
         its = [path for path, (lab, release) in found.items() if lane.had(lab, release)]
         if not its:

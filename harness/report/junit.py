@@ -49,12 +49,12 @@ def read(path: Path) -> tuple[float, tuple[Case, ...]]:
         raise HarnessError(
             f"there is no {path.name} in {path.parent}",
             advice="the run was killed before its end, or pytest ran without "
-            f"`--junitxml {path}`: run the scenarios again with `skunk test`",
+            f"`--junitxml {path}`: run the scenarios again with `skunk run`",
         ) from None
     except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
         raise HarnessError(
             f"{path} cannot be read: {error}",
-            advice="it was cut off or edited: run the scenarios again with `skunk test`",
+            advice="it was cut off or edited: run the scenarios again with `skunk run`",
         ) from error
     return seconds, _merged(cases)
 

@@ -85,7 +85,7 @@ def _broken(path: Path, error: pydantic.ValidationError) -> HarnessError:
     where = ".".join(str(part) for part in first["loc"])
     return HarnessError(
         f"{path} cannot be read: {f'{where}: ' if where else ''}{first['msg']}",
-        advice="it was cut off or edited: run the scenarios again with `skunk test`",
+        advice="it was cut off or edited: run the scenarios again with `skunk run`",
     )
 
 

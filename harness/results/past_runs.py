@@ -35,7 +35,7 @@ def of(
     path = folder / FILE
     if not path.is_file():
         raise SettingsError(
-            f"there is no history in {folder} yet", advice="each `skunk test` adds its verdicts"
+            f"there is no history in {folder} yet", advice="each `skunk run` adds its verdicts"
         )
     with VerdictHistory(path) as history:
         found = [

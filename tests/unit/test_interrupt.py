@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness import interrupt
+from harness import cli, interrupt
 from harness.clock import Clock
 from harness.interrupt import at_checkpoints, checkpoint, shielded
 from harness.parallel import in_background, on_each
@@ -223,3 +223,21 @@ def test_a_job_in_the_background_of_a_shell_hears_only_sigterm() -> None:
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             checkpoint()
+
+
+@pytest.mark.parametrize(("later", "twice"), [(0.0, False), (1.5, True)])
+def test_a_second_ctrl_c_is_not_told_as_a_clean_end(
+    later: float, twice: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a second one interrupts is the clean-up: then not everything has been stopped."""
+    monkeypatch.setattr(interrupt, "_interrupts", interrupt._Interrupts())
+    with pytest.raises(KeyboardInterrupt):
+        interrupt._raise(signal.SIGINT, None)
+    assert interrupt._interrupts.first_at is not None
+    interrupt._interrupts.first_at -= later
+    with pytest.raises(KeyboardInterrupt):
+        interrupt._raise(signal.SIGINT, None)
+    with pytest.raises(SystemExit) as end:
+        cli._interrupted()
+    assert end.value.code == 130
+    assert ("the clean-up was left where it was" in capsys.readouterr().err) is twice

@@ -151,6 +151,16 @@ def test_a_shard_that_is_missing_is_told(tmp_path: Path) -> None:
         assert history.kinds() == [("qemu", "14.5-RELEASE amd64", 1)]
 
 
+def test_a_mistyped_folder_of_parts_is_no_night(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="there is no folder"):
+        collect(PLAN, tmp_path / "prats", tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+    (tmp_path / "parts").mkdir()
+    told, warnings = collect(PLAN, tmp_path / "parts", tmp_path / "results")
+    assert all(turn.why for turn in told.turns), "that no runner left anything is news"
+    assert warnings == [f"there is no run of any lane in {tmp_path / 'parts'}"]
+
+
 def test_old_nights_are_forgotten(tmp_path: Path) -> None:
     for number in range(5):
         a_night(tmp_path, number, qemu_14_5={"test_a": HELD})
