@@ -166,7 +166,7 @@ def test_one_broken_pair_ends_the_run(tmp_path: Path) -> None:
     taken = PairFolder("simulated", "default-2", tmp_path / "state")
     taken.acquire()
     try:
-        said = run(tmp_path, ["-n", "2"], status=3)
+        said = run(tmp_path, ["-k", SCENARIOS, "-n", "2"], status=3)
     finally:
         taken.release()
     assert "the lab cannot run: the pair 'default-2' is in use by process" in said

@@ -326,7 +326,7 @@ def test_an_interrupted_start_leaves_nothing(state_dir: Path) -> None:
         text=True,
     )
     assert starting.stdout is not None
-    assert "booting" in starting.stdout.readline()
+    assert any("booting" in line for line in starting.stdout)
     starting.send_signal(signal.SIGINT)
     starting.communicate(timeout=30)
     assert starting.returncode == 130
