@@ -6,7 +6,6 @@ answer is a finding like any other.
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from harness.lab.base import Power
 from harness.node import Node
 from harness.pair import Pair
 from harness.parallel import on_each
+from harness.words import Word
 
 _SECONDS = 20.0
 
@@ -33,7 +33,7 @@ _CRASH = re.compile(r"pid \d+ \((hast\w*)\).*exited on signal (\d+)( \(core dump
 killed."""
 
 
-class Left(enum.StrEnum):
+class Left(Word):
     """What a scenario can leave behind; one that means to says so with `@pytest.mark.leaves`."""
 
     BOTH_PRIMARY = "both primary"

@@ -27,8 +27,8 @@ LARGEST_DATA_DISK_MIB = 16 << 20
 PARTITION_MIB = 160
 """Of each partition, and of the file, as local provider (harness/provision.py)."""
 
-_RESERVED_POOLS = re.compile(r"(mirror|raidz|draid|spare).*|log|c[0-9].*")
-"""Names that zpool(8) keeps for itself (cmd/zpool/zpool_main.c, zcommon/zfs_namecheck.c)."""
+_RESERVED_POOLS = re.compile(r"(mirror|raidz|draid|spare).*|log")
+"""Names that zpool(8) keeps for itself (cmd/zpool/zpool_main.c; recorded on 13.2)."""
 
 _FOLDERS = "bin boot dev etc home lib libexec media mnt net proc rescue root sbin sys tmp usr var"
 _ROOT_FOLDERS = frozenset(_FOLDERS.split())
@@ -162,9 +162,7 @@ class HastSettings(_Section):
     @classmethod
     def _power_of_two(cls, size: int | None) -> int | None:
         if size is not None and size & (size - 1):
-            raise ValueError(
-                f"extents of {size} KiB: hastctl takes them, and hastd needs a power of two"
-            )
+            raise ValueError(f"extents of {size} KiB: hastctl aborts unless it is a power of two")
         return size
 
     @pydantic.model_validator(mode="after")

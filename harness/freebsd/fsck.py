@@ -5,12 +5,12 @@ The words are those of FreeBSD 13.2's fsck_ffs (sbin/fsck_ffs/main.c and suj.c).
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.freebsd.output import Output
+from harness.words import Word
 
 COMMAND = ("fsck_ffs", "-p")
 """The device follows. A file system that needs a decision ends it with status 8."""
@@ -28,7 +28,7 @@ _RECORDS = re.compile(r"\*\* (\d+) journal records in (\d+) bytes for [\d.]+% ut
 _FREED = re.compile(r"\*\* Freed (\d+) inodes \((\d+) dirs\) \d+ blocks, and \d+ frags\.")
 
 
-class Way(enum.StrEnum):
+class Way(Word):
     """How fsck came to its verdict."""
 
     SKIPPED = "skipped: it was clean"

@@ -7,15 +7,15 @@ two runs close together can overtake each other (`syncstart` before its `connect
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.freebsd.hast import Role
 from harness.freebsd.output import Output
+from harness.words import Word
 
 
-class HookEvent(enum.StrEnum):
+class HookEvent(Word):
     """Why the program is run. The three sync events come on the primary only."""
 
     ROLE = "role"

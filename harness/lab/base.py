@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import enum
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from typing import ClassVar, Self
 from harness import interrupt
 from harness.clock import Clock
 from harness.errors import LabError
+from harness.words import Word
 
 
-class Power(enum.StrEnum):
+class Power(Word):
     """The power state of a machine as its hypervisor reports it."""
 
     OFF = "off"

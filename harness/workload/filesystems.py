@@ -5,7 +5,6 @@ So one power cut shows what each of them needs to come back.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,12 +14,13 @@ from harness.node import Node
 from harness.pair import Pair
 from harness.ssh import Result
 from harness.wait import wait_until
+from harness.words import Word
 
 _SPARE_SECONDS = 60.0
 """What a command may take beyond HAST's timeout, for which the first I/O of a new primary waits."""
 
 
-class Kind(enum.StrEnum):
+class Kind(Word):
     """What is made on a partition."""
 
     SOFT_UPDATES = "UFS with soft updates"

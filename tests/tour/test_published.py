@@ -178,12 +178,13 @@ def test_characters(provisioned_pair: Pair, kind: str) -> None:
     put(text, skunk1)
     ask(
         skunk1,
-        "hastctl create mirror | od -c",
-        "hastctl dump mirror | od -c | head -3",
+        "hastctl create mirror",
+        "hastctl dump mirror",
         "service hastd start",
-        "hastctl status | od -c | head -3",
-        "hastctl role primary mirror | od -c",
-        "hastctl role init mirror",
+        "hastctl status",
+        "hastctl list",
+        "hastctl role primary mirror; sleep 5",
+        "hastctl role init mirror; sleep 5",
         "service hastd reload; sleep 7",
         "service hastd stop",
         LOG,
@@ -251,7 +252,8 @@ def test_starting(provisioned_pair: Pair) -> None:
     """`service hastd start` as provisioned, and as FreeBSD has it."""
     skunk1 = provisioned_pair.skunk1
     steps = (
-        "service hastd start; hastctl role primary mirror; echo $?; hastctl role init mirror",
+        "service hastd start; hastctl role primary mirror; echo $?; sleep 5",
+        "hastctl role init mirror; sleep 5",
         "service hastd start 2>&1 | sed 's/pid=.*//'",
         "service hastd status",
         "service hastd restart && hastctl status",
@@ -278,8 +280,7 @@ def test_forgotten_create(provisioned_pair: Pair) -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    ["-e 3k", "-e 3", "-e 512", "-e 1g", "-m 1m", "-m 4k", "-m 1k", "-k 0", "-e 2M -k 64"],
+    "options", ["-e 3k", "-e 3", "-e 1g", "-m 1m", "-m 4k", "-k 0", "-e 2M -k 64"]
 )
 def test_options_of_create(provisioned_pair: Pair, options: str) -> None:
     """Sizes that `hastctl create` takes and a primary may not."""
@@ -300,6 +301,4 @@ def test_names_of_pools(provisioned_pair: Pair) -> None:
     pair.promote(skunk1)
     names = "mirror mirror1 raidz1 raidz draid log logs spare spares cache special dedup c0 c0d0 1a"
     for name in (*names.split(), "tmp", "etc", "a" * 256, "disk1", "replacing-0"):
-        ask(skunk1, f"zpool create -n {name} /dev/hast/mirror", f"zpool create {name} hast/mirror")
-        ask(skunk1, f"zpool destroy -f {name}")
-    ask(skunk1, "netstat -rn -f inet", "cat /etc/resolv.conf", "ls -d /tmp /etc")
+        ask(skunk1, f"zpool create {name} hast/mirror")

@@ -47,6 +47,7 @@ STRERROR = {
     "ENOTSUP": "Operation not supported",
     "ENOTSOCK": "Socket operation on non-socket",
     "ENAMETOOLONG": "File name too long",
+    "EAFNOSUPPORT": "Address family not supported by protocol family",
     "EADDRINUSE": "Address already in use",
     "EADDRNOTAVAIL": "Can't assign requested address",
     "ENETDOWN": "Network is down",

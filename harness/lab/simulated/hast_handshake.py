@@ -17,6 +17,7 @@ from harness.lab.simulated.hast_decision import Hello
 from harness.lab.simulated.hast_wire import Accepted, Greeting, Refusal, Welcome
 from harness.lab.simulated.hastd_worker import strerror
 from harness.lab.simulated.link import Socket
+from harness.lab.simulated.network import PRIVATE
 from harness.lab.simulated.process import NotModelled
 from harness.lab.simulated.world import Event
 
@@ -69,7 +70,8 @@ class Handshake:
             self._not_reached("EINVAL")
             return
         if isinstance(where, str):
-            self._reached(None, where)
+            self._say(f"Unable to connect to {worker.config.remoteaddr}", AddressError(where))
+            self._not_reached(where)
             return
         timeout = worker.config.timeout
         link.connect(
@@ -86,21 +88,38 @@ class Handshake:
                 return "ENOENT"
             raise NotModelled(f"remote {config.remoteaddr}: a node that replicates to itself")
         if config.sourceaddr:
-            source = resolve(guest, config.sourceaddr, 0)
-            if isinstance(source, UnixAddress) or source.ip.version != where.ip.version:
-                raise NotModelled(f"source {config.sourceaddr} for {config.remoteaddr}")
-            if not is_own(guest, source.ip):
-                raise AddressError("EADDRNOTAVAIL")
-            of_the_link = source.ip.is_unspecified or source.host == guest.private_address
-            if source.port or not of_the_link:
-                raise NotModelled(f"source {config.sourceaddr}")
+            self._bind(where)
         if where.ip.version == 6:
-            raise NotModelled(f"remote {config.remoteaddr}: HAST over IPv6")
+            # The nodes have no IPv6 address but those of lo0.
+            return "ECONNREFUSED" if is_own(guest, where.ip) else "EHOSTUNREACH"
         if is_own(guest, where.ip):
             if guest.hastd is None or not guest.hastd.is_bound_to(where):
                 return "ECONNREFUSED"
             raise NotModelled(f"remote {config.remoteaddr}: a node that replicates to itself")
+        if not self._is_on_the_link(where):
+            return "ENETUNREACH"  # what the router of the management network answers
         return where
+
+    def _bind(self, where: TcpAddress) -> None:
+        """bind(2) to `source`. Raises `AddressError` and `NotModelled`."""
+        guest, text = self._worker.guest, self._worker.config.sourceaddr
+        source = resolve(guest, text, 0)
+        if isinstance(source, UnixAddress):
+            raise NotModelled(f"source {text}")
+        if source.ip.version != where.ip.version:
+            raise AddressError("EAFNOSUPPORT")
+        if not is_own(guest, source.ip):
+            raise AddressError("EADDRNOTAVAIL")
+        if source.port and guest.hastd is not None and guest.hastd.is_bound_to(source):
+            raise AddressError("EADDRINUSE")
+        of_the_link = source.ip.is_unspecified or source.host == guest.private_address
+        if source.port or not of_the_link:
+            raise NotModelled(f"source {text}")
+
+    def _is_on_the_link(self, where: TcpAddress) -> bool:
+        """Whether packets for an address leave by the private NIC."""
+        addresses = self._worker.guest.system.network.interfaces[PRIVATE].addresses
+        return not addresses or any(where.ip in each.network for each in addresses)
 
     def _say(self, what: str, error: AddressError) -> None:
         """Have the parent log why there is no connection."""

@@ -117,6 +117,9 @@ class Hastd(Daemon):
         """What the scanner of hast.conf has put into standard output, for the next line there."""
         self._bound: dict[str, TcpAddress | UnixAddress] = {}
         """What it listens on, by the address in hast.conf."""
+        self._owned: frozenset[str] = frozenset()
+        """Those sockets that this very process has bound."""
+        self._is_up = False
         self.stopped = False
         self.resources = {each.name: Resource(each) for each in config.resources}
         self._jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -230,8 +233,7 @@ class Hastd(Daemon):
                     f"role={resource.role}, pid={worker.pid}).",
                 )
                 worker.signal(SIGTERM)
-        if (control := self._bound.get(CONTROL)) and isinstance(control, UnixAddress):
-            _remove(self.guest, control.path)
+        self._unbind(CONTROL)
         self.end()
 
     def end(self) -> None:
@@ -297,8 +299,8 @@ class Hastd(Daemon):
             self._busy = True
             self.guest.world.schedule(self.guest, 1.0, self._restart, resource)
         else:
-            resource.role = "init"
             self.resource_log(resource, "info", "Changing resource role back to init.")
+            resource.role = "init"
 
     def _restart(self, resource: Resource) -> None:
         if self.alive:
@@ -453,6 +455,7 @@ class Hastd(Daemon):
         if self.foreground and not self._began_to_listen():
             self.end()
             return
+        self._is_up = True
         if self.pid_file:
             _write(self.guest, self.pid_file, str(self.pid))
         self.log("info", f"Started successfully, running protocol version {PROTOCOL_VERSION}.")
@@ -467,7 +470,22 @@ class Hastd(Daemon):
             return False
         if failure is not None:
             self.log("error", failure)
+            self.remove_pid_file()
         return failure is None
+
+    def remove_pid_file(self) -> None:
+        """pidfile_remove(3): what a failed start does, and no orderly end."""
+        if self.pid_file:
+            _remove(self.guest, self.pid_file)
+
+    def has_control_at(self, path: str) -> bool:
+        """Whether it waits for hastctl at this path."""
+        return self._bound.get(CONTROL) == UnixAddress(path)
+
+    def take_stranger(self) -> None:
+        """Somebody who is not hastctl has connected to the control socket, and left."""
+        reason = STRERROR["ENOTCONN"]
+        self.post(self.log, "error", f"Unable to receive control header: {reason}.")
 
     def listen(self) -> str | None:
         """Begin to listen, for hastctl first; the error of the first address that cannot be.
@@ -500,6 +518,8 @@ class Hastd(Daemon):
         else:
             self._listen_to_peers(where)
         self._bound[name or address] = where
+        if self.foreground or self._is_up:
+            self._owned = self._owned | {name or address}
 
     def _listen_to_peers(self, where: TcpAddress) -> None:
         guest = self.guest
@@ -515,10 +535,9 @@ class Hastd(Daemon):
 
     def stop_listening_on(self, address: str) -> None:
         """Close one of the sockets that it listens on."""
-        where = self._bound.pop(address, None)
-        if isinstance(where, UnixAddress):
-            _remove(self.guest, where.path)
-        elif where is not None and not any(
+        where = self._bound.get(address)
+        self._unbind(address)
+        if isinstance(where, TcpAddress) and not any(
             isinstance(other, TcpAddress)
             and other.port == where.port
             and (other.ip.is_unspecified or other.host == self.guest.private_address)
@@ -543,11 +562,21 @@ class Hastd(Daemon):
 
     def take_control(self, address: str) -> None:
         """Be reached by hastctl on what `NEW_CONTROL` names, and no longer where it was."""
-        old = self._bound.pop(CONTROL, None)
+        self._unbind(CONTROL)  # takes the file away also where the new one has the same path
         self._bound[CONTROL] = self._bound.pop(NEW_CONTROL)
-        if isinstance(old, UnixAddress):
-            _remove(self.guest, old.path)  # also where the new one has the same path
+        if NEW_CONTROL in self._owned:
+            self._owned = self._owned - {NEW_CONTROL} | {CONTROL}
         self.config.control = address
+
+    def _unbind(self, name: str) -> None:
+        """Close a socket. Its file goes if the process that bound it is the one that closes it.
+
+        A daemon is not the process that bound what it listens on from its start (13.2).
+        """
+        where = self._bound.pop(name, None)
+        if isinstance(where, UnixAddress) and name in self._owned:
+            _remove(self.guest, where.path)
+        self._owned = self._owned - {name}
 
     @property
     def socket_id(self) -> str:
@@ -774,6 +803,7 @@ def _start(
     if running is not None:
         # It takes the control socket away from the one that runs, before it finds the port taken.
         failure = hastd.listen()
+        hastd.remove_pid_file()
         hastd.end()
         if failure is None:
             raise NotModelled("a second hastd beside the one that runs")
@@ -787,6 +817,7 @@ def _start(
         return 0
     failure = hastd.listen()
     if failure is not None:
+        hastd.remove_pid_file()
         hastd.end()
         echoed.append(config.echoed)
         lines.append(f"[ERROR] {failure}")
@@ -798,7 +829,8 @@ def _start(
 
 def visible(text: str) -> str:
     """Bytes as syslogd(8) writes them: control characters as ^M."""
-    return "".join(f"^{chr(ord(each) ^ 0x40)}" if ord(each) < 32 else each for each in text)
+    shown = "".join(f"^{chr(ord(each) ^ 0x40)}" if ord(each) < 32 else each for each in text)
+    return shown.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _write(guest: Guest, path: str, text: str) -> None:

@@ -15,6 +15,12 @@ HOSTS = b"""\
 192.168.0.2 skunk2
 """
 
+IN_USE, NOT_OWN, INVALID = (
+    "Address already in use",
+    "Can't assign requested address",
+    "Invalid argument",
+)
+
 LINK_1, LINK_2 = "192.168.0.1", "192.168.0.2"
 
 
@@ -165,27 +171,57 @@ def test_a_remote_without_a_valid_port_lets_no_primary_in(pair: Pair) -> None:
     assert "isn't known." in pair.log(pair.two)[-1]
 
 
-@pytest.mark.parametrize(
-    ("remote", "gap"), [("fd00::2", "over IPv6"), ("skunk1", "replicates to itself")]
-)
-def test_what_the_model_cannot_is_a_gap(pair: Pair, remote: str, gap: str) -> None:
-    configured(pair, conf(remotes=(remote, LINK_1)))
+def alone_with(pair: Pair, text: str) -> str:
+    """What the primary says last, some seconds after its promotion."""
+    configured(pair, text)
     pair.out(pair.one, "hastctl create mirror")
     pair.start(pair.one)
-
     pair.out(pair.one, "hastctl role primary mirror")
     pair.world.pass_time(2.0)
+    return pair.log(pair.one)[-1].removeprefix("[WARNING] [mirror] (primary) ")
 
-    assert any(gap in each.what for each in pair.world.gaps)
+
+@pytest.mark.parametrize(
+    ("remote", "why"),
+    [
+        ("fd00::2", "No route to host"),
+        ("tcp6://[::1]:8457", "Connection refused"),
+        ("skunk1:9", "Connection refused"),
+        ("/var/run/nosuch", "No such file or directory"),
+    ],
+)
+def test_a_remote_that_is_not_there(pair: Pair, remote: str, why: str) -> None:
+    said = alone_with(pair, conf(remotes=(remote, LINK_1)))
+
+    assert said == f"Unable to connect to {remote}: {why}."
+    # connect(2) itself fails, in the parent, and then the worker says it once more.
+    assert pair.log(pair.one)[-2:] == [f"[WARNING] [mirror] (primary) {said}"] * 2
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("10.9.9.9", NOT_OWN),
+        ("nosuch.example.org", INVALID),
+        ("skunk1:0", INVALID),
+        ("skunk1:8457", IN_USE),
+        ("fd00::1", "Address family not supported by protocol family"),
+    ],
+)
+def test_a_source_that_is_none(pair: Pair, source: str, why: str) -> None:
+    said = alone_with(pair, conf(more=(f"\t\tsource {source}\n", "")))
+
+    assert said == f"Unable to connect to {LINK_2}: {why}."
+    assert f"Unable to create outgoing connection to {LINK_2}: {why}." in pair.log(pair.one)[-2]
+
+
+def test_what_the_model_cannot_is_a_gap(pair: Pair) -> None:
+    alone_with(pair, conf(remotes=("skunk1", LINK_1)))
+
+    assert any("replicates to itself" in each.what for each in pair.world.gaps)
 
 
 # --- listen and control ---------------------------------------------------------------------------
-
-IN_USE, NOT_OWN, INVALID = (
-    "Address already in use",
-    "Can't assign requested address",
-    "Invalid argument",
-)
 
 
 @pytest.mark.parametrize(
@@ -415,3 +451,46 @@ def test_a_second_hastd_takes_the_control_socket_away(pair: Pair) -> None:
 
     assert errors == [f"[ERROR] Unable to listen on address {LINK_1}: Address already in use."]
     assert b"Connection refused" in pair.run(pair.one, "hastctl status").stderr
+
+
+@pytest.mark.parametrize("foreground", [True, False])
+def test_what_is_left_of_a_stopped_hastd(pair: Pair, foreground: bool) -> None:
+    """A daemon leaves its control socket: the process that bound it was its parent (13.2)."""
+    configured(pair, conf())
+    assert hastd.start(pair.one, foreground=foreground, pid_file="/var/run/hastd.pid") == 0
+    pair.world.pass_time(1.0)
+    assert pair.one.hastd is not None
+
+    pair.one.hastd.signal(15)
+    pair.world.pass_time(6.0)
+
+    assert pair.run(pair.one, "[ -S /var/run/hastctl ]").status == int(foreground)
+    pair.out(pair.one, "[ -s /var/run/hastd.pid ]")
+    reason = b"No such file" if foreground else b"Connection refused"
+    assert reason in pair.run(pair.one, "hastctl status").stderr
+
+
+def test_a_failed_start_takes_its_pid_file_away(pair: Pair) -> None:
+    configured(pair, conf(listens=("10.9.9.9", LINK_2)))
+    pair.one.tree.write("/var/run/hastd.pid", b"4711")
+
+    assert pair.run(pair.one, "hastd").status == 71
+
+    pair.out(pair.one, "[ ! -e /var/run/hastd.pid ]")
+
+
+def test_cat_connects_to_a_socket(pair: Pair) -> None:
+    configured(pair, conf())
+    pair.start(pair.one)
+
+    assert pair.out(pair.one, "cat /var/run/hastctl") == ""
+    pair.world.pass_time(0.1)
+
+    said = "[ERROR] Unable to receive control header: Socket is not connected."
+    assert pair.log(pair.one)[-1] == said
+    assert pair.run(pair.one, "hastd -F").status == 71
+    dead = pair.run(pair.one, "cat /var/run/hastctl")
+    assert (dead.status, dead.stderr.decode()) == (
+        1,
+        "cat: /var/run/hastctl: Connection refused\n",
+    )

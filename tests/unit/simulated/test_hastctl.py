@@ -250,3 +250,21 @@ def test_the_device_is_not_there_yet_when_the_role_is_changed() -> None:
         process = pair.run(pair.one, "hastctl role primary mirror; test -c /dev/hast/mirror")
         too_early += process.status == 1
     assert 0 < too_early < 20
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("-e 3k", "(((((extentsize)-1)&(extentsize))==0)), function activemap_calc_ondisk_size, "),
+        ("-m 4k", "(mediasize > 0), function activemap_calc_ondisk_size, "),
+    ],
+)
+def test_create_aborts_for_sizes_that_it_does_not_look_at(options: str, said: str) -> None:
+    """13.2, recorded: a size that is no power of two, and one that leaves no room for data."""
+    pair = Pair()
+
+    result = pair.run(pair.one, f"hastctl create {options} mirror")
+
+    assert result.status == 128 + 6
+    assert f"[CRIT] [mirror] Assertion failed: {said}" in result.stderr.decode()
+    assert pair.run(pair.one, "hastctl dump mirror").status == 255

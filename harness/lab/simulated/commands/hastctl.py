@@ -165,7 +165,19 @@ def _create_one(context: Context, resource: ResourceConfig, options: dict[str, s
     if extentsize % sector:
         complain(f"Extent size ({extentsize}) is not multiple of sector size ({sector}).")
         return EX_DATAERR
-    if extentsize & (extentsize - 1) or extentsize % hast_metadata.METADATA_SIZE:
+    data = (sizes["m"] or device.mediasize) - hast_metadata.METADATA_SIZE
+    if data < 0:
+        raise NotModelled(f"a media size of {sizes['m']}")
+    for line, holds, assertion in (
+        (550, data > 0, "(mediasize > 0)"),
+        (552, not extentsize & (extentsize - 1), "(((((extentsize)-1)&(extentsize))==0))"),
+    ):
+        if not holds:
+            where = "activemap_calc_ondisk_size, file /usr/src/sbin/hastd/activemap.c"
+            return _abort(
+                context, f"[{resource.name}] Assertion failed: {assertion}, function {where}", line
+            )
+    if extentsize % hast_metadata.METADATA_SIZE:
         raise NotModelled(f"an extent size of {extentsize}")
     metadata = hast_metadata.new(
         resource.name,
@@ -231,16 +243,16 @@ def _ask(context: Context, config: Config, subcommand: str, names: list[str]) ->
             return EX_UNAVAILABLE
     yield context.guest.rng.uniform(0.002, 0.01)
     if not reply.rows:
-        return _abort(context)
+        # What becomes of it when hastd has no resource, and so an empty answer (13.2).
+        where = "hast_proto_recv_hdr, file /usr/src/sbin/hastd/hast_proto.c"
+        what = f"Assertion failed: (hptr != ((void *)0)), function {where}"
+        return _abort(context, what, 158)
     return _print(context, subcommand, reply.rows)
 
 
-def _abort(context: Context) -> int:
-    """What becomes of it when hastd has no resource, and so an empty answer (13.2)."""
-    context.complain(
-        "[CRIT] Assertion failed: (hptr != ((void *)0)), function hast_proto_recv_hdr, "
-        "file /usr/src/sbin/hastd/hast_proto.c, line 158."
-    )
+def _abort(context: Context, what: str, line: int) -> int:
+    """An assertion that does not hold ends it with SIGABRT."""
+    context.complain(f"[CRIT] {what}, line {line}.")
     context.complain("Abort trap")
     pid = context.process.pid
     context.guest.say(f"pid {pid} (hastctl), jid 0, uid 0: exited on signal 6")

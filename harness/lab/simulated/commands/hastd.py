@@ -9,17 +9,23 @@ from harness.lab.simulated.process import NotModelled
 
 @command("hastd")
 def hastd(context: Context, arguments: list[str]) -> int:
-    """Start hastd as a daemon. In the foreground (-F) it is modelled under daemon(8) only."""
+    """Start hastd as a daemon. In the foreground (-F) it is modelled under daemon(8) only.
+
+    Where another one runs, `hastd -F` ends at once, and that is modelled, too.
+    """
     from harness.lab.simulated.hastd import start  # noqa: PLC0415 - so that import stays cheap
 
     config = hast_conf.PATH
     pid_file: str | None = None
     rest = list(arguments)
+    foreground = False
     while rest:
         word = rest.pop(0)
         if word in {"-c", "-P"} and rest:
             value = rest.pop(0)
             config, pid_file = (value, pid_file) if word == "-c" else (config, value)
+        elif word == "-F" and context.guest.hastd is not None:
+            foreground = True
         elif word == "-h":
             context.complain("hastd: [-dFh] [-c config] [-P pidfile]")
             return 64
@@ -31,7 +37,7 @@ def hastd(context: Context, arguments: list[str]) -> int:
     echoed: list[str] = []
     status = start(
         context.guest,
-        foreground=False,
+        foreground=foreground,
         config=context.path(config),
         pid_file=pid_file,
         errors=errors,
