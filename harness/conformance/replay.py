@@ -191,7 +191,11 @@ def known_differences(path: Path) -> tuple[KnownDifference, ...]:
 def _is_same_but_for(parts: Sequence[str], difference: Difference) -> bool:
     """Whether recording and model agree once every line with one of `parts` in it is taken out."""
     recorded, model = (
-        "\n".join(line for line in text.split("\n") if not any(part in line for part in parts))
+        "\n".join(
+            line
+            for line in text.split("\n")
+            if line and not any(part in line for part in parts)  # nothing printed is an empty line
+        )
         for text in (difference.recorded, difference.model)
     )
     return _is_same(tuple(difference.command.split()), recorded, model)
