@@ -338,6 +338,8 @@ def main() -> None:
         typer.echo(outgoing(f"error: {error}"), err=True)
         sys.exit(BROKEN_LAB)
     except OSError as error:
+        if interrupt.is_hang_up(error):
+            _interrupted()
         typer.echo(f"error: this host says: {error}", err=True)
         sys.exit(BROKEN_LAB)
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.runner import runtestprotocol  # as other plugins that tell a verdict later do
 
+from harness import interrupt
 from harness.errors import EvidenceLost, HarnessError
 from harness.lab.base import Gap
 from harness.report import junit
@@ -125,9 +126,28 @@ class Ending:
         """Whether this run has scenarios: for other tests pytest does as it always does."""
         return bool(self._selected) or self._config.getoption("--results") is not None
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Ctrl-C while the scenarios are read ends the run as at any other moment."""
+        try:
+            return (yield)
+        except (KeyboardInterrupt, OSError) as error:
+            ends = type(error) is KeyboardInterrupt or interrupt.is_hang_up(error)
+            if self._is_worker or not self.scenarios or not ends:
+                raise
+            session.items.clear()
+            self.end("interrupted", "the scenarios were still being read")
+            return True
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note every scenario that is to run: a test that asks for the lab."""
-        items = [item for item in session.items if "session" in getattr(item, "fixturenames", ())]
+        # pytest calls this too when Ctrl-C has ended the collection, before `EVIDENCE` is there.
+        items = [
+            item
+            for item in session.items
+            if "session" in getattr(item, "fixturenames", ())
+            and junit.EVIDENCE in dict(item.user_properties)
+        ]
         if self._config.option.collectonly:
             return
         found = [[item.nodeid, list(item.location), _plain(item.user_properties)] for item in items]
@@ -270,7 +290,8 @@ class Ending:
 
     def _end_by(self, error: BaseException, session: pytest.Session) -> None:
         text = str(error)
-        if type(error) is KeyboardInterrupt or "keyboard-interrupt" in text:
+        hung_up = interrupt.is_hang_up(error)
+        if type(error) is KeyboardInterrupt or "keyboard-interrupt" in text or hung_up:
             self.end("interrupted")
         elif isinstance(error, pytest.exit.Exception):
             self.end("the lab broke", text)
@@ -382,7 +403,8 @@ class Ending:
     def lines(self) -> Iterator[str]:
         """What a person has to know of the end, after the verdicts."""
         if self.why:
-            yield f"{self.why}: {self.ran} of {len(self._selected)} ran"
+            ran = f"{self.ran} of {len(self._selected)}" if self._selected else "nothing"
+            yield f"{self.why}: {ran} ran"
             if self.message:
                 yield self.message
         yield from self.troubles

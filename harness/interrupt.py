@@ -114,6 +114,7 @@ def everywhere() -> None:
 
 def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(3)
     leave_closed_terminal()
+    _interrupts.number = number
     now = time.monotonic()
     if _interrupts.first_at is None:
         _interrupts.first_at = now
@@ -138,6 +139,18 @@ def leave_closed_terminal() -> None:
                 os.close(nowhere)
 
 
+def is_hang_up(error: BaseException) -> bool:
+    """Whether an error is what a write to a terminal met that was closed before SIGHUP was taken.
+
+    The kernel ends the write with EIO and sends the signal; Python sees the one before the other.
+    """
+    return (
+        isinstance(error, OSError)
+        and error.errno == errno.EIO
+        and _interrupts.number == signal.SIGHUP
+    )
+
+
 _interrupts = _Interrupts()
 _thread = threading.local()
 
@@ -157,6 +170,10 @@ def at_checkpoints(*, once: bool = False) -> Iterator[None]:
     _interrupts.users += 1
     try:
         yield
+    except OSError as error:
+        if is_hang_up(error):
+            raise KeyboardInterrupt from error
+        raise
     finally:
         _interrupts.users -= 1
         pending = False if _interrupts.users else _end()

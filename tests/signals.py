@@ -7,6 +7,7 @@ does and not the start of Python. `python -m tests.signals SEED LATEST TRIALS WO
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +25,14 @@ from harness import interrupt, paths
 
 MOST_SECONDS = 60.0
 """From the signal to the end of the process, on a host with other work."""
+
+STARTS_WITHIN = 1.0
+"""Seconds until a forked trial listens to signals, on a host with other work."""
+
+INTERRUPTED = 130
+
+_WHERE = signal.SIGUSR1
+"""Makes a trial that hangs say where, in what it said."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,17 @@ class Trial:
     """From the signal to the end."""
     said: str
     left: list[str]
-    """What is in the state directory afterwards but the locks, which stay."""
+    """What is new in the state directory afterwards, but the locks, which stay."""
+
+    @property
+    def ended_well(self) -> bool:
+        """It ended as interrupted; or was over, or still only Python, when the signal came.
+
+        On a host with other work a second may pass until Python listens, with nothing started yet.
+        """
+        if self.status == -signal.Signals[self.signal]:
+            return self.moment < STARTS_WITHIN and not self.said
+        return self.status in (0, INTERRUPTED)
 
 
 def trials(
@@ -79,6 +99,7 @@ def _child(words: Sequence[str], log: Path) -> NoReturn:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(file, stream)
+        faulthandler.register(_WHERE, all_threads=True)
         sys.argv = ["skunk", *words]
         from harness.cli import main  # noqa: PLC0415 - it is loaded already
 
@@ -87,6 +108,8 @@ def _child(words: Sequence[str], log: Path) -> NoReturn:
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 70
+        except BaseException:
+            traceback.print_exc()
         atexit._run_exitfuncs()
         sys.stdout.flush()
     finally:
@@ -94,6 +117,8 @@ def _child(words: Sequence[str], log: Path) -> NoReturn:
 
 
 def _try(words: Sequence[str], number: signal.Signals, moment: float, log: Path) -> Trial:
+    before = left_in(paths.state_dir())
+    log.write_bytes(b"")
     child = os.fork()
     if not child:
         _child(words, log)
@@ -106,6 +131,8 @@ def _try(words: Sequence[str], number: signal.Signals, moment: float, log: Path)
         if pid:
             status = os.waitstatus_to_exitcode(ended)
         elif time.monotonic() - begun > MOST_SECONDS:
+            os.kill(child, _WHERE)
+            time.sleep(0.5)
             os.kill(child, signal.SIGKILL)
         else:
             time.sleep(0.01)
@@ -114,8 +141,8 @@ def _try(words: Sequence[str], number: signal.Signals, moment: float, log: Path)
         round(moment, 3),
         status,
         round(time.monotonic() - begun, 3),
-        log.read_text(errors="replace")[-2000:],
-        left_in(paths.state_dir()),
+        log.read_text(errors="replace")[-4000:],
+        [name for name in left_in(paths.state_dir()) if name not in before],
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
-from harness import paths
+from harness import interrupt, paths
 from harness.ending import BROKE, FAILED, INTERRUPTED
 from harness.errors import HarnessError
 from harness.evidence import make_latest, new_run_folder
@@ -28,17 +30,18 @@ def run_tests(
     cannot be written is a warning, and then 3 where nothing failed.
     """
     folder = new_run_folder(lab)
-    status = int(
-        pytest.main(
-            [
-                *("--rootdir", str(paths.PROJECT), "--harness", str(paths.PROJECT)),
-                *verdict_lines.ARGUMENTS,
-                *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
-                *arguments,
-            ],
-            plugins=[verdict_lines.VerdictLines()],
+    with _Beginning() as beginning:
+        status = int(
+            pytest.main(
+                [
+                    *("--rootdir", str(paths.PROJECT), "--harness", str(paths.PROJECT)),
+                    *verdict_lines.ARGUMENTS,
+                    *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
+                    *arguments,
+                ],
+                plugins=[verdict_lines.VerdictLines(), beginning],
+            )
         )
-    )
     if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
         status = INTERRUPTED
     if not any(path.stat().st_size for path in _files(folder) if path.name != _JUNIT):
@@ -55,6 +58,41 @@ def run_tests(
     except HarnessError as error:
         return (status if status == FAILED else BROKE), (str(error),)
     return status, published.warnings
+
+
+class _Beginning:
+    """A plugin: until every scenario is read, Ctrl-C is taken between two steps of pytest.
+
+    Raised while plugins are made, it would leave pytest with some of them: their end is then an
+    error of pytest's own, with its stack, in place of the word that the run was interrupted.
+    """
+
+    def __init__(self) -> None:
+        self._signals = contextlib.ExitStack()
+        self._shield = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._signals.enter_context(interrupt.at_checkpoints())
+        self._shield.enter_context(interrupt.shielded())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._shield.close()
+        self._signals.close()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        """All plugins are made; the reading begins."""
+        self._shield.close()
+        try:
+            interrupt.checkpoint()
+            return (yield)
+        finally:
+            self._signals.close()
+
+    def pytest_collectstart(self) -> None:
+        """The next file."""
+        interrupt.checkpoint()
 
 
 def _files(folder: Path) -> Iterator[Path]:

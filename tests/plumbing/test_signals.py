@@ -11,14 +11,12 @@ from harness import paths
 from harness.settings import Settings
 from tests.plumbing.test_documented import ready_image
 from tests.plumbing.test_qemu_lab import processes
-from tests.signals import left_in, trials
+from tests.signals import INTERRUPTED, trials
 
 __all__ = ["ready_image"]
 
 COUNT = 40
 """Ten for each of the four signals."""
-
-INTERRUPTED = 130
 
 
 @pytest.mark.parametrize(
@@ -29,7 +27,8 @@ INTERRUPTED = 130
 def test_on_the_simulated_lab(own_state: None, command: str) -> None:
     seen = trials(shlex.split(command), paths.state_dir(), seed=1, latest=3.0, count=COUNT)
     assert [trial for trial in seen if trial.left] == []
-    assert {trial.status for trial in seen if trial.moment > 0.2} <= {0, INTERRUPTED}
+    assert [trial for trial in seen if not trial.ended_well] == []
+    assert INTERRUPTED in {trial.status for trial in seen}
 
 
 def test_on_the_qemu_lab(ready_image: Path, small: Settings, tmp_path: Path) -> None:
@@ -43,5 +42,5 @@ def test_on_the_qemu_lab(ready_image: Path, small: Settings, tmp_path: Path) -> 
     seen = trials(words, paths.state_dir(), seed=1, latest=12.0, count=COUNT)
     assert [trial for trial in seen if trial.left] == []
     assert processes("signals") == []
-    assert left_in(paths.state_dir()) == []
-    assert {trial.status for trial in seen if trial.moment > 0.2} <= {0, INTERRUPTED}
+    assert [trial for trial in seen if not trial.ended_well] == []
+    assert INTERRUPTED in {trial.status for trial in seen}

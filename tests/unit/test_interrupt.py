@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -90,6 +91,22 @@ def test_a_lock_is_given_back_whenever_ctrl_c_is_pressed(when: str) -> None:
         assert is_free(condition)
         with pytest.raises(KeyboardInterrupt):
             checkpoint()
+
+
+def test_a_write_that_the_closed_terminal_ended() -> None:
+    """The kernel ends it with EIO, and the signal is seen only after that."""
+
+    def write() -> None:
+        signal.raise_signal(signal.SIGHUP)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(KeyboardInterrupt), at_checkpoints():
+        write()
+
+
+def test_a_disk_that_cannot_be_read_is_no_closed_terminal() -> None:
+    with pytest.raises(OSError, match="Input/output error"), at_checkpoints():
+        raise OSError(errno.EIO, "Input/output error")
 
 
 @pytest.mark.usefixtures("patient")
