@@ -920,11 +920,12 @@ def _cased(text: str, *, upper: bool) -> str:
         characters = _encode(text).decode("utf-8")
     except UnicodeDecodeError:
         raise Fault(f"illegal byte sequence {text}") from None
-    changed = []
-    for character in characters:
-        other = character.upper() if upper else character.lower()
-        changed.append(other if len(other) == 1 else character)
-    return _decode("".join(changed).encode())
+    other = characters.upper() if upper else characters.lower()
+    if any(
+        one != two and not one.isascii() for one, two in zip(characters, other, strict=False)
+    ) or len(other) != len(characters):
+        raise NotModelled("awk: upper and lower case of other than ASCII letters")
+    return _decode(other.encode())
 
 
 def _replacement(template: str, matched: str) -> str:

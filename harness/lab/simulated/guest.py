@@ -18,6 +18,7 @@ from harness.lab.simulated.release import Release
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hastd import Hastd
+    from harness.lab.simulated.shell import Shell
     from harness.lab.simulated.system import System
     from harness.lab.simulated.world import Event, World
     from harness.lab.simulated.zfs import Zfs
@@ -114,6 +115,8 @@ class Guest:
         self.daemons: dict[int, Daemon] = {}
         self.devices: dict[str, BlockDevice] = {}
         """By name without /dev/: vtbd1, hast/mirror."""
+        self.shells: dict[int, Shell] = {}
+        """Running shells by their ids: those of processes, and of scripts within them."""
         self.sockets: list[Socket] = []
         """Its ends of the TCP connections over the private link, in the order they were made."""
         self.file_locks: dict[str, Signal] = {}
@@ -278,6 +281,7 @@ class Guest:
         self.listeners = {}
         self.file_locks = {}
         self.sockets = []
+        self.shells = {}
         self.private_address = None
         self.private_nic_up = False
         self.root.lose_power()

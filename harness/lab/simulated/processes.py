@@ -73,15 +73,28 @@ def rows(guest: Guest, asking: int) -> list[Row]:
             )
         )
     for pid, process in guest.processes.items():
-        name = posixpath.basename((process.command.split() or ["sh"])[0])
+        shell = guest.shells.get(pid)
+        title = shell.title if shell is not None and shell.title else process.command
+        name = posixpath.basename((title.split() or ["sh"])[0])
         found.append(
             Row(
-                *(pid, sshd, " - ", "Ss", process.command, name),
+                *(pid, sshd, " - ", "Ss", title, name),
                 ancestor=pid == asking,
                 group=process.group,
                 started=process.started,
             )
         )
+    for pid, shell in guest.shells.items():
+        if shell.title and pid not in guest.processes:
+            owner = shell.process
+            found.append(
+                Row(
+                    *(pid, owner.pid, " - ", "S", shell.title, "sh"),
+                    ancestor=owner.pid == asking,
+                    group=owner.group,
+                    started=owner.started,
+                )
+            )
     for pid, line in guest.system.terminals.items():
         kind = "3wire" if line == "u0" else "Pc"
         title = f"/usr/libexec/getty {kind} tty{line}"

@@ -166,6 +166,10 @@ def _translate(text: str, *, extended: bool, gnu: bool) -> str:  # noqa: PLR0912
             at += 1
         elif extended or character in ".^$*":
             starts = not out or out[-1] in {"(", "|", "^"}
+            if extended and character in "*+?" and starts:
+                raise BadRegex("repetition-operator operand invalid")
+            if extended and character in "|)" and out and out[-1] in {"(", "|"}:
+                raise BadRegex("empty (sub)expression")
             if character == "*" and starts:
                 out.append(r"\*")
             elif not extended and character == "^" and out and out[-1] != "(":
@@ -182,6 +186,8 @@ def _translate(text: str, *, extended: bool, gnu: bool) -> str:  # noqa: PLR0912
             out.append("\\" + character)
         else:
             out.append(character if character.isascii() else f"\\x{ord(character):02x}")
+    if extended and out and out[-1] == "|":
+        raise BadRegex("empty (sub)expression")
     return "".join(out)
 
 

@@ -163,6 +163,8 @@ class ShellContext(Context):
     flush: Callable[[], Changing] | None = None
     signal: int = 0
     """The signal that ended the program, which the shell that waits for it reports."""
+    pid: int = 0
+    """The process that the program is the whole of, if it is: a shell has its id then."""
 
     def read_stdin(self) -> Program:
         """Wait for all of standard input and leave it in `stdin`."""
@@ -204,7 +206,10 @@ def execute(context: Context, argv: list[str]) -> Program:
     found = find_program(context.guest, argv[0], path, context.directory)
     if isinstance(found, str):
         raise ProgramNotFound(argv[0], found)
-    return (yield from found.run(as_shell_context(context), argv))
+    started = as_shell_context(context)
+    if isinstance(context, ShellContext) and context.process.command == " ".join(argv):
+        started.pid = context.pid  # it is all that its process does
+    return (yield from found.run(started, argv))
 
 
 class ProgramNotFound(Exception):
@@ -314,6 +319,7 @@ class Found:
                 shell.options |= set(letters.strip().removeprefix("-"))
         shell.arguments = argv[1:]
         shell.command_name = shell.name
+        shell.title = " ".join(["/bin/sh", shell.name, *argv[1:]])
         return (yield from shell.run_text(text))
 
 
@@ -384,6 +390,16 @@ class Shell:
         self.fds: dict[int, Reader | Writer] = {}
         self.budget = Budget()
         self.depth = 0
+        self.caught: list[str] = []
+        """Signals that came from others and have a trap, which runs after the command."""
+        self.woken: Signal | None = None
+        """What it waits for in `wait`, which a caught signal ends."""
+        self.job_pid = 0
+        """Its process, if that was made for it by `&`."""
+        self.execs = False
+        """Whether the one program of that process takes its place."""
+        self.title = ""
+        """As ps(1) shows it, if it is a script or a shell within a process."""
         self.origin: ShellContext | None = None
         """How it was started, if it is a program of another shell."""
         self.substituted = ""
@@ -395,7 +411,7 @@ class Shell:
     def of(cls, context: ShellContext, name: str) -> Shell:
         """A new shell that a program or a script needs."""
         shell = cls(context.process, context.guest, name)
-        shell.pid = context.guest.next_pid()
+        shell.pid = context.pid or context.guest.next_pid()
         shell.origin = context
         shell.variables = {**context.environment, "PWD": context.directory, "OPTIND": "1"}
         shell.exported = set(shell.variables) - {"OPTIND"}
@@ -422,6 +438,11 @@ class Shell:
         shell.arguments = list(self.arguments)
         shell.options = set(self.options)
         shell.traps = {}
+        shell.caught = []
+        shell.woken = None
+        shell.job_pid = 0
+        shell.execs = False
+        shell.title = ""
         shell.jobs = {}
         shell.locals = [dict(each) for each in self.locals]
         shell.fds = dict(self.fds)
@@ -433,6 +454,27 @@ class Shell:
     def separators(self) -> str:
         """IFS."""
         return self.variables.get("IFS", " \t\n")
+
+    def catches(self, name: str) -> bool:
+        """Whether a signal from another process is ignored, or noted for its trap."""
+        action = self.traps.get(name)
+        if action is None:
+            return False
+        if action:
+            self.caught.append(name)
+            if self.woken is not None:
+                self.woken.fire()
+        return True
+
+    def _run_caught(self) -> Program:
+        """Run the traps of the signals that came meanwhile."""
+        while self.caught:
+            action = self.traps.get(self.caught.pop(0))
+            if action:
+                status = self.status
+                yield from self.run_script(parse(action))
+                self.status = status
+        return 0
 
     def parameter(self, name: str) -> str | None:
         """The value of a variable, positional or special parameter, or None when unset."""
@@ -523,13 +565,28 @@ class Shell:
         """Run a text to its end as this shell's whole program."""
         if len(text) > LONGEST_LINE:
             raise NotModelled(f"a command line of more than {LONGEST_LINE} characters")
-        return (yield from self._to_the_end(self.run_script(parse(text))))
+        return (yield from self._known(self._to_the_end(self.run_script(parse(text)))))
+
+    def _known(self, program: Program, pid: int = 0) -> Program:
+        """Run it while others can find this shell by its process id."""
+        pid = pid or self.pid
+        shells = self.guest.shells
+        before = shells.get(pid)
+        shells[pid] = self
+        try:
+            return (yield from program)
+        finally:
+            if shells.get(pid) is self:
+                del shells[pid]
+                if before is not None:
+                    shells[pid] = before
 
     def _to_the_end(self, program: Program) -> Program:
         """Run what is all that this shell has to do, however it ends."""
         self.enter()
         try:
             yield from program
+            yield from self._run_caught()
         except (ShellExit, Return) as end:
             self.status = end.status & 0xFF
         except Leave:
@@ -699,7 +756,11 @@ class Shell:
             yield from self._redirect(node.redirections)
             if node.subshell:
                 shell = self.copy()
-                yield from shell.as_subshell(node.body)
+                shell.job_pid = self.job_pid
+                running = shell.as_subshell(node.body)
+                if self.job_pid:
+                    running = shell._known(running, self.job_pid)
+                yield from running
                 self.status = shell.status
             else:
                 yield from self.run(node.body)
@@ -726,7 +787,10 @@ class Shell:
             job.group = self.process.group
         shell.pid = self.pid
         job.feed(b"")
-        job.start(_to_the_end(shell, node.text, shell.as_subshell(node.body)))
+        shell.job_pid = job.pid
+        shell.execs = isinstance(_only(node.body), Simple)
+        running = shell._known(shell.as_subshell(node.body), job.pid)
+        job.start(_to_the_end(shell, node.text, running))
         ended = Signal()
         job.on_end = ended.fire
         self.jobs[job.pid] = (job, ended)
@@ -848,6 +912,8 @@ class Shell:
                 self.status = self._substitution_status or 0
             if any(not w.kept for w in self.fds.values() if isinstance(w, Writer)):
                 yield from self.flush()
+            if self.caught:
+                yield from self._run_caught()
         finally:
             if not (argv and argv[0] == "exec"):
                 self.fds = saved
@@ -976,6 +1042,8 @@ class Shell:
             self.complain(f"{argv[0]}: {found}")
             return 127 if found == "not found" else 126
         context = self.context()
+        if self.execs:
+            context.pid = self.job_pid
         program = found.run(context, argv)
         if all(w.kept for w in self.fds.values() if isinstance(w, Writer)):
             status = yield from program
@@ -1056,6 +1124,13 @@ class Shell:
             )
         except FileError as error:
             raise ShellError(f"cannot create {name}: {error.reason}") from None
+
+
+def _only(node: Node) -> Node:
+    """The command that a list or a pipeline of one consists of."""
+    while isinstance(node, Pipeline | Sequence) and len(node.commands) == 1:
+        node = node.commands[0]
+    return node
 
 
 def _takes_what_comes(node: Node) -> TypeGuard[Simple]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from harness.lab.simulated.files import STRERROR, normal
-from harness.lab.simulated.process import NotModelled, Program
+from harness.lab.simulated.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell import (
     BUILTINS,
     Builtin,
@@ -541,6 +541,17 @@ def _trap(shell: Shell, arguments: list[str]) -> int:
     return status
 
 
+class _Woken:
+    """Tells both who waits for a job and the shell in its `wait` of the job's end."""
+
+    def __init__(self, *signals: Signal) -> None:
+        self._signals = signals
+
+    def fire(self, *_: object) -> None:
+        for signal in self._signals:
+            signal.fire()
+
+
 @_builtin("wait")
 def _wait(shell: Shell, arguments: list[str]) -> Program:
     status = 0
@@ -549,9 +560,17 @@ def _wait(shell: Shell, arguments: list[str]) -> Program:
         if pid not in shell.jobs:
             status = 127
             continue
-        job, ended = shell.jobs.pop(pid)
+        job, ended = shell.jobs[pid]
         if job.status is None:
-            yield ended
+            shell.woken = Signal()
+            job.on_end = _Woken(ended, shell.woken).fire
+            yield shell.woken
+            shell.woken = None
+        if job.status is None:
+            # A signal with a trap ends the wait; the job goes on and can be waited for again.
+            job.on_end = ended.fire
+            return 128 + (number_of(shell.caught[0]) or 0)
+        del shell.jobs[pid]
         status = job.status or 0
         status = 128 - status if status < 0 else status
     return status if arguments else 0

@@ -61,9 +61,12 @@ def send(guest: Guest, pid: int, number: int) -> bool:
         if number:
             daemon.signal(number)
         return True
-    process = guest.processes.get(pid)
+    shell = guest.shells.get(pid)
+    process = guest.processes.get(pid) or (None if shell is None else shell.process)
     if process is None:
         return False
+    if shell is not None and number and shell.catches(_name(number)):
+        return True
     if number and _name(number) in _STOPPING:
         raise NotModelled(f"stopping the process {pid}")
     if number and _name(number) not in _IGNORED:

@@ -96,6 +96,7 @@ def test_answers_as_freebsd(guest: Guest, section: Section) -> None:
     [
         "awk 'BEGIN { print rand() }'",
         "awk 'BEGIN { print 1 == 1 }'",
+        "awk 'BEGIN { print toupper(\"für\") }'",
         "awk 'BEGIN { nothing of awk }  }'",
         "awk 'BEGIN { while (1) n++ }'",
         "sed 's/a/\\x41/' words",

@@ -258,7 +258,7 @@ def hostname(context: Context, options: Options) -> int:
         return 0
     short, _, domain = context.guest.system.hostname.partition(".")
     name = context.guest.system.hostname
-    context.print(short if "s" in options else domain if "d" in options else name)
+    context.print(short if "s" in options else (domain or name) if "d" in options else name)
     return 0
 
 

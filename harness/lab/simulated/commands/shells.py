@@ -18,7 +18,7 @@ from harness.lab.simulated.shell import (
 from harness.lab.simulated.shell_printf import echo, printf
 from harness.lab.simulated.shell_streams import open_reader
 from harness.lab.simulated.shell_test import TestFault, evaluate
-from harness.lab.simulated.signals import NAMES, kill_command, number_of
+from harness.lab.simulated.signals import NAMES, kill_command, number_of, send
 from harness.lab.simulated.tool import Failure, tool
 
 _SHELL_OPTIONS = frozenset("aefumxC")
@@ -48,6 +48,7 @@ def sh(context: Context, arguments: list[str]) -> Program:
         yield from context.read_stdin()
         text = (context.stdin or b"").decode("utf-8", "surrogateescape")
     shell.arguments = words
+    shell.title = " ".join(["sh", *arguments])
     return (yield from shell.run_text(text))
 
 
@@ -285,15 +286,35 @@ def timeout(context: Context, options: Options) -> Program:
         event = context.guest.world.schedule(context.guest, limit, child.expire)
     try:
         yield child.changed
+        if child.expired:
+            yield from _end(child, number, options)
     finally:
         context.guest.world.cancel(event)
-        if child.process.status is None and not child.expired:
+        if child.process.status is None:
             child.process.kill(15)
     if child.expired:
-        child.process.kill(number)
         return 128 + number if "p" in options else 124
     status = child.process.status or 0
     return 128 - status if status < 0 else status
+
+
+def _end(child: _Child, number: int, options: Options) -> Program:
+    """Send the signal and wait for the end, which a trap may delay; -k does not wait for ever."""
+    guest = child.process.guest
+    send(guest, child.process.pid, number)
+    ended = Signal()
+    child.process.on_end = ended.fire
+    event = None
+    if "k" in options:
+        text = options.value("k")
+        wanted, unit = seconds(text.rstrip("smhd")), text[len(text.rstrip("smhd")) :]
+        if wanted is None or unit not in _UNITS:
+            raise Failure("timeout: invalid duration", 125)
+        event = guest.world.schedule(guest, wanted * _UNITS[unit], child.process.kill, 9)
+    if child.process.status is None:
+        yield ended
+    guest.world.cancel(event)
+    return 0
 
 
 class _Child:
@@ -304,6 +325,7 @@ class _Child:
         self.expired = False
         self.process = Process(context.guest, " ".join(argv))
         context.process = self.process
+        context.pid = self.process.pid
         self.process.on_end = self.changed.fire
         self.process.feed(b"")
         self.process.start(_run(context, argv, "timeout", "exec({})"))

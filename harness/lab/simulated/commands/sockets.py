@@ -180,7 +180,7 @@ def _print_connections(context: Context, options: Options, chosen: list[Row]) ->
         f"{'Proto':<5} {'Recv-Q':<6} {'Send-Q':<6} {'Local Address':<22} "
         f"{'Foreign Address':<22} {'(state)':<11}"
     )
-    for row in sorted(chosen, key=lambda row: row.protocol.startswith("udp")):
+    for row in sorted(chosen, key=lambda row: (row.protocol[:3], row.local[0] == "*", row.family)):
         state = "ESTABLISHED" if row.foreign is not None else "LISTEN"
         if row.protocol.startswith("udp"):
             state = ""
