@@ -17,11 +17,12 @@ _MODEL = "harness.lab.simulated"
 @mutation("a pool is empty when it is imported", LOST)
 def pool_imports_empty(patch: pytest.MonkeyPatch) -> None:
     """Its file systems are there, without a file."""
+    from harness.lab.simulated.files import Entries  # noqa: PLC0415 - the model
 
     def make(loaded: Callable[..., Any]) -> Any:
         def without_files(task: Any, loading: Any) -> None:
             for dataset in loading.pool.datasets.values() if loading.pool else ():
-                dataset.entries = {"/": dataset.entries["/"]}
+                dataset.entries = Entries({"/": dataset.entries["/"]})
             loaded(task, loading)
 
         return without_files

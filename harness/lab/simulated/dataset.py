@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.disk import BLOCK, Content, is_zeros
-from harness.lab.simulated.files import DIRECTORY, Entry, FileError, FileSystem
+from harness.lab.simulated.files import DIRECTORY, Entries, Entry, FileError, FileSystem
 from harness.lab.simulated.pool_format import (
     DatasetRecord,
     Inode,
@@ -203,12 +203,12 @@ class Dataset(FileSystem):
 
     def load(self, entries: dict[str, Entry], inodes: dict[str, Pointer]) -> None:
         """Take over what was read from the device."""
-        self.entries = entries
+        self.entries = Entries(entries)
         self.entries.setdefault("/", DIRECTORY)
         self.inodes = inodes
-        for path, entry in entries.items():
+        for path, entry in self.entries.items():
             self._measure(path, entry)
-        self.log.begin_with(entries)
+        self.log.begin_with(self.entries)
 
     def make_inode(
         self, entry: Entry, before: Inode | None, places: dict[int, Content | None]
@@ -255,7 +255,7 @@ class IntentLog:
         """Paths that are not durable as they are now."""
         self.bytes = 0
         """What the log takes until the next transaction group."""
-        self._durable: dict[str, Entry] = {}
+        self._durable = Entries()
         self._newer: dict[str, Entry | None] = {}
         self._queue: list[tuple[list[str], Signal]] = []
         self._writing: _LogWrite | None = None
@@ -265,7 +265,7 @@ class IntentLog:
 
     def begin_with(self, entries: dict[str, Entry]) -> None:
         """Note what is durable."""
-        self._durable = dict(entries)
+        self._durable = Entries(entries)
 
     def changed(self, path: str) -> None:
         """Note a change that is not durable."""

@@ -129,6 +129,18 @@ class Unseen(Entry):
 DIRECTORY = Entry("dir", mode=0o755)
 
 
+class Entries(dict[str, Entry]):
+    """The entries of a file system by path.
+
+    A snapshot of a guest copies the dictionary and shares the entries, which never change:
+    copy.deepcopy would look at each of some thousand paths and entries.
+    """
+
+    def __deepcopy__(self, memo: object) -> Entries:
+        """Another dictionary with the same entries."""
+        return Entries(self)
+
+
 class FileSystem(ABC):
     """A mounted file system. Paths in it start with / and are normal (no `.`, `..`, or double /).
 
@@ -142,7 +154,7 @@ class FileSystem(ABC):
         """`device` is what df(1) shows: /dev/gpt/rootfs, or a dataset's name."""
         self.device = device
         self.read_only = False
-        self.entries: dict[str, Entry] = {"/": DIRECTORY}
+        self.entries = Entries({"/": DIRECTORY})
 
     # --- what programs do; each raises FileError ------------------------------------------------
 
@@ -248,7 +260,7 @@ class RootFileSystem(FileSystem):
         """An empty root; `guest` is whose."""
         super().__init__("/dev/gpt/rootfs")
         self._guest = guest
-        self._durable: dict[str, Entry] = dict(self.entries)
+        self._durable = Entries(self.entries)
         self._dirty: dict[str, float] = {}
 
     def changed(self, path: str) -> None:
@@ -285,12 +297,12 @@ class RootFileSystem(FileSystem):
 
     def write_all(self) -> None:
         """Make everything durable: an orderly shutdown does."""
-        self._durable = dict(self.entries)
+        self._durable = Entries(self.entries)
         self._dirty.clear()
 
     def lose_power(self) -> None:
         """Go back to what was written."""
-        self.entries = dict(self._durable)
+        self.entries = Entries(self._durable)
         self._dirty.clear()
 
     def _syncer(self) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op, is_zeros
-from harness.lab.simulated.files import Entry, FileError, FileSystem
+from harness.lab.simulated.files import Entries, Entry, FileError, FileSystem
 from harness.lab.simulated.process import Signal
 from harness.lab.simulated.requests import Requests, runs, write_bios
 from harness.lab.simulated.ufs_format import (
@@ -79,7 +79,7 @@ class Ufs(FileSystem):
 
     def load(self, entries: dict[str, Entry], inodes: dict[str, UfsInode]) -> None:
         """Take over what was read from the device."""
-        self.entries = entries
+        self.entries = Entries(entries)
         self.inodes = inodes
         self._numbers = {path: inode.number for path, inode in inodes.items()}
         for path, inode in inodes.items():
