@@ -14,13 +14,14 @@ from typing import TextIO, cast, get_args
 
 import pytest
 
-from harness import ending, known_bugs, mutations, naming, paths, side_by_side, spent, wait
+from harness import ending, mutations, naming, paths, side_by_side, spent, wait
 from harness import settings as settings_file
 from harness.audit import Left, audit, raise_unannounced
 from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.errors import HarnessError, KnownBugMet
 from harness.evidence import make_latest
 from harness.failures import Failures
+from harness.freebsd.bug_number import number_in
 from harness.lab.choose import LabName, open_lab
 from harness.marked import MarkedStream
 from harness.operate import on_failure, repeats
@@ -387,7 +388,7 @@ class EachScenario:
             ]
         report = yield
         expected = isinstance(report, pytest.TestReport) and report.skipped
-        number = known_bugs.number_in(getattr(report, "wasxfail", "")) if expected else None
+        number = number_in(getattr(report, "wasxfail", "")) if expected else None
         if number is not None:
             item.user_properties.append(("known_bug", number))
         return report

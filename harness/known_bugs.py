@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from harness.pair import Pair
 
 _SECONDS = 20.0
-NUMBER = re.compile(r"\bbug (\d{4,7})\b")
-"""How a bug's number stands in a text."""
-
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -131,12 +128,6 @@ def version(release: str) -> Version:
     if found is None:
         raise HarnessError(f"{release!r} is no release of FreeBSD", advice="see `uname -r` on it")
     return Version(f"{found[1]}.{found[2]}")
-
-
-def number_in(reason: str) -> int | None:
-    """FreeBSD's number of the bug that the reason of an expected failure names, if it does."""
-    found = NUMBER.search(reason)
-    return int(found[1]) if found else None
 
 
 def load(path: Path = paths.KNOWN_BUGS) -> tuple[KnownBug, ...]:

@@ -26,14 +26,8 @@ from harness.provision import configure, provision
 from harness.settings import HastSettings, Settings
 from harness.spent import Activity
 from harness.ssh import Connect, Connection
-from harness.transcript import Entry, Transcript
+from harness.transcript import PROVISIONED, SET_UP, Entry, Transcript
 from harness.wait import Waited
-
-PROVISIONED = "provisioned"
-"""Both nodes up and provisioned; HAST not yet created."""
-
-SET_UP = "set-up"
-"""As claim 1 leaves the pair: skunk1 primary, the pool on it, skunk2 secondary and in sync."""
 
 
 class Session:

@@ -17,6 +17,12 @@ from typing import IO
 from harness import clock
 from harness.outgoing import without_secrets
 
+PROVISIONED = "provisioned"
+"""A state that the pair is restored to: both nodes up and provisioned; HAST not yet created."""
+
+SET_UP = "set-up"
+"""As claim 1 leaves the pair: skunk1 primary, the pool on it, skunk2 secondary and in sync."""
+
 
 @dataclass(frozen=True)
 class Entry:

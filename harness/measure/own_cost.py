@@ -25,9 +25,10 @@ from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
 from harness.measure import start_up
 from harness.node import Node
-from harness.session import SET_UP, Session
+from harness.session import Session
 from harness.settings import Settings
 from harness.ssh import remote_command
+from harness.transcript import SET_UP
 from harness.wait import wait_until
 
 _ROUND_TRIPS = 50

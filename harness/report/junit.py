@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.errors import HarnessError
-from harness.naming import folder_name
+from harness.folder_name import folder_name
 from harness.report.claims import BY_FILE, TITLES
 from harness.report.run import Case, Failure, Verdict
 from harness.spent import Spent

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
-from harness import known_bugs
+from harness.freebsd import bug_number
 from harness.outgoing import printable
 from harness.report.causes import by_cause, cause
 from harness.report.claims import NOBODY_TESTS
@@ -196,7 +196,7 @@ def _paragraphs(text: str) -> list[Markup]:
 def _link_bugs(text: str) -> Markup:
     """The text, with FreeBSD's bug numbers as links to its bug tracker."""
     return Markup(  # noqa: S704 - the text is escaped, and a number needs no escaping
-        known_bugs.NUMBER.sub(
+        bug_number.NUMBER.sub(
             r'<a href="https://bugs.freebsd.org/bugzilla/show_bug.cgi?id=\1">bug \1</a>',
             str(escape(_printable(text))),
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from harness import errors
-from harness.known_bugs import number_in
+from harness.freebsd.bug_number import number_in
 from harness.lab.base import Gap
 from harness.operate.repeats import without_number
 from harness.report.timeline import Timeline

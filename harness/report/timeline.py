@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 
 from harness.errors import UnrecognisedOutput
 from harness.freebsd import hast, zpool
-from harness.session import PROVISIONED, SET_UP
-from harness.transcript import Entry
+from harness.transcript import PROVISIONED, SET_UP, Entry
 
 UNKNOWN = "unknown"
 IN_SYNC = "in sync"

@@ -11,7 +11,7 @@ import fastjsonschema
 import pytest
 
 from harness import ending, errors, paths
-from harness.naming import folder_name
+from harness.folder_name import folder_name
 from harness.report.read import read_run
 from harness.report.run import Verdict
 from harness.results import model

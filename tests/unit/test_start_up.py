@@ -90,6 +90,18 @@ def test_no_lab_is_imported_by_a_question_about_a_pair(no_pair: None) -> None:
     assert modules & OF_ANY_LAB == set()
 
 
+def test_who_reads_results_needs_no_tests_and_no_ssh() -> None:
+    """They take the time of what draws and of what checks the files, and of nothing else."""
+    modules = imported(
+        "import sys, harness.results.past_runs, harness.results.publish, harness.nightly.words\n"
+        "print('imported:', *sys.modules)"
+    )
+    assert (
+        modules & {"pytest", "paramiko", "numpy", "scipy", "matplotlib", "harness.session"} == set()
+    )
+    assert modules & OF_ANY_LAB == set()
+
+
 @pytest.mark.parametrize("lab", OF_ONE_LAB)
 def test_what_one_lab_needs_is_looked_for_by_that_lab_alone(lab: str) -> None:
     modules = imported(

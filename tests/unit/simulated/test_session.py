@@ -14,7 +14,8 @@ from harness.freebsd.zpool import Health
 from harness.lab.base import Gap
 from harness.lab.simulated.lab import SimulatedLab
 from harness.pair import UnknownCharacters
-from harness.session import PROVISIONED, SET_UP, Session
+from harness.session import Session
+from harness.transcript import PROVISIONED, SET_UP
 
 
 def wipe(session: Session) -> None:
