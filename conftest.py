@@ -167,8 +167,10 @@ def _claim(item: pytest.Item) -> int:
     return 0 if marker is None else int(marker.args[0])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
     """Run scenarios in the claims' order; the JUnit file gets their claim and docstring."""
     items.sort(key=_claim)
     naming.give(items)
@@ -183,6 +185,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         docstring = inspect.getdoc(getattr(item, "function", None))
         if docstring:
             item.user_properties.append(("docstring", docstring))
+    result = yield
+    naming.show(items)
+    return result
 
 
 @pytest.fixture(scope="session")

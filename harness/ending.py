@@ -20,6 +20,7 @@ from _pytest.runner import runtestprotocol  # as other plugins that tell a verdi
 from harness import interrupt
 from harness.errors import EvidenceLost, HarnessError
 from harness.lab.base import Gap
+from harness.outgoing import outgoing
 from harness.report import junit
 from harness.report.run import ABOUT_FREEBSD, Verdict
 
@@ -206,7 +207,7 @@ class Ending:
         """Say whether a phase that did not end well failed or broke, or met a gap before."""
         report = yield
         if gaps := self._gaps(item):
-            told = [(junit.GAP, str(gap)) for gap in gaps]
+            told = [(junit.GAP, outgoing(str(gap))) for gap in gaps]
             for properties in (item.user_properties, report.user_properties):
                 properties += [each for each in told if each not in properties]
             if report.when == "teardown" and not report.passed:

@@ -105,7 +105,10 @@ _SHORT_LAST = re.compile(
 """The last line of a key that has no end, below the others, as short as it may be."""
 
 _PASSWORDS = (
-    re.compile(r"(vhid[ =]+[0-9]+\b[^\n\"'<>]{0,120}?\bpass +)[^\s\"'<>\\&]+"),
+    re.compile(
+        r"(vhid[ =]+[0-9]+\b[^\n\"'<>]{0,120}?\bpass +)"
+        rf"(?!{re.escape(PASSWORD_LEFT_OUT)})[^\s\"'<>\\&]+"
+    ),
     re.compile(r"(\$(?:1|2[abxy]?|5|6|7|y|gy)\\*\$)[./A-Za-z0-9$,=\\-]{20,}"),
     re.compile(r"(://[^\s:/@\"'<>]{1,64}:)[^\s/@\"'<>]{1,64}(?=@)"),
 )

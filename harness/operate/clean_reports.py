@@ -3,6 +3,9 @@
 Everything that shows a test's end is made of its report: the terminal, junit.xml, report.html, the
 summary, results.json and what a controller of several processes gets. So it is cleaned in this one
 place, before any of them sees it. The raw text stays in the transcript.
+
+What says which test a report is of stays as it is: pytest, its plugins and a controller find the
+test by it. `harness.naming` makes it clean before the first test runs.
 """
 
 from __future__ import annotations
@@ -12,6 +15,9 @@ from collections.abc import Generator
 import pytest
 
 from harness.outgoing import outgoing
+
+_IDENTIFIERS = ("nodeid", "_id", "location", "keywords")
+"""What of a report says which test it is of, as one version of pytest or another has it."""
 
 
 class CleanReports:
@@ -24,14 +30,30 @@ class CleanReports:
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Clean the report of a test's set-up, call or clean-up."""
         report = yield
+        self._clean(report, kept=_IDENTIFIERS)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(
+        self,
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Clean the report of a file or folder that was read, its name as well: no test has it."""
+        report = yield
+        self._clean(report, kept=("result",))
+        return report
+
+    def _clean(
+        self, report: pytest.TestReport | pytest.CollectReport, *, kept: tuple[str, ...]
+    ) -> None:
+        """Change the report itself: who has got it already, such as `harness.ending`, tells it."""
         hook = self._config.hook
         told = hook.pytest_report_to_serializable(config=self._config, report=report)
         cleaned = clean(told)
-        if cleaned == told:
-            return report
-        made = hook.pytest_report_from_serializable(config=self._config, data=cleaned)
-        assert isinstance(made, pytest.TestReport)
-        return made
+        if cleaned != told:
+            made = hook.pytest_report_from_serializable(config=self._config, data=cleaned)
+            vars(report).update(
+                {name: value for name, value in vars(made).items() if name not in kept}
+            )
 
 
 def clean(value: object) -> object:

@@ -85,7 +85,8 @@ class VerdictLines:
 
 def short_name(nodeid: str) -> str:
     """File and test, without what all of them have; once where both have the same name."""
-    file, _, test = nodeid.rpartition("/")[2].removeprefix("test_").partition(".py::")
+    path, _, test = nodeid.partition(".py::")
+    file = path.rpartition("/")[2].removeprefix("test_")
     test = test.removeprefix("test_")
     return test if test.startswith(file) else f"{file}: {test}"
 

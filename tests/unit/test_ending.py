@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,7 @@ def test_third(provisioned_pair): ...
 
 def test_fourth(provisioned_pair): ...
 """
+KEY = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZWQyNTUxOQ"
 NAMES = [
     *("a/b", "a b", "a:b", "a-b", "a_b", "a\\b", "a//b", "a::b", "a.b", "a=b", "a+b", "A-B", "a|b"),
     *(".", "..", "../..", "...", "/", "//etc/passwd", "~", "-", "--", "-rf", "con", "NUL", "lab"),
@@ -136,6 +138,22 @@ def broken(evidence, session):
 
 globals()["test " + "long/" * 80 + " name"] = broken
 """
+SECRETS = f"""\
+import pytest
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\\n{KEY}\\n-----END OPENSSH PRIVATE KEY-----"
+IDS = ["password=secret", "vhid 1 pass mekmitas", "vhid 1 pass sesame", "ftp://me:hunter@host/"]
+IDS += [KEY, "-----BEGIN", "\\x1b[31m", "\\0", "vhid 1 pass (left out)-2"]
+
+@pytest.mark.parametrize("what", IDS, ids=IDS)
+def test_secret(evidence, session, what):
+    session.pair.skunk1.run("echo", "this is", what.strip("\\0"))
+    assert "sesame" not in what
+"""
+UNREADABLE = f"""\
+KEY = "{KEY}"
+raise ValueError("\\x1b[31m" + KEY)
+"""
 LEAVES = """\
 def test_leaves_something(provisioned_pair):
     provisioned_pair.skunk1.machine.unplug_link()
@@ -157,9 +175,18 @@ RUNS = {
     "early": (FAILS + HOLDS, 1),
     "nothing": ("", 5),
     "named": (NAMED, 1),
+    "secrets": (SECRETS, 1),
+    "secrets_side_by_side": (SECRETS, 1),
+    "secrets_listed": (SECRETS, 0),
+    "unreadable": (UNREADABLE, 3),
     "leaves": (LEAVES, 1),
 }
-ARGUMENTS = {"early": ["-x"], "clean_up": ["-k", "held"]}
+ARGUMENTS = {
+    "early": ["-x"],
+    "clean_up": ["-k", "held"],
+    "secrets_side_by_side": ["-n", "1"],
+    "secrets_listed": ["--collect-only", "-k", "sesame or mekmitas"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +311,44 @@ def test_whatever_a_scenario_is_called_its_evidence_is_its_own(ran: dict[str, Ra
     assert (one.folder / f"{failed.case.folder}.tar.gz").is_file()
     published = publish(one.folder)
     model.load(published.results)
+
+
+@pytest.mark.parametrize("name", ["secrets", "secrets_side_by_side"])
+def test_a_secret_in_a_name_stays_there(ran: dict[str, Ran], name: str) -> None:
+    """Nobody is shown it, and pytest and its workers still know which test is meant."""
+    one = ran[name]
+    publish(one.folder)
+    test = "test_secret[{}]".format
+    assert one.verdicts == {
+        test("password=secret"): "held",
+        test("vhid 1 pass (left out)"): "held",
+        test("vhid 1 pass (left out)-3"): "failed",
+        test("vhid 1 pass (left out)-2"): "held",
+        test("ftp://me:(left out)@host/"): "held",
+        test("(a private key, left out)"): "held",
+        test("-----BEGIN"): "held",
+        test("\\x1b[31m"): "held",
+        test("\\x00"): "held",
+    }
+    assert "::test_secret[vhid 1 pass (left out)-3] - " in one.said
+    files = [path for path in one.folder.rglob("*") if path.is_file()]
+    for secret in ("mekmitas", "sesame", "hunter", KEY[:40]):
+        # The scenario's own source has the word that it compares with.
+        shown = one.said.replace("'sesame'", "").replace('"sesame"', "")
+        assert secret not in shown
+        assert [path for path in files if secret in path.name] == []
+    for path in (one.folder / "junit.xml", one.folder / "results.json"):
+        assert not re.search("mekmitas|hunter|pass sesame|b3Blbn", path.read_text())
+    folders = {case.folder for case in one.cases.values()}
+    assert len(folders) == 9
+    assert all((one.folder / folder / "transcript.jsonl").is_file() for folder in folders)
+
+
+def test_a_secret_is_not_listed_and_not_in_what_cannot_be_read(ran: dict[str, Ran]) -> None:
+    assert ran["secrets_listed"].said.count("<Function test_secret[vhid 1 pass (left out)]>") == 2
+    assert "(a private key, left out)" in ran["unreadable"].said
+    assert KEY not in ran["unreadable"].said
+    assert "\x1b" not in ran["unreadable"].said
 
 
 def test_a_scenario_of_another_folder_is_audited_and_its_nodes_are_asked(

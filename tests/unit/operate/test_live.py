@@ -18,6 +18,7 @@ from harness.errors import WaitExpired
 from harness.marked import MarkedStream
 from harness.operate import repeats, verdict_lines
 from harness.operate.live import Live, WholeWords, _Stream, in_words
+from harness.operate.verdict_lines import short_name
 from harness.wait import Waiting, settle, wait_until
 
 
@@ -195,3 +196,15 @@ def test_a_line_for_each_verdict_fits_into_80_columns() -> None:
         "XFAIL  0.1 s  ufs",
         "              a known defect",
     ]
+
+
+@pytest.mark.parametrize(
+    ("test", "shown"),
+    [
+        ("test_set_up.py::test_set_up", "set_up"),
+        ("tests/scenarios/test_resync.py::test_full", "resync: full"),
+        ("mine/test_it.py::test_url[ftp://host/a]", "it: url[ftp://host/a]"),
+    ],
+)
+def test_the_short_name_of_a_scenario(test: str, shown: str) -> None:
+    assert short_name(test) == shown
