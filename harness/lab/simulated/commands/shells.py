@@ -260,7 +260,6 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @tool(
     "timeout",
-    flags="pvf",
     valued="ks",
     usage=_TIMEOUT_USAGE,
     status=64,
@@ -293,7 +292,7 @@ def timeout(context: Context, options: Options) -> Program:
         if child.process.status is None:
             child.process.kill(15)
     if child.expired:
-        return 128 + number if "p" in options else 124
+        return 124
     status = child.process.status or 0
     return 128 - status if status < 0 else status
 
