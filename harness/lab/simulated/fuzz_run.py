@@ -47,7 +47,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """What a run came to: lines answered, restarts of a node, faults of the model, touches."""
+    """What a run came to: lines sent, times a node went down, faults of the model, touches."""
 
     lines: int
     seconds: float
@@ -98,7 +98,7 @@ def fuzz(settings: Settings, lines: int, seed: int, say: Callable[[str], None] =
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="skunk-fuzz-") as folder:
         watch = _Watch(Path(folder))
-        lab = SimulatedLab(settings.with_seed(seed), "fuzz", state_dir=Path(folder))
+        lab = _Lab(settings.with_seed(seed), "fuzz", state_dir=Path(folder))
         before = clocks.current()
         with lab:
             clocks.use(lab.clock)
@@ -114,10 +114,20 @@ def fuzz(settings: Settings, lines: int, seed: int, say: Callable[[str], None] =
     )
 
 
+class _Lab(SimulatedLab):
+    """The simulated lab, which counts how often a node ceased to answer over SSH or began to."""
+
+    turns = 0
+
+    def _turn_sshd(self, name: str, up: bool) -> None:
+        self.turns += 1
+        super()._turn_sshd(name, up)
+
+
 class _Run:
     def __init__(
         self,
-        lab: SimulatedLab,
+        lab: _Lab,
         settings: Settings,
         rng: random.Random,
         watch: _Watch,
@@ -161,24 +171,36 @@ class _Run:
         for number in range(lines):
             node = self._rng.choice(self._nodes)
             line = random_line(self._rng)
+            turns = self._lab.turns
             try:
                 transport = transports.get(node.name)
                 if transport is None or not transport.is_active():
                     transports[node.name] = transport = self._log_in(node)
                 with self._lab.clock.parked():
                     said = self._exec(transport, line)
-            except (paramiko.SSHException, OSError, EOFError):
-                # The line took the node down (reboot, shutdown, kill of sshd), as it may.
-                self.down += 1
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                if self._lab.turns == turns and self._is_up(node):
+                    self._note(line, f"not answered by a node that is up: {error!r}")
+                else:
+                    # A line took the node down (reboot, shutdown, kill of sshd), as it may.
+                    self.down += 1
                 self.wait_until_up()
                 continue
-            if "simulated: the model failed" in said and len(self.faults) < _SHOWN:
-                self.faults.append(f"{line!r}: {said.strip()}")
+            if "simulated: the model failed" in said:
+                self._note(line, said.strip())
             if number % _LOOK_EVERY == _LOOK_EVERY - 1:
                 self.wait_until_up()
                 self._say(f"[simulated] {number + 1} lines, {self.down} times a node went down")
         for transport in transports.values():
             transport.close()
+
+    def _is_up(self, node: Node) -> bool:
+        guest = self._lab.world.guests[node.name]
+        return guest.sshd_up and guest.running
+
+    def _note(self, line: bytes, fault: str) -> None:
+        if len(self.faults) < _SHOWN:
+            self.faults.append(f"{line!r}: {fault}")
 
     def _log_in(self, node: Node) -> paramiko.Transport:
         endpoint = node.machine.endpoint()

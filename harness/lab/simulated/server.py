@@ -38,6 +38,9 @@ _STRANGERS_PATIENCE = 3600.0
 _MOST_CONNECTIONS = 64
 _ACCEPT_SECONDS = 0.5
 _LOGIN_SECONDS = 20.0
+_GRANTED_SECONDS = 1.0
+"""How long an answer waits for the word that the command was accepted, which some clients do not
+want."""
 
 
 class Sshd:
@@ -104,7 +107,7 @@ class Sshd:
                 sock.close()
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = paramiko.Transport(sock)
+            transport = _Transport(sock)
             transport.auth_timeout = _LOGIN_SECONDS
             transport.add_server_key(self._host_key)
             transport.set_subsystem_handler("sftp", Subsystem, sftp_si=Files, sshd=self)
@@ -119,10 +122,34 @@ class Sshd:
         return guest.sshd_up and guest.running and not guest.frozen
 
 
+class _Transport(paramiko.Transport):
+    """Knows when its client has been told that a request was granted.
+
+    paramiko says so after `check_channel_exec_request` has returned. A command that ended before
+    would close its channel first, and the client would take the request for refused.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._granting: list[threading.Event] = []
+
+    def granting(self) -> threading.Event:
+        """Of the request that is being looked at: set when its client has the answer."""
+        event = threading.Event()
+        self._granting.append(event)
+        return event
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)  # type: ignore[misc] # not in the stubs
+        if threading.current_thread() is self:  # the thread that reads and grants requests
+            while self._granting:
+                self._granting.pop().set()
+
+
 class _Login(paramiko.ServerInterface):
     """One connection: what it may do."""
 
-    def __init__(self, sshd: Sshd, transport: paramiko.Transport) -> None:
+    def __init__(self, sshd: Sshd, transport: _Transport) -> None:
         self._sshd = sshd
         self._transport = transport
 
@@ -157,11 +184,15 @@ class _Login(paramiko.ServerInterface):
             process.start(shell.run_line(process, process.command))
             clock.calls[key] = process
             clock.condition.notify_all()
-        threading.Thread(target=self._serve, args=(channel, key, process), daemon=True).start()
+        arguments = (channel, key, process, self._transport.granting())
+        threading.Thread(target=self._serve, args=arguments, daemon=True).start()
         return True
 
-    def _serve(self, channel: paramiko.Channel, key: CallKey, process: Process) -> None:
+    def _serve(
+        self, channel: paramiko.Channel, key: CallKey, process: Process, granted: threading.Event
+    ) -> None:
         clock = self._sshd.clock
+        granted.wait(_GRANTED_SECONDS)
         try:
             if clock.is_claimed(key):
                 self._feed(channel, process)

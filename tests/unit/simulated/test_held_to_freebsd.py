@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from harness import paths
 from harness.conformance.replay import replay_recording
-from harness.lab.simulated import commands, soak
+from harness.lab.simulated import commands, fuzz_run, soak
 from harness.lab.simulated.commands import Context
 from harness.lab.simulated.fuzz_run import fuzz
 from harness.settings import Settings
@@ -44,6 +45,25 @@ def test_set_up_and_failover_with_other_chances(settings: Settings) -> None:
 def test_random_command_lines_leave_the_host_alone(settings: Settings) -> None:
     result = fuzz(settings, lines=400, seed=7, say=lambda _: None)
     assert result.ok, (*result.faults, *result.touched)
+
+
+def test_a_line_that_a_node_does_not_answer_is_a_fault(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a node that went down may leave one without an answer."""
+    lines = iter([b"true", b"hang up", b"reboot -nq; sleep 9", b"true"])
+    monkeypatch.setattr(fuzz_run, "random_line", lambda _: next(lines))
+    execute = fuzz_run._Run._exec
+
+    def hang_up(run: fuzz_run._Run, transport: paramiko.Transport, line: bytes) -> str:
+        if line == b"hang up":
+            transport.close()
+        return execute(run, transport, line)
+
+    monkeypatch.setattr(fuzz_run._Run, "_exec", hang_up)
+    result = fuzz(settings, lines=4, seed=7, say=lambda _: None)
+    assert result.down == 1
+    assert [fault.partition(":")[0] for fault in result.faults] == ["b'hang up'"]
 
 
 def test_a_touch_of_the_host_would_be_seen(

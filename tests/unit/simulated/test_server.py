@@ -15,6 +15,7 @@ import pytest
 from harness.errors import CommandTimedOut, LabError, NodeUnreachable
 from harness.keys import KeyPair
 from harness.lab.base import Power
+from harness.lab.simulated import server
 from harness.lab.simulated.lab import SimulatedLab
 from harness.node import Node
 
@@ -130,6 +131,26 @@ def test_a_command_needs_no_end_of_its_standard_input(lab: SimulatedLab, nodes: 
                 channel.shutdown_write()
             assert channel.makefile("rb").read() == said
             assert channel.recv_exit_status() == 0
+
+
+def test_an_answer_comes_after_the_word_that_the_command_was_accepted(
+    lab: SimulatedLab, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the server's thread for the connection is slow to say so."""
+    accept = server._Login.check_channel_exec_request
+
+    def slowly(login: server._Login, channel: paramiko.Channel, command: bytes) -> bool:
+        accepted = accept(login, channel, command)
+        time.sleep(0.2)
+        return accepted
+
+    monkeypatch.setattr(server._Login, "check_channel_exec_request", slowly)
+    with lab.clock.parked(), stranger(nodes[0]) as transport:
+        channel = transport.open_session(timeout=60)
+        channel.settimeout(60)
+        channel.exec_command("hostname")
+        assert channel.makefile("rb").read() == b"freebsd\n"
+        assert channel.recv_exit_status() == 0
 
 
 def test_the_hosts_files_are_not_there(nodes: Nodes, tmp_path: Path) -> None:
