@@ -179,24 +179,25 @@ class _Run:
                 with self._lab.clock.parked():
                     said = self._exec(transport, line)
             except (paramiko.SSHException, OSError, EOFError) as error:
-                if self._lab.turns == turns and self._is_up(node):
+                said = ""
+                if not self._went_down(turns):
                     self._note(line, f"not answered by a node that is up: {error!r}")
-                else:
-                    # A line took the node down (reboot, shutdown, kill of sshd), as it may.
-                    self.down += 1
-                self.wait_until_up()
-                continue
             if "simulated: the model failed" in said:
                 self._note(line, said.strip())
+            if self._went_down(turns):
+                # A line took a node down (reboot, shutdown, kill of sshd), as it may.
+                self.down += 1
+                self.wait_until_up()
             if number % _LOOK_EVERY == _LOOK_EVERY - 1:
                 self.wait_until_up()
                 self._say(f"[simulated] {number + 1} lines, {self.down} times a node went down")
         for transport in transports.values():
             transport.close()
 
-    def _is_up(self, node: Node) -> bool:
-        guest = self._lab.world.guests[node.name]
-        return guest.sshd_up and guest.running
+    def _went_down(self, turns: int) -> bool:
+        """Whether a node is down, or ceased to answer since the lab had counted so many turns."""
+        guests = self._lab.world.guests.values()
+        return self._lab.turns != turns or not all(guest.sshd_up for guest in guests)
 
     def _note(self, line: bytes, fault: str) -> None:
         if len(self.faults) < _SHOWN:
