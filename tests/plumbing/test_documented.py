@@ -15,7 +15,7 @@ from harness import paths
 from harness.lab.qemu import prepare
 from harness.operate.kept import Kept
 from harness.settings import Settings
-from tests import needs
+from tests import keepers, needs
 from tests.documented import COMMAND_LINE, Reader, examples
 from tests.plumbing import guest
 from tests.plumbing.test_qemu_lab import processes
@@ -50,9 +50,9 @@ def test_the_documented_session_on_the_qemu_lab(
     settings = tmp_path / "lab.yaml"
     settings.write_text(small.model_dump_json())
     reader = Reader({"SKUNK_STATE_DIR": str(paths.state_dir())})
-    reader.types(f"skunk up --lab qemu --bare --image '{ready_image}' --settings '{settings}'")
     kept = Kept("qemu", "default")
-    try:
+    with keepers.ended():
+        reader.types(f"skunk up --lab qemu --bare --image '{ready_image}' --settings '{settings}'")
         both = ["skunk1", "skunk2"]
         for node in both:
             reader.types(f"skunk ssh {node} {shlex.quote(STAND_INS)}")
@@ -69,7 +69,6 @@ def test_the_documented_session_on_the_qemu_lab(
         assert "/usr/bin/hastctl role secondary mirror" in told[0]
         assert "/usr/bin/hastctl role primary mirror" in told[1]
         assert "/usr/bin/zpool import -f failover" in told[1]
-    finally:
         reader.types(SESSION[-1])
     assert not kept.folder.path.exists()
     assert processes("default") == []

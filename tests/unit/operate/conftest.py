@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from harness.cli import app
 from harness.errors import HarnessError
 from harness.operate.kept import Kept
+from tests import keepers
 
 Skunk = Callable[..., Result]
 
@@ -25,6 +26,17 @@ def state_dir() -> Iterator[Path]:
     ):
         patch.setenv("SKUNK_STATE_DIR", folder)
         yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_pair_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One that a fixture of the module brought up stays: it was up before the test."""
+    if "state_dir" not in request.fixturenames:  # then the folder is the user's own
+        yield
+        return
+    request.getfixturevalue("state_dir")
+    with keepers.ended():
+        yield
 
 
 @pytest.fixture(scope="module")
