@@ -14,7 +14,7 @@ from typing import TextIO, cast, get_args
 
 import pytest
 
-from harness import ending, mutations, naming, paths, side_by_side, spent, wait
+from harness import ending, naming, paths, side_by_side, spent, wait
 from harness import settings as settings_file
 from harness.audit import Left, audit, raise_unannounced
 from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
@@ -24,6 +24,7 @@ from harness.failures import Failures
 from harness.freebsd.bug_number import number_in
 from harness.lab.choose import LabName, open_lab
 from harness.marked import MarkedStream
+from harness.mutations.mutation import Mutation
 from harness.operate import on_failure, repeats
 from harness.operate.clean_reports import CleanReports
 from harness.operate.live import FollowedConnect, Live
@@ -36,7 +37,7 @@ from harness.spent import Activity
 from harness.ssh import Connect, Connection
 
 SESSION = pytest.StashKey[Session]()
-MUTATION = pytest.StashKey[mutations.Mutation]()
+MUTATION = pytest.StashKey[Mutation]()
 ENDED = pytest.StashKey[bool]()
 LIVE = pytest.StashKey[Live]()
 
@@ -117,8 +118,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 def _mutate(config: pytest.Config, name: str) -> None:
     """Break the world as the option asks for, until the run ends."""
+    from harness.mutations import table  # noqa: PLC0415 - it imports the model
+
     try:
-        mutation = mutations.find(name)
+        mutation = table.find(name)
         mutation.check(config.getoption("--lab"))
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None

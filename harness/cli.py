@@ -207,11 +207,10 @@ def run_mutations(
     ] = None,
 ) -> None:
     """Break the simulated world in every known way; 1 when no scenario notices one of them."""
-    from harness import mutations
-    from harness.mutations import run, show
+    from harness.mutations import run, show, table
 
     matrix = run.run_all(
-        [mutations.find(name) for name in names or mutations.ALL],
+        [table.find(name) for name in names or table.ALL],
         ["-k", only] if only else [],
         jobs=jobs,
         complete=not names and not only,

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.mutations.mutation import around, mutation, nothing, replace
+from harness.lab.simulated import commands, hast_address, hast_metadata, hastd_secondary
+from harness.lab.simulated.commands import Context
+from harness.lab.simulated.commands.hastctl import EX_OSERR
+from harness.lab.simulated.hast_address import AddressError
+from harness.lab.simulated.hast_conf import Node, ResourceConfig, _Parser
+from harness.lab.simulated.hast_decision import Decision, Hello, decide
+from harness.lab.simulated.hast_handshake import Handshake
+from harness.lab.simulated.hast_metadata import Metadata
+from harness.lab.simulated.hast_reload import Reload
+from harness.lab.simulated.hast_wire import Accepted
+from harness.lab.simulated.hastd import Hastd, RoleRequest
+from harness.lab.simulated.process import Program
+from harness.mutations.mutation import mutation, nothing
 from harness.mutations.replication import LOST
 
 if TYPE_CHECKING:
     import pytest
 
-_MODEL = "harness.lab.simulated"
-
 
 def _always(patch: pytest.MonkeyPatch, **settings: object) -> None:
     """Give every resource these settings, whatever hast.conf says."""
+    assert settings.keys() <= {each.name for each in dataclasses.fields(ResourceConfig)}
+    fill = _Parser._fill
 
-    def make(fill: Callable[..., Any]) -> Any:
-        def forget(parser: Any, resource: Any) -> None:
-            fill(parser, resource)
-            for name, value in settings.items():
-                setattr(resource, name, value)
+    def forget(parser: _Parser, resource: ResourceConfig) -> None:
+        fill(parser, resource)
+        for name, value in settings.items():
+            setattr(resource, name, value)
 
-        return forget
-
-    around(patch, f"{_MODEL}.hast_conf:_Parser._fill", make)
+    patch.setattr(_Parser, "_fill", forget)
 
 
 @mutation("`timeout` is always 20 s", r"to say degraded|did not end within|assert|> pair\.settings")
@@ -71,70 +80,55 @@ def metaflush_is_ignored(patch: pytest.MonkeyPatch) -> None:
 )
 def names_are_not_resolved(patch: pytest.MonkeyPatch) -> None:
     """/etc/hosts is not looked at."""
-    replace(patch, f"{_MODEL}.hast_address:_hosts", lambda _: [])
+    patch.setattr(hast_address, "_hosts", lambda _: [])
 
 
 @mutation("`listen` takes any address that it is given", r"ListenFailed|to begin|assert")
 def any_address_is_listened_on(patch: pytest.MonkeyPatch) -> None:
     """What cannot be bound is passed over."""
-    from harness.lab.simulated.hast_address import AddressError  # noqa: PLC0415
+    listen = Hastd.listen_on
 
-    def make(listen: Callable[..., Any]) -> Any:
-        def pass_over(hastd: Any, address: str, *, name: str = "") -> None:
-            try:
-                listen(hastd, address, name=name)
-            except AddressError:
-                return
+    def pass_over(hastd: Hastd, address: str, *, name: str = "") -> None:
+        with contextlib.suppress(AddressError):
+            listen(hastd, address, name=name)
 
-        return pass_over
-
-    around(patch, f"{_MODEL}.hastd:Hastd.listen_on", make)
+    patch.setattr(Hastd, "listen_on", pass_over)
 
 
 @mutation("the options of `hastctl create` have no effect", r"assert|Extent|sizes")
 def create_takes_no_options(patch: pytest.MonkeyPatch) -> None:
     """Extents of 2 MiB, 64 of them kept dirty, all of the provider."""
+    create = hast_metadata.new
 
-    def make(create: Callable[..., Any]) -> Any:
-        def plain(name: str, mediasize: int, *_: int) -> Any:
-            from harness.lab.simulated import hast_metadata  # noqa: PLC0415 - the model
+    def plain(name: str, mediasize: int, *_: int) -> Metadata:
+        return create(name, mediasize, hast_metadata.EXTENT_SIZE, hast_metadata.KEEP_DIRTY)
 
-            return create(name, mediasize, hast_metadata.EXTENT_SIZE, hast_metadata.KEEP_DIRTY)
-
-        return plain
-
-    around(patch, f"{_MODEL}.hast_metadata:new", make)
+    patch.setattr(hast_metadata, "new", plain)
 
 
 @mutation("nodes with different sizes connect", r"sizes|assert|to be compared")
 def sizes_are_not_compared(patch: pytest.MonkeyPatch) -> None:
     """The primary believes what it has itself."""
+    accepted = Handshake._accepted
 
-    def make(accepted: Callable[..., Any]) -> Any:
-        def believe(handshake: Any, answer: Any) -> None:
-            own = handshake._worker.meta
-            sizes = {"datasize": own.datasize, "extentsize": own.extentsize}
-            accepted(handshake, dataclasses.replace(answer, **sizes))
+    def believe(handshake: Handshake, answer: Accepted) -> None:
+        own = handshake._worker.meta
+        same = dataclasses.replace(answer, datasize=own.datasize, extentsize=own.extentsize)
+        accepted(handshake, same)
 
-        return believe
-
-    around(patch, f"{_MODEL}.hast_handshake:Handshake._accepted", make)
+    patch.setattr(Handshake, "_accepted", believe)
 
 
 @mutation("strangers connect: the resource's unique ID is not compared", r"mismatch|IDs differ")
 def unique_id_is_not_compared(patch: pytest.MonkeyPatch) -> None:
     """The primary's data win."""
-    from harness.lab.simulated.hast_decision import Decision  # noqa: PLC0415
 
-    def make(decide: Callable[..., Any]) -> Any:
-        def believe(primary: Any, resuid: int, *counters: int) -> Any:
-            if resuid not in (0, primary.resuid):
-                return Decision()
-            return decide(primary, resuid, *counters)
+    def believe(primary: Hello, resuid: int, localcnt: int, remotecnt: int) -> Decision:
+        if resuid not in (0, primary.resuid):
+            return Decision()
+        return decide(primary, resuid, localcnt, remotecnt)
 
-        return believe
-
-    around(patch, f"{_MODEL}.hastd_secondary:decide", make)
+    patch.setattr(hastd_secondary, "decide", believe)
 
 
 @mutation("a secondary takes any primary", r"to say .*|assert")
@@ -144,19 +138,15 @@ def any_primary_is_known(patch: pytest.MonkeyPatch) -> None:
     def known(*_: object) -> bool:
         return True
 
-    replace(patch, f"{_MODEL}.hastd:Hastd._is_remote", known)
+    patch.setattr(Hastd, "_is_remote", known)
 
 
 @mutation("hastctl ends with 0 also where it refuses", r"assert \(?0, |assert 0 == |DID NOT")
 def hastctl_always_succeeds(patch: pytest.MonkeyPatch) -> None:
     """It says what it has to say. That there is no hastd is all that it fails for."""
-    from harness.lab.simulated import commands  # noqa: PLC0415
-    from harness.lab.simulated.commands.hastctl import EX_OSERR  # noqa: PLC0415
-
-    commands.load_all()
     hastctl = commands.COMMANDS["hastctl"]
 
-    def succeed(context: Any, arguments: list[str]) -> Any:
+    def succeed(context: Context, arguments: list[str]) -> Program:
         result = hastctl(context, arguments)
         status = result if isinstance(result, int) else (yield from result)
         return status if status == EX_OSERR else 0
@@ -167,14 +157,12 @@ def hastctl_always_succeeds(patch: pytest.MonkeyPatch) -> None:
 @mutation("a node takes the section of a node that is not there for its own", r"assert|to say")
 def a_strangers_section_will_do(patch: pytest.MonkeyPatch) -> None:
     """`on NAME` means everybody, unless it is the name of the peer."""
+    is_me = Node.is_me
 
-    def make(is_me: Callable[..., bool]) -> Any:
-        def is_me_or_nobody(node: Any, name: str) -> bool:
-            return is_me(node, name) or name not in {"skunk1", "skunk2"}
+    def is_me_or_nobody(node: Node, name: str) -> bool:
+        return is_me(node, name) or name not in {"skunk1", "skunk2"}
 
-        return is_me_or_nobody
-
-    around(patch, f"{_MODEL}.hast_conf:Node.is_me", make)
+    patch.setattr(Node, "is_me", is_me_or_nobody)
 
 
 @mutation("SIGHUP starts every resource anew", r"workerpid|assert|has_device")
@@ -184,7 +172,7 @@ def reload_restarts_everything(patch: pytest.MonkeyPatch) -> None:
     def restart(*_: object) -> bool:
         return True
 
-    replace(patch, f"{_MODEL}.hast_reload:Reload._needs_restart", restart)
+    patch.setattr(Reload, "_needs_restart", restart)
 
 
 @mutation(
@@ -193,25 +181,23 @@ def reload_restarts_everything(patch: pytest.MonkeyPatch) -> None:
 )
 def a_role_is_for_all_resources(patch: pytest.MonkeyPatch) -> None:
     """The name is not looked at."""
+    set_roles = Hastd._set_roles
 
-    def make(set_roles: Callable[..., Any]) -> Any:
-        def everybody(hastd: Any, request: Any) -> None:
-            if any(name in hastd.resources for name in request.names):
-                request.names = ["all"]
-            set_roles(hastd, request)
+    def everybody(hastd: Hastd, request: RoleRequest) -> None:
+        if any(name in hastd.resources for name in request.names):
+            request.names = ["all"]
+        set_roles(hastd, request)
 
-        return everybody
-
-    around(patch, f"{_MODEL}.hastd:Hastd._set_roles", make)
+    patch.setattr(Hastd, "_set_roles", everybody)
 
 
 @mutation("the program of `exec` is never run", r"hooks on|a failed hook")
 def hooks_are_not_run(patch: pytest.MonkeyPatch) -> None:
     """Whatever happens."""
-    replace(patch, f"{_MODEL}.hastd:Hastd._execute_hook", nothing)
+    patch.setattr(Hastd, "_execute_hook", nothing)
 
 
 @mutation("nobody says that the program of `exec` failed", r"a failed hook")
 def failed_hooks_are_not_told(patch: pytest.MonkeyPatch) -> None:
     """Its status is not looked at."""
-    replace(patch, f"{_MODEL}.hastd:Hastd._log_hook", nothing)
+    patch.setattr(Hastd, "_log_hook", nothing)

@@ -9,7 +9,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from harness.mutations.mutation import mutation, nothing, replace
+from harness.faults import link, process
+from harness.mutations.mutation import mutation, nothing
+from harness.node import Node
 
 if TYPE_CHECKING:
     import pytest
@@ -27,8 +29,8 @@ def _no_fault(*_: Any, **__: Any) -> Iterator[None]:
 )
 def power_is_not_cut(patch: pytest.MonkeyPatch) -> None:
     """The machine runs on."""
-    replace(patch, "harness.node:Node.power_cut", nothing)
-    replace(patch, "harness.node:Node.power_on", nothing)
+    patch.setattr(Node, "power_cut", nothing)
+    patch.setattr(Node, "power_on", nothing)
 
 
 @mutation(
@@ -38,7 +40,7 @@ def power_is_not_cut(patch: pytest.MonkeyPatch) -> None:
 )
 def cable_stays_in(patch: pytest.MonkeyPatch) -> None:
     """Nothing is cut off."""
-    replace(patch, "harness.node:Node.link_unplugged", _no_fault)
+    patch.setattr(Node, "link_unplugged", _no_fault)
 
 
 @mutation(
@@ -48,7 +50,7 @@ def cable_stays_in(patch: pytest.MonkeyPatch) -> None:
 )
 def machine_is_not_paused(patch: pytest.MonkeyPatch) -> None:
     """It notices everything."""
-    replace(patch, "harness.node:Node.paused", _no_fault)
+    patch.setattr(Node, "paused", _no_fault)
 
 
 @mutation(
@@ -58,7 +60,7 @@ def machine_is_not_paused(patch: pytest.MonkeyPatch) -> None:
 )
 def signal_is_not_sent(patch: pytest.MonkeyPatch) -> None:
     """Nothing is killed, and nothing stopped."""
-    replace(patch, "harness.faults.process:send_signal", nothing)
+    patch.setattr(process, "send_signal", nothing)
 
 
 @mutation(
@@ -68,4 +70,4 @@ def signal_is_not_sent(patch: pytest.MonkeyPatch) -> None:
 )
 def firewall_lets_through(patch: pytest.MonkeyPatch) -> None:
     """The one-way partition is none."""
-    replace(patch, "harness.faults.link:deaf", _no_fault)
+    patch.setattr(link, "deaf", _no_fault)

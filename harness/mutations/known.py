@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.mutations.mutation import mutation, replace
+from harness.lab.simulated.commands import host
+from harness.lab.simulated.hast_handshake import Handshake
+from harness.lab.simulated.hast_wire import Welcome
+from harness.lab.simulated.system import System
+from harness.mutations.mutation import mutation
 from harness.report.run import Verdict
 
 if TYPE_CHECKING:
     import pytest
 
-_MODEL = "harness.lab.simulated"
-
 
 def _never_arrives(patch: pytest.MonkeyPatch) -> None:
     """The primary's first message never arrives: the secondary waits 20 s for its header."""
-    from harness.lab.simulated.hast_wire import Welcome  # noqa: PLC0415 - the model
 
-    def greet(handshake: Any) -> None:
+    def greet(handshake: Handshake) -> None:
+        assert handshake._outgoing is not None
         handshake._outgoing.listen_to(handshake._on_message, handshake._on_close)
         handshake._wait_for(Welcome)
 
-    replace(patch, f"{_MODEL}.hast_handshake:Handshake._greet", greet)
+    patch.setattr(Handshake, "_greet", greet)
 
 
 def _call_it(patch: pytest.MonkeyPatch, release: str) -> None:
-    replace(patch, f"{_MODEL}.commands.host:RELEASE", release)
-    replace(patch, f"{_MODEL}.system:System.release", release)
+    patch.setattr(host, "RELEASE", release)
+    patch.setattr(System, "release", release)
 
 
 @mutation("replication never works, as in FreeBSD bug 292322", r"FreeBSD bug 292322")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.mutations.mutation import mutation, nothing, replace
+from harness.lab.simulated.guest import Guest
+from harness.lab.simulated.system import System
+from harness.mutations.mutation import mutation, nothing
 
 if TYPE_CHECKING:
     import pytest
-
-_MODEL = "harness.lab.simulated"
 
 
 @mutation(
@@ -18,24 +18,22 @@ _MODEL = "harness.lab.simulated"
 )
 def reset_does_nothing(patch: pytest.MonkeyPatch) -> None:
     """The button is not connected."""
-    replace(patch, f"{_MODEL}.guest:Guest.reset", nothing)
+    patch.setattr(Guest, "reset", nothing)
 
 
 @mutation("the power button does nothing", r"to switch itself off")
 def power_button_does_nothing(patch: pytest.MonkeyPatch) -> None:
     """It is not connected either."""
-    replace(patch, f"{_MODEL}.system:System.power_button", nothing)
+    patch.setattr(System, "power_button", nothing)
 
 
 @mutation("after a power cut a machine stays off", r"to answer over SSH")
 def power_does_not_return(patch: pytest.MonkeyPatch) -> None:
     """It boots once, and never again."""
+    start = Guest.power_on
 
-    def power_on(guest: Any) -> None:
+    def power_on(guest: Guest) -> None:
         if guest.boot == 0:
             start(guest)
 
-    from harness.lab.simulated.guest import Guest  # noqa: PLC0415 - the model, where it is wanted
-
-    start = Guest.power_on
-    replace(patch, f"{_MODEL}.guest:Guest.power_on", power_on)
+    patch.setattr(Guest, "power_on", power_on)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import SettingsError
 from harness.report.run import Verdict
@@ -52,7 +50,7 @@ class Mutation:
 Change = Callable[["pytest.MonkeyPatch"], None]
 
 ALL: dict[str, Mutation] = {}
-"""Every mutation by its name, in the order of the table."""
+"""Every mutation by its name, in the order of the table; empty until `table` is imported."""
 
 
 def mutation(
@@ -71,31 +69,6 @@ def mutation(
         return change
 
     return add
-
-
-def find(name: str) -> Mutation:
-    """The mutation of that name. Raises `SettingsError`."""
-    try:
-        return ALL[name]
-    except KeyError:
-        near = difflib.get_close_matches(name, ALL, 1)
-        raise SettingsError(
-            f"there is no mutation {name!r}",
-            advice=f"did you mean {near[0]}?" if near else "docs/mutations.md lists them",
-        ) from None
-
-
-def replace(patch: pytest.MonkeyPatch, target: str, new: object) -> None:
-    """Put `new` in the place of `target` (module:Class.attribute), which must be there."""
-    where, _, name = target.rpartition("." if "." in target.partition(":")[2] else ":")
-    patch.setattr(pkgutil.resolve_name(where), name, new)
-
-
-def around(
-    patch: pytest.MonkeyPatch, target: str, make: Callable[[Callable[..., Any]], Any]
-) -> None:
-    """Put what `make` makes of `target` into its place."""
-    replace(patch, target, make(pkgutil.resolve_name(target)))
 
 
 def nothing(*_: object, **__: object) -> None:

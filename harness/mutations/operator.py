@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.mutations.mutation import around, mutation, nothing, replace
+from harness.lab.simulated.hastd_sync import SyncThread
+from harness.mutations.mutation import mutation, nothing
 from harness.mutations.replication import LOST
+from harness.node import Node
+from harness.pair import Pair
 
 if TYPE_CHECKING:
     import pytest
-
-    from harness.node import Node
-    from harness.pair import Pair
-
-_PAIR = "harness.pair:Pair"
 
 _DAMAGED_AT = 5 / 8
 """Of the data area: where no scenario writes by itself."""
@@ -27,21 +24,19 @@ _DAMAGED_AT = 5 / 8
 )
 def one_block_is_corrupted(patch: pytest.MonkeyPatch) -> None:
     """With dd(1), on the provider itself."""
+    wait = Pair.wait_until_in_sync
 
-    def make(wait: Callable[..., None]) -> Any:
-        def damage(pair: Pair, primary: Node) -> None:
-            wait(pair, primary)
-            secondary = pair.peer(primary)
-            metadata = pair.metadata(secondary)
-            sector = (metadata.localoff >> 9) + int(metadata.datasize * _DAMAGED_AT) // 4096 * 8
-            secondary.run(
-                *("dd", "if=/dev/random", f"of={pair.info(secondary).localpath}"),
-                *("bs=512", "count=8", f"seek={sector}", "conv=notrunc"),
-            )
+    def damage(pair: Pair, primary: Node) -> None:
+        wait(pair, primary)
+        secondary = pair.peer(primary)
+        metadata = pair.metadata(secondary)
+        sector = (metadata.localoff >> 9) + int(metadata.datasize * _DAMAGED_AT) // 4096 * 8
+        secondary.run(
+            *("dd", "if=/dev/random", f"of={pair.info(secondary).localpath}"),
+            *("bs=512", "count=8", f"seek={sector}", "conv=notrunc"),
+        )
 
-        return damage
-
-    around(patch, f"{_PAIR}.wait_until_in_sync", make)
+    patch.setattr(Pair, "wait_until_in_sync", damage)
 
 
 @mutation(
@@ -50,21 +45,13 @@ def one_block_is_corrupted(patch: pytest.MonkeyPatch) -> None:
 )
 def nobody_waits_for_the_resync(patch: pytest.MonkeyPatch) -> None:
     """`complete` is all that is looked at. As fast as the model is, that would be soon enough."""
-    from harness.lab.simulated.hastd_sync import SyncThread  # noqa: PLC0415 - the model
+    begin = SyncThread._begin
 
-    def wait(pair: Pair, primary: Node) -> None:
-        pair.wait_until_complete(primary)
+    def begin_late(thread: SyncThread) -> None:
+        thread._worker.later(1.0, begin, thread)
 
-    def make(begin: Callable[..., None]) -> Any:
-        patch.setattr(SyncThread, "begin_late", begin, raising=False)
-
-        def late(thread: Any) -> None:
-            thread._worker.later(1.0, thread.begin_late)
-
-        return late
-
-    around(patch, "harness.lab.simulated.hastd_sync:SyncThread._begin", make)
-    replace(patch, f"{_PAIR}.wait_until_in_sync", wait)
+    patch.setattr(SyncThread, "_begin", begin_late)
+    patch.setattr(Pair, "wait_until_in_sync", Pair.wait_until_complete)
 
 
 @mutation(
@@ -74,14 +61,12 @@ def nobody_waits_for_the_resync(patch: pytest.MonkeyPatch) -> None:
 )
 def the_winner_is_discarded(patch: pytest.MonkeyPatch) -> None:
     """The wrong recovery from a split-brain."""
+    discard = Pair.discard
 
-    def make(discard: Callable[..., None]) -> Any:
-        def discard_other(pair: Pair, node: Node) -> None:
-            discard(pair, pair.peer(node))
+    def discard_other(pair: Pair, node: Node) -> None:
+        discard(pair, pair.peer(node))
 
-        return discard_other
-
-    around(patch, f"{_PAIR}.discard", make)
+    patch.setattr(Pair, "discard", discard_other)
 
 
 @mutation(
@@ -91,15 +76,13 @@ def the_winner_is_discarded(patch: pytest.MonkeyPatch) -> None:
 )
 def both_are_primary(patch: pytest.MonkeyPatch) -> None:
     """`hastctl role secondary` is forgotten where the node is primary."""
+    demote = Pair.demote
 
-    def make(demote: Callable[..., None]) -> Any:
-        def forget(pair: Pair, node: Node) -> None:
-            if not pair.has_device(node):
-                demote(pair, node)
+    def forget(pair: Pair, node: Node) -> None:
+        if not pair.has_device(node):
+            demote(pair, node)
 
-        return forget
-
-    around(patch, f"{_PAIR}.demote", make)
+    patch.setattr(Pair, "demote", forget)
 
 
 @mutation(
@@ -109,7 +92,7 @@ def both_are_primary(patch: pytest.MonkeyPatch) -> None:
 )
 def pool_is_not_exported(patch: pytest.MonkeyPatch) -> None:
     """It loses its device while it is imported."""
-    replace(patch, f"{_PAIR}.export_pool", nothing)
+    patch.setattr(Pair, "export_pool", nothing)
 
 
 @mutation(
@@ -119,4 +102,4 @@ def pool_is_not_exported(patch: pytest.MonkeyPatch) -> None:
 )
 def nobody_rejoins(patch: pytest.MonkeyPatch) -> None:
     """`role secondary` and the wait for the resync are forgotten."""
-    replace(patch, f"{_PAIR}.rejoin", nothing)
+    patch.setattr(Pair, "rejoin", nothing)

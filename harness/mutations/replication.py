@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.mutations.mutation import around, mutation, nothing, replace
+from harness.lab.simulated import hast_metadata, hastd_secondary
+from harness.lab.simulated.disk import Content, Op
+from harness.lab.simulated.hast_activemap import ActiveMap
+from harness.lab.simulated.hast_decision import SPLIT_BRAIN, Decision, Hello, decide
+from harness.lab.simulated.hast_metadata import DATA, disk_of
+from harness.lab.simulated.hast_wire import Reply, Request
+from harness.lab.simulated.hastd_primary import Hio, Primary
+from harness.lab.simulated.hastd_secondary import Secondary
+from harness.lab.simulated.hastd_sync import SyncThread
+from harness.mutations.mutation import mutation, nothing
 
 if TYPE_CHECKING:
     import pytest
-
-_HASTD = "harness.lab.simulated.hastd"
 
 LOST = (
     r"replicas differ|the files in .* are not those|lost, although|changed, although"
@@ -27,89 +33,77 @@ LOST = (
 def resync_copies_nothing(patch: pytest.MonkeyPatch) -> None:
     """The chunks are counted and not sent."""
 
-    def begin(thread: Any) -> None:
+    def begin(thread: SyncThread) -> None:
+        assert thread.range is not None
         start, end = thread.range
         thread._synced += end - start
         thread._worker.later(0.001, thread._chunk_done)
 
-    replace(patch, f"{_HASTD}_sync:SyncThread._begin", begin)
+    patch.setattr(SyncThread, "_begin", begin)
 
 
 @mutation("a resync never ends", r"to be in sync|resync|hooks on|not in sync")
 def resync_never_ends(patch: pytest.MonkeyPatch) -> None:
     """It sleeps for an hour before the first chunk."""
 
-    def begin(thread: Any) -> None:
+    def begin(thread: SyncThread) -> None:
         thread.range = None
         thread._worker.later(3600.0, thread._next)
 
-    replace(patch, f"{_HASTD}_sync:SyncThread._begin", begin)
+    patch.setattr(SyncThread, "_begin", begin)
 
 
 @mutation("the secondary drops every fifth write that it acknowledges", LOST)
 def secondary_drops_writes(patch: pytest.MonkeyPatch) -> None:
     """It reads from the disk instead."""
-    from harness.lab.simulated.disk import Op  # noqa: PLC0415 - the model, where it is wanted
+    submit = Secondary._submit
 
-    def make(submit: Callable[..., Any]) -> Any:
-        def drop(worker: Any, request: Any) -> None:
-            worker.mutated = getattr(worker, "mutated", 0) + (request.op is Op.WRITE)
-            if request.op is Op.WRITE and worker.mutated % 5 == 0:
-                request = dataclasses.replace(request, op=Op.READ)
-            submit(worker, request)
+    def drop(worker: Any, request: Request) -> None:
+        worker.mutated = getattr(worker, "mutated", 0) + (request.op is Op.WRITE)
+        if request.op is Op.WRITE and worker.mutated % 5 == 0:
+            request = dataclasses.replace(request, op=Op.READ)
+        submit(worker, request)
 
-        return drop
-
-    around(patch, f"{_HASTD}_secondary:Secondary._submit", make)
+    patch.setattr(Secondary, "_submit", drop)
 
 
 @mutation("the secondary stores one wrong block in every seventh write", LOST + "|checksum")
 def secondary_stores_wrong_blocks(patch: pytest.MonkeyPatch) -> None:
     """The first block of the request is another one."""
-    from harness.lab.simulated.disk import Content, Op  # noqa: PLC0415
+    submit = Secondary._submit
 
-    def make(submit: Callable[..., Any]) -> Any:
-        def damage(worker: Any, request: Any) -> None:
-            if request.op is Op.WRITE and request.blocks:
-                worker.mutated = getattr(worker, "mutated", 0) + 1
-                if worker.mutated % 7 == 0:
-                    first = min(request.blocks)
-                    wrong = {**request.blocks, first: Content(f"damaged {first}")}
-                    request = dataclasses.replace(request, blocks=wrong)
-            submit(worker, request)
+    def damage(worker: Any, request: Request) -> None:
+        if request.op is Op.WRITE and request.blocks:
+            worker.mutated = getattr(worker, "mutated", 0) + 1
+            if worker.mutated % 7 == 0:
+                first = min(request.blocks)
+                wrong = {**request.blocks, first: Content(f"damaged {first}")}
+                request = dataclasses.replace(request, blocks=wrong)
+        submit(worker, request)
 
-        return damage
-
-    around(patch, f"{_HASTD}_secondary:Secondary._submit", make)
+    patch.setattr(Secondary, "_submit", damage)
 
 
 @mutation("the secondary acknowledges a write 20 s before it is on its disk", LOST)
 def secondary_acknowledges_too_early(patch: pytest.MonkeyPatch) -> None:
     """When its worker ends before, the write is lost."""
-    from harness.lab.simulated.disk import Op  # noqa: PLC0415
-    from harness.lab.simulated.hast_metadata import DATA  # noqa: PLC0415
-    from harness.lab.simulated.hast_wire import Reply  # noqa: PLC0415
+    submit = Secondary._submit
 
-    def store(worker: Any, request: Any) -> None:
+    def store(worker: Secondary, request: Request) -> None:
         blocks = {at + DATA: content for at, content in request.blocks.items()}
         first, count = request.offset // 4096 + DATA, request.length // 4096
-        worker.device.disk.write(first, count, blocks)
+        assert worker.device is not None
+        disk_of(worker.device).write(first, count, blocks)
 
-    def make(submit: Callable[..., Any]) -> Any:
-        def acknowledge(worker: Any, request: Any) -> None:
-            if request.op is not Op.WRITE:
-                submit(worker, request)
-                return
-            worker.busy -= 1
-            worker.outgoing.send(Reply(request.seq))
-            worker.later(20.0, worker.store, request)
+    def acknowledge(worker: Secondary, request: Request) -> None:
+        if request.op is not Op.WRITE:
+            submit(worker, request)
+            return
+        worker.busy -= 1
+        worker.outgoing.send(Reply(request.seq))
+        worker.later(20.0, store, worker, request)
 
-        return acknowledge
-
-    around(patch, f"{_HASTD}_secondary:Secondary._submit", make)
-    from harness.lab.simulated.hastd_secondary import Secondary  # noqa: PLC0415
-
-    patch.setattr(Secondary, "store", store, raising=False)
+    patch.setattr(Secondary, "_submit", acknowledge)
 
 
 @mutation("what is written while degraded is not noted as dirty", LOST + "|dirty")
@@ -119,27 +113,24 @@ def degraded_writes_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     def need_sync(*_: object) -> bool:
         return False
 
-    replace(patch, "harness.lab.simulated.hast_activemap:ActiveMap.need_sync", need_sync)
+    patch.setattr(ActiveMap, "need_sync", need_sync)
 
 
 @mutation("the map of dirty extents never reaches the disk", LOST + "|dirty")
 def dirty_map_is_not_stored(patch: pytest.MonkeyPatch) -> None:
     """After a crash of the primary nobody knows what was on its way."""
-    replace(patch, "harness.lab.simulated.hast_metadata:write_map", nothing)
+    patch.setattr(hast_metadata, "write_map", nothing)
 
 
 @mutation("a pair that meets for the first time copies the whole disk", r"virgin|dirty")
 def virgin_is_copied(patch: pytest.MonkeyPatch) -> None:
     """As if there were data already."""
 
-    def make(decide: Callable[..., Any]) -> Any:
-        def everything(primary: Any, resuid: int, *counters: int) -> Any:
-            decision = decide(primary, resuid, *counters)
-            return dataclasses.replace(decision, map="all") if resuid == 0 else decision
+    def everything(primary: Hello, resuid: int, localcnt: int, remotecnt: int) -> Decision:
+        decision = decide(primary, resuid, localcnt, remotecnt)
+        return dataclasses.replace(decision, map="all") if resuid == 0 else decision
 
-        return everything
-
-    around(patch, f"{_HASTD}_secondary:decide", make)
+    patch.setattr(hastd_secondary, "decide", everything)
 
 
 @mutation(
@@ -149,44 +140,34 @@ def virgin_is_copied(patch: pytest.MonkeyPatch) -> None:
 def new_secondary_gets_nothing(patch: pytest.MonkeyPatch) -> None:
     """Its empty map is believed."""
 
-    def make(decide: Callable[..., Any]) -> Any:
-        def nothing_to_do(primary: Any, resuid: int, *counters: int) -> Any:
-            decision = decide(primary, resuid, *counters)
-            return dataclasses.replace(decision, map="none") if resuid == 0 else decision
+    def nothing_to_do(primary: Hello, resuid: int, localcnt: int, remotecnt: int) -> Decision:
+        decision = decide(primary, resuid, localcnt, remotecnt)
+        return dataclasses.replace(decision, map="none") if resuid == 0 else decision
 
-        return nothing_to_do
-
-    around(patch, f"{_HASTD}_secondary:decide", make)
+    patch.setattr(hastd_secondary, "decide", nothing_to_do)
 
 
 @mutation("every reconnection copies the whole disk", r"dirty|MiB|synchroni[sz]|resync|\d < \d|<<")
 def reconnection_copies_everything(patch: pytest.MonkeyPatch) -> None:
     """Not only what is dirty."""
 
-    def make(decide: Callable[..., Any]) -> Any:
-        def everything(*arguments: Any) -> Any:
-            decision = decide(*arguments)
-            wanted = decision.error is None and not decision.virgin
-            return dataclasses.replace(decision, map="all") if wanted else decision
+    def everything(primary: Hello, resuid: int, localcnt: int, remotecnt: int) -> Decision:
+        decision = decide(primary, resuid, localcnt, remotecnt)
+        wanted = decision.error is None and not decision.virgin
+        return dataclasses.replace(decision, map="all") if wanted else decision
 
-        return everything
-
-    around(patch, f"{_HASTD}_secondary:decide", make)
+    patch.setattr(hastd_secondary, "decide", everything)
 
 
 @mutation("a split-brain is not noticed: the primary's data win", r"split-brain|SplitBrain")
 def split_brain_goes_unnoticed(patch: pytest.MonkeyPatch) -> None:
     """The counters are not compared."""
-    from harness.lab.simulated.hast_decision import SPLIT_BRAIN, Decision  # noqa: PLC0415
 
-    def make(decide: Callable[..., Any]) -> Any:
-        def primary_wins(*arguments: Any) -> Any:
-            decision = decide(*arguments)
-            return Decision() if decision.error == SPLIT_BRAIN else decision
+    def primary_wins(primary: Hello, resuid: int, localcnt: int, remotecnt: int) -> Decision:
+        decision = decide(primary, resuid, localcnt, remotecnt)
+        return Decision() if decision.error == SPLIT_BRAIN else decision
 
-        return primary_wins
-
-    around(patch, f"{_HASTD}_secondary:decide", make)
+    patch.setattr(hastd_secondary, "decide", primary_wins)
 
 
 @mutation(
@@ -195,19 +176,15 @@ def split_brain_goes_unnoticed(patch: pytest.MonkeyPatch) -> None:
 )
 def fallen_behind_is_a_split_brain(patch: pytest.MonkeyPatch) -> None:
     """Any difference between the counters is taken for one."""
-    from harness.lab.simulated.hast_decision import SPLIT_BRAIN, Decision  # noqa: PLC0415
 
-    def make(decide: Callable[..., Any]) -> Any:
-        def suspicious(primary: Any, resuid: int, local: int, remote: int) -> Any:
-            known = resuid != 0 and resuid == primary.resuid
-            if known and (local > primary.remotecnt or primary.localcnt > remote):
-                log = ("error", "Split-brain detected, exiting.")
-                return Decision(log=log, error=SPLIT_BRAIN)
-            return decide(primary, resuid, local, remote)
+    def suspicious(primary: Hello, resuid: int, localcnt: int, remotecnt: int) -> Decision:
+        known = resuid != 0 and resuid == primary.resuid
+        if known and (localcnt > primary.remotecnt or primary.localcnt > remotecnt):
+            log = ("error", "Split-brain detected, exiting.")
+            return Decision(log=log, error=SPLIT_BRAIN)
+        return decide(primary, resuid, localcnt, remotecnt)
 
-        return suspicious
-
-    around(patch, f"{_HASTD}_secondary:decide", make)
+    patch.setattr(hastd_secondary, "decide", suspicious)
 
 
 @mutation(
@@ -215,7 +192,7 @@ def fallen_behind_is_a_split_brain(patch: pytest.MonkeyPatch) -> None:
 )
 def primary_never_reconnects(patch: pytest.MonkeyPatch) -> None:
     """Its guard does nothing."""
-    replace(patch, f"{_HASTD}_primary:Primary._guard", nothing)
+    patch.setattr(Primary, "_guard", nothing)
 
 
 @mutation(
@@ -224,7 +201,7 @@ def primary_never_reconnects(patch: pytest.MonkeyPatch) -> None:
 )
 def degraded_is_called_complete(patch: pytest.MonkeyPatch) -> None:
     """Status says nothing about the connection."""
-    replace(patch, f"{_HASTD}_primary:Primary.status", property(lambda _: "complete"))
+    patch.setattr(Primary, "status", property(lambda _: "complete"))
 
 
 @mutation(
@@ -233,7 +210,7 @@ def degraded_is_called_complete(patch: pytest.MonkeyPatch) -> None:
 )
 def timeout_is_never_taken(patch: pytest.MonkeyPatch) -> None:
     """The timeout of a connection has no effect."""
-    replace(patch, f"{_HASTD}_primary:Primary._check_receiving", nothing)
+    patch.setattr(Primary, "_check_receiving", nothing)
 
 
 @mutation(
@@ -242,7 +219,7 @@ def timeout_is_never_taken(patch: pytest.MonkeyPatch) -> None:
 )
 def degraded_writes_hang(patch: pytest.MonkeyPatch) -> None:
     """They wait for somebody who is not there."""
-    replace(patch, f"{_HASTD}_primary:Primary._not_sent", nothing)
+    patch.setattr(Primary, "_not_sent", nothing)
 
 
 @mutation(
@@ -251,15 +228,12 @@ def degraded_writes_hang(patch: pytest.MonkeyPatch) -> None:
 )
 def write_in_flight_is_resynchronised(patch: pytest.MonkeyPatch) -> None:
     """A strict expected failure has to say so when it passes."""
-    from harness.lab.simulated.disk import Op  # noqa: PLC0415
+    answered = Primary._remote_answered
 
-    def make(answered: Callable[..., Any]) -> Any:
-        def note(worker: Any, hio: Any) -> None:
-            if hio.errors[1] is not None and hio.bio.op is Op.WRITE and not hio.sync:
-                worker.amap.need_sync(hio.bio.offset, hio.bio.length)
-                worker.flush_map()
-            answered(worker, hio)
+    def note(worker: Primary, hio: Hio) -> None:
+        if hio.errors[1] is not None and hio.bio.op is Op.WRITE and not hio.sync:
+            worker.amap.need_sync(hio.bio.offset, hio.bio.length)
+            worker.flush_map()
+        answered(worker, hio)
 
-        return note
-
-    around(patch, f"{_HASTD}_primary:Primary._remote_answered", make)
+    patch.setattr(Primary, "_remote_answered", note)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.mutations.mutation import around, mutation, nothing, replace
+from harness.lab.simulated import hast_metadata
+from harness.lab.simulated.disk import BlockDevice
+from harness.lab.simulated.hast_control import Row
+from harness.lab.simulated.hast_gate import GateDevice
+from harness.lab.simulated.hast_metadata import OnDisk
+from harness.lab.simulated.hastd import Hastd, Resource, RoleRequest
+from harness.lab.simulated.hastd_primary import Primary
+from harness.lab.simulated.hastd_worker import Worker
+from harness.mutations.mutation import mutation, nothing
 
 if TYPE_CHECKING:
     import pytest
-
-_HASTD = "harness.lab.simulated.hastd"
 
 
 @mutation(
@@ -19,10 +25,9 @@ _HASTD = "harness.lab.simulated.hastd"
 )
 def role_survives_a_restart(patch: pytest.MonkeyPatch) -> None:
     """It reads it from the metadata."""
-    from harness.lab.simulated import hast_metadata  # noqa: PLC0415 - the model, where it is wanted
-    from harness.lab.simulated.hastd import Hastd  # noqa: PLC0415
+    opened = Hastd.open
 
-    def take_roles(hastd: Any) -> None:
+    def take_roles(hastd: Hastd) -> None:
         for resource in hastd.resources.values():
             config = resource.config
             try:
@@ -32,18 +37,13 @@ def role_survives_a_restart(patch: pytest.MonkeyPatch) -> None:
                 continue
             role = found.metadata.prevrole
             if role != "init":
-                hastd.change_role(resource, role, hastd.no_more)
+                hastd.change_role(resource, role, nothing)
 
-    def make(opened: Callable[..., Any]) -> Any:
-        def open_with_roles(hastd: Any) -> None:
-            opened(hastd)
-            hastd.post(hastd.take_roles)
+    def open_with_roles(hastd: Hastd) -> None:
+        opened(hastd)
+        hastd.post(take_roles, hastd)
 
-        return open_with_roles
-
-    patch.setattr(Hastd, "take_roles", take_roles, raising=False)
-    patch.setattr(Hastd, "no_more", nothing, raising=False)
-    around(patch, f"{_HASTD}:Hastd.open", make)
+    patch.setattr(Hastd, "open", open_with_roles)
 
 
 @mutation(
@@ -52,27 +52,18 @@ def role_survives_a_restart(patch: pytest.MonkeyPatch) -> None:
 )
 def create_is_not_needed(patch: pytest.MonkeyPatch) -> None:
     """It writes fresh metadata by itself."""
-    from harness.lab.simulated import hast_metadata  # noqa: PLC0415 - the model, where it is wanted
+    read = hast_metadata.read
 
-    def make(read: Callable[..., Any]) -> Any:
-        def read_or_create(device: Any, name: str, path: str) -> Any:
-            try:
-                return read(device, name, path)
-            except hast_metadata.MetadataError:
-                disk = hast_metadata.disk_of(device)
-                disk.reserved = hast_metadata.OnDisk(
-                    hast_metadata.new(
-                        name,
-                        device.mediasize,
-                        hast_metadata.EXTENT_SIZE,
-                        hast_metadata.KEEP_DIRTY,
-                    )
-                )
-                return disk.reserved
+    def read_or_create(device: BlockDevice, name: str, path: str) -> OnDisk:
+        try:
+            return read(device, name, path)
+        except hast_metadata.MetadataError:
+            extentsize, keepdirty = hast_metadata.EXTENT_SIZE, hast_metadata.KEEP_DIRTY
+            fresh = OnDisk(hast_metadata.new(name, device.mediasize, extentsize, keepdirty))
+            hast_metadata.disk_of(device).reserved = fresh
+            return fresh
 
-        return read_or_create
-
-    around(patch, "harness.lab.simulated.hast_metadata:read", make)
+    patch.setattr(hast_metadata, "read", read_or_create)
 
 
 @mutation(
@@ -81,10 +72,10 @@ def create_is_not_needed(patch: pytest.MonkeyPatch) -> None:
 def device_survives_a_demotion(patch: pytest.MonkeyPatch) -> None:
     """It is there, and nobody serves it."""
 
-    def destroy(gate: Any) -> None:
+    def destroy(gate: GateDevice) -> None:
         gate.worker = None
 
-    replace(patch, "harness.lab.simulated.hast_gate:GateDevice.destroy", destroy)
+    patch.setattr(GateDevice, "destroy", destroy)
 
 
 @mutation(
@@ -93,18 +84,14 @@ def device_survives_a_demotion(patch: pytest.MonkeyPatch) -> None:
 )
 def secondary_promotes_itself(patch: pytest.MonkeyPatch) -> None:
     """As nobody has asked it to."""
-    from harness.lab.simulated.hastd import Hastd  # noqa: PLC0415
+    ended = Hastd._child_exit
 
-    def make(ended: Callable[..., Any]) -> Any:
-        def take_over(hastd: Any, worker: Any, status: int) -> None:
-            ended(hastd, worker, status)
-            if worker.resource.role == "secondary" and status > 0:
-                hastd.change_role(worker.resource, "primary", hastd.no_more)
+    def take_over(hastd: Hastd, worker: Worker, status: int) -> None:
+        ended(hastd, worker, status)
+        if worker.resource.role == "secondary" and status > 0:
+            hastd.change_role(worker.resource, "primary", nothing)
 
-        return take_over
-
-    patch.setattr(Hastd, "no_more", nothing, raising=False)
-    around(patch, f"{_HASTD}:Hastd._child_exit", make)
+    patch.setattr(Hastd, "_child_exit", take_over)
 
 
 @mutation(
@@ -113,17 +100,17 @@ def secondary_promotes_itself(patch: pytest.MonkeyPatch) -> None:
 )
 def demotion_is_ignored(patch: pytest.MonkeyPatch) -> None:
     """It stays primary."""
+    change = Hastd.change_role
 
-    def make(change: Callable[..., Any]) -> Any:
-        def refuse(hastd: Any, resource: Any, role: str, then: Any, *arguments: Any) -> None:
-            if (resource.role, role) == ("primary", "secondary"):
-                then(*arguments)
-            else:
-                change(hastd, resource, role, then, *arguments)
+    def refuse(
+        hastd: Hastd, resource: Resource, role: str, then: Callable[..., None], *arguments: Any
+    ) -> None:
+        if (resource.role, role) == ("primary", "secondary"):
+            then(*arguments)
+        else:
+            change(hastd, resource, role, then, *arguments)
 
-        return refuse
-
-    around(patch, f"{_HASTD}:Hastd.change_role", make)
+    patch.setattr(Hastd, "change_role", refuse)
 
 
 @mutation(
@@ -131,9 +118,8 @@ def demotion_is_ignored(patch: pytest.MonkeyPatch) -> None:
 )
 def same_role_is_a_change(patch: pytest.MonkeyPatch) -> None:
     """It does not look at what there is."""
-    from harness.lab.simulated.hast_control import Row  # noqa: PLC0415
 
-    def set_next(hastd: Any, request: Any) -> None:
+    def set_next(hastd: Hastd, request: RoleRequest) -> None:
         while request.names:
             name = request.names.pop(0)
             resource = hastd.resources.get(name)
@@ -145,13 +131,13 @@ def same_role_is_a_change(patch: pytest.MonkeyPatch) -> None:
             return
         request.reply.done.fire()
 
-    replace(patch, f"{_HASTD}:Hastd._set_next_role", set_next)
+    patch.setattr(Hastd, "_set_next_role", set_next)
 
 
 @mutation("a worker of a primary that was killed is not replaced", r"acknowledged writes|assert")
 def dead_worker_is_not_replaced(patch: pytest.MonkeyPatch) -> None:
     """The device stays, and nobody serves it."""
-    replace(patch, f"{_HASTD}:Hastd._restart", lambda hastd, _: hastd._release())
+    patch.setattr(Hastd, "_restart", lambda hastd, _: hastd._release())
 
 
 @mutation(
@@ -160,12 +146,10 @@ def dead_worker_is_not_replaced(patch: pytest.MonkeyPatch) -> None:
 )
 def second_primary_starts_at_once(patch: pytest.MonkeyPatch) -> None:
     """It does not wait for the other to become secondary."""
+    failed = Primary.not_connected
 
-    def make(failed: Callable[..., Any]) -> Any:
-        def start(worker: Any, *, wait: bool) -> None:
-            del wait
-            failed(worker, wait=False)
+    def start(worker: Primary, *, wait: bool) -> None:
+        del wait
+        failed(worker, wait=False)
 
-        return start
-
-    around(patch, f"{_HASTD}_primary:Primary.not_connected", make)
+    patch.setattr(Primary, "not_connected", start)

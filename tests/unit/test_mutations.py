@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import mutations, paths
+from harness import paths
 from harness.errors import HarnessError, SettingsError
+from harness.mutations import table
 from harness.mutations.mutation import Mutation, nothing
 from harness.mutations.run import Matrix, judge
 from harness.mutations.show import lines, write_markdown
@@ -82,7 +83,7 @@ def test_every_mutation_can_be_applied_and_taken_back() -> None:
     from harness.pair import Pair  # noqa: PLC0415 - as it is before
 
     export = Pair.export_pool
-    for mutation in mutations.ALL.values():
+    for mutation in table.ALL.values():
         with pytest.MonkeyPatch.context() as patch:
             mutation.apply(patch)
     assert Pair.export_pool is export
@@ -90,7 +91,7 @@ def test_every_mutation_can_be_applied_and_taken_back() -> None:
 
 def test_a_wrong_name_and_a_wrong_lab_are_refused() -> None:
     with pytest.raises(SettingsError, match="did you mean pool-imports-empty"):
-        mutations.find("pool_import_empty")
+        table.find("pool_import_empty")
     with pytest.raises(SettingsError, match="one of the model"):
-        mutations.find("pool-imports-empty").check("qemu")
-    mutations.find("one-block-is-corrupted").check("qemu")
+        table.find("pool-imports-empty").check("qemu")
+    table.find("one-block-is-corrupted").check("qemu")

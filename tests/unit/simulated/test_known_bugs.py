@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import known_bugs, mutations, paths
+from harness import known_bugs, paths
 from harness.errors import KnownBugMet, SettingsError
 from harness.known_bugs import KnownBug, Watch
 from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
+from harness.mutations import table
 from harness.session import Session
 from harness.settings import Settings
 
@@ -78,7 +79,7 @@ def test_it_is_recognised_within_a_minute_and_met_once(
     mutation: str,
     timeout: int,
 ) -> None:
-    mutations.find(mutation).apply(monkeypatch)
+    table.find(mutation).apply(monkeypatch)
     hast = settings.hast.but(timeout=timeout)
     lab = SimulatedLab(settings, "bug", state_dir=tmp_path, over_ssh=False)
     with Session(
