@@ -241,8 +241,8 @@ def _start(
         lab, connect = open_direct(settings, place.pair)
     recorder: Recorder | None = None
     if (path := config.getoption("--record")) is not None:
-        recorder = stack.enter_context(Recorder(path))
-        lab, connect = RecordedLab(lab, recorder), RecordedConnect(recorder)
+        recorder = stack.enter_context(Recorder(path, lab.clock))
+        lab, connect = RecordedLab(lab, recorder), RecordedConnect(connect, recorder)
     if (live := config.stash.get(LIVE, None)) is not None:
         connect = FollowedConnect(connect, live)
     running = Session(

@@ -44,8 +44,10 @@ class Ran:
         return {name: str(case.verdict) for name, case in self.cases.items()}
 
 
-def run_all(place: Path, runs: Mapping[str, tuple[str, Sequence[str]]]) -> dict[str, Ran]:
-    """Run the text of each scenario file with these further arguments."""
+def run_all(
+    place: Path, runs: Mapping[str, tuple[str, Sequence[str]]], *, within: float = 900
+) -> dict[str, Ran]:
+    """Run the text of each scenario file with these further arguments, all `within` seconds."""
     for name, (text, _) in runs.items():
         (place / name).mkdir(parents=True)
         (place / name / f"test_{name}.py").write_text(text)
@@ -56,7 +58,7 @@ def run_all(place: Path, runs: Mapping[str, tuple[str, Sequence[str]]]) -> dict[
         text=True,
         cwd=paths.PROJECT,
         capture_output=True,
-        timeout=900,
+        timeout=within,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

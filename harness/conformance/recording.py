@@ -14,12 +14,12 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
-from harness import clock
+from harness.clock import Clock
 from harness.errors import HarnessError, SettingsError
 from harness.lab.base import Costs, Endpoint, Gap, Lab, LabDescription, Machine, Power
-from harness.ssh import Connection, Remote, Result, Wrapped
+from harness.ssh import Connect, Remote, Result, Wrapped
 
 _SHORT = 16384
 """Bytes, compressed, up to which standard input is kept."""
@@ -86,16 +86,17 @@ class Source:
 class Recorder:
     """Writes the steps of a run to a file as they end. Threads may record side by side."""
 
-    def __init__(self, path: Path) -> None:
-        """Begin a recording in `path`, replacing what is there."""
+    def __init__(self, path: Path, clock: Clock) -> None:
+        """Begin a recording in `path`, replacing what is there; `clock` is the lab's."""
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8")
-        self._started = clock.current().monotonic()
+        self._clock = clock
+        self._started = clock.monotonic()
 
     def now(self) -> float:
-        """Seconds since the recording began."""
-        return clock.current().monotonic() - self._started
+        """Seconds of the lab's time since the recording began."""
+        return self._clock.monotonic() - self._started
 
     def add(self, step: Step) -> None:
         """Write one step."""
@@ -107,7 +108,7 @@ class Recorder:
 
     def source(self, lab: LabDescription, release: str) -> None:
         """Say where the recording comes from."""
-        today = clock.current().utc().date().isoformat()
+        today = self._clock.utc().date().isoformat()
         self._write({"source": asdict(Source(lab.lab, lab.hypervisor, release, today))})
 
     def __enter__(self) -> Self:
@@ -188,14 +189,15 @@ class RecordedConnection(Wrapped):
 
 
 class RecordedConnect:
-    """Logs in and records what is run."""
+    """Logs in as `connect` does, and records what is run."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, connect: Connect, recorder: Recorder) -> None:
+        self._connect = connect
         self._recorder = recorder
 
     def __call__(self, node: str, endpoint: Endpoint, *, alive: float, within: float) -> Remote:
         """Log in to a node over SSH."""
-        connection = Connection(node, endpoint, alive=alive, within=within)
+        connection = self._connect(node, endpoint, alive=alive, within=within)
         return RecordedConnection(connection, node, self._recorder)
 
 
@@ -252,6 +254,10 @@ class RecordedMachine(Machine):
         """Put its cable back."""
         self._do("plug_link")
 
+    def limit_data_disk(self, bytes_per_s: float | None) -> None:
+        """Limit its data disk, which no recording has: a replay could not."""
+        self._machine.limit_data_disk(bytes_per_s)
+
     def _do(self, verb: str) -> None:
         started = self._recorder.now()
         getattr(self._machine, verb)()
@@ -261,12 +267,25 @@ class RecordedMachine(Machine):
 class RecordedLab(Lab):
     """A lab whose every verb is noted. It is the given lab in everything else."""
 
-    name: ClassVar[str] = "recorded"
-    costs: ClassVar[Costs] = Costs(0.0, None, None, 0.0)
-
     def __init__(self, lab: Lab, recorder: Recorder) -> None:
         self._lab = lab
         self._recorder = recorder
+        self.clock = lab.clock
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The lab's own."""
+        return self._lab.name
+
+    @property
+    def costs(self) -> Costs:  # type: ignore[override]
+        """The lab's own."""
+        return self._lab.costs
+
+    @property
+    def mark(self) -> str | None:  # type: ignore[override]
+        """The lab's own."""
+        return self._lab.mark
 
     @property
     def machines(self) -> Mapping[str, Machine]:  # type: ignore[override]

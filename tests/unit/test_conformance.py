@@ -9,12 +9,24 @@ from pathlib import Path
 import pytest
 
 from harness import paths
+from harness import settings as settings_file
+from harness.clock import Clock
 from harness.conformance.normalise import normalise
-from harness.conformance.recording import Fed, RecordedConnection, Recorder, Step, load
+from harness.conformance.recording import (
+    Fed,
+    RecordedConnection,
+    RecordedLab,
+    RecordedMachine,
+    Recorder,
+    Step,
+    load,
+)
 from harness.conformance.replay import fold
 from harness.errors import CommandTimedOut, SettingsError
-from harness.lab.base import LabDescription
+from harness.lab.base import Endpoint, Lab, LabDescription, Machine
+from harness.lab.simulated.lab import SimulatedLab, SimulatedMachine
 from harness.ssh import Result
+from tests.nested import run_all
 
 LAB = LabDescription("qemu", "QEMU 7.2", "KVM", "image")
 
@@ -38,7 +50,7 @@ class FakeRemote:
 
 def test_a_recording_is_read_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    with Recorder(path) as recorder:
+    with Recorder(path, Clock()) as recorder:
         remote = RecordedConnection(FakeRemote(), "skunk1", recorder)
         remote.run(["hastctl", "list"], within=1, stdin=b"x" * 3)
         remote.run(["cat"], within=1, stdin=random.Random(1).randbytes(20_000))
@@ -60,6 +72,47 @@ def test_a_recording_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert len(long.stdin.stand_in()) == 20_000
     assert (cut.node, cut.verb) == ("skunk2", "power_cut")
     assert (failed.status, failed.error) == (None, "too slow")
+
+
+RECORDED = """\
+def test_recorded(provisioned_pair):
+    skunk1 = provisioned_pair.skunk1
+    skunk1.run("sleep", "5")
+    with skunk1.powered_off():
+        pass
+"""
+
+
+def test_a_run_on_the_simulated_lab_is_recorded_in_its_own_time(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    runs = {"recorded": (RECORDED, ["--record", str(path)])}
+    ran = run_all(tmp_path, runs, within=120)["recorded"]
+    assert ran.status == 0, ran.said
+    assert "[simulated]" in ran.said
+    source, steps = load(path)
+    assert (source.lab, source.date) == ("simulated", "2026-01-01")
+    assert [step.verb for step in steps if step.verb != "run"] == [
+        *("start", "save", "power_cut", "power_on"),
+    ]
+    (slept,) = (step for step in steps if step.argv == ("sleep", "5"))
+    assert 5 <= slept.duration < 6
+    assert all(0 <= step.at < 600 for step in steps)
+
+
+def test_a_recorded_lab_is_the_given_one_in_everything(tmp_path: Path) -> None:
+    """Nothing is left to what every lab has by default, as its clock once was."""
+    lab = SimulatedLab(settings_file.load(paths.SETTINGS), "recorded", state_dir=tmp_path)
+    endpoint = Endpoint("127.0.0.1", 22, "root", tmp_path / "key", None)
+    machine = SimulatedMachine(lab, "skunk1", tmp_path, endpoint)
+    with Recorder(tmp_path / "run.jsonl", lab.clock) as recorder:
+        recorded = RecordedLab(lab, recorder)
+        pairs = ((Lab, recorded), (Machine, RecordedMachine(machine, recorder)))
+    for base, front in pairs:
+        names = {*vars(base), *base.__annotations__}
+        own = {*vars(type(front)), *vars(front)}
+        assert {name for name in names if not name.startswith("_")} <= own
+    for name in ("name", "costs", "mark", "clock"):
+        assert getattr(recorded, name) is getattr(lab, name)
 
 
 @pytest.mark.parametrize("text", ["", "{}\n", "not JSON\n", '{"source": {"colour": "blue"}}\n'])
