@@ -489,6 +489,51 @@ def test_complaints(line: str, complaint: str) -> None:
     assert refused(skunk1, line) == complaint
 
 
+@pytest.mark.parametrize(
+    ("name", "to_open", "to_create"),
+    [
+        ("mirror", "name is reserved", "name is reserved"),
+        ("raidz", "name is reserved", "name is reserved"),
+        ("draid", "name is reserved", "name is reserved"),
+        ("mirror1", "no such pool", "name is reserved"),
+        ("spares", "no such pool", "name is reserved"),
+        ("log", "no such pool", "name is reserved"),
+        ("2nd", "name must begin with a letter", "name must begin with a letter"),
+        ("a+b", "invalid character '+' in pool name", "invalid character '+' in pool name"),
+        ("a" * 239, "no such pool", None),
+        ("a" * 240, "name is too long", "name is too long"),
+    ],
+)
+def test_a_name_that_no_pool_can_have(name: str, to_open: str, to_create: str | None) -> None:
+    """libzfs_pool.c (13.2); what is said of a new pool was recorded."""
+    _, skunk1, _ = with_pool()
+    for verb in ("destroy", "export", "status", "list", "scrub", "clear", "get size"):
+        line = f"zpool {verb} {name}"
+        assert refused(skunk1, line) == f"cannot open '{name}': {to_open}\n", line
+    if to_create is not None:
+        said(skunk1, "zpool destroy failover")
+        assert refused(skunk1, f"zpool create {name} hast/mirror") == (
+            f"cannot create '{name}': {to_create}\npool name may have been omitted\n"
+        )
+
+
+def test_destroying_a_dataset_as_a_pool() -> None:
+    _, skunk1, _ = with_pool()
+    assert refused(skunk1, "zpool destroy failover/a") == (
+        "cannot open 'failover/a': invalid character '/' in pool name\n"
+        "use 'zfs destroy' to destroy a dataset\n"
+    )
+
+
+def test_a_pool_gets_no_reserved_name_when_it_is_imported() -> None:
+    _, skunk1, _ = with_pool()
+    said(skunk1, "zpool export failover")
+    assert refused(skunk1, "zpool import failover mirror1") == (
+        "cannot import 'mirror1': name is reserved\n"
+    )
+    said(skunk1, "zpool import failover second")
+
+
 def test_a_healthy_pool_looks_as_recorded() -> None:
     _, skunk1, _ = with_pool()
     assert said(skunk1, "zpool status -p") == recorded("zpool_status_healthy")

@@ -21,12 +21,12 @@ from harness.lab.simulated.disk import LocalDisk
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.pool import DEFAULTS, Pool
 from harness.lab.simulated.pool_import import SMALLEST, LabelScan
+from harness.lab.simulated.pool_name import wrong_name
 from harness.lab.simulated.process import NotModelled, Program, Signal
 
 if TYPE_CHECKING:
     from harness.lab.simulated.disk import BlockDevice
 
-_RESERVED = ("mirror", "raidz", "draid", "spare")
 _VDEV_WORDS = re.compile(r"mirror|raidz[0-9]?|draid.*|spare|log|cache|special|dedup")
 _CHOICES = {
     "failmode": "wait | continue | panic",
@@ -90,8 +90,8 @@ def _usage(context: Context, text: str) -> int:
 
 
 def no_such_pool(context: Context, name: str) -> int:
-    """Complain that no such pool is imported."""
-    context.complain(f"cannot open '{name}': no such pool")
+    """Complain that no such pool is imported, or that none can have this name."""
+    context.complain(f"cannot open '{name}': {wrong_name(name, new=False) or 'no such pool'}")
     return 1
 
 
@@ -228,7 +228,9 @@ def _in_use(
 def _wrong_to_create(
     context: Context, name: str, properties: dict[str, str], device: BlockDevice
 ) -> str | None:
-    wrong = _wrong_name(name)
+    if (odd := wrong_name(name, new=True)) is not None:
+        return f"{odd}\npool name may have been omitted"
+    wrong = None
     for key, value in properties.items():
         if wrong is None and key in _CHOICES and value not in _CHOICES[key].split(" | "):
             wrong = f"'{key}' must be one of '{_CHOICES[key]}'"
@@ -240,15 +242,6 @@ def _wrong_to_create(
         return "pool already exists"
     small = device.mediasize < SMALLEST
     return "one or more devices is less than the minimum size (64M)" if small else None
-
-
-def _wrong_name(name: str) -> str | None:
-    if not name[:1].isalpha():
-        return "name must begin with a letter\npool name may have been omitted"
-    if name == "log" or name.startswith(_RESERVED):
-        return "name is reserved\npool name may have been omitted"
-    odd = re.sub(r"[A-Za-z0-9_.: -]", "", name)
-    return f"invalid character '{odd[0]}' in pool name" if odd else None
 
 
 def _check_modelled(key: str, value: str) -> None:
@@ -280,9 +273,13 @@ def _destroy(context: Context, arguments: list[str]) -> int | Program:
         return command_usage(context, "destroy", "missing pool argument")
     if len(options.rest) > 1:
         return command_usage(context, "destroy", "too many arguments")
-    pool = _pool(context, options.rest[0])
+    name = options.rest[0]
+    pool = _pool(context, name)
     if pool is None:
-        return no_such_pool(context, options.rest[0])
+        no_such_pool(context, name)
+        if "/" in name:
+            context.complain("use 'zfs destroy' to destroy a dataset")
+        return 1
     return _let_go(context, pool, "DESTROYED", force=True)
 
 

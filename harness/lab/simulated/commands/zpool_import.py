@@ -10,6 +10,7 @@ from harness.lab.simulated.disk import BlockDevice
 from harness.lab.simulated.options import Options
 from harness.lab.simulated.pool import ctime
 from harness.lab.simulated.pool_import import Candidate, LabelScan, on_devices
+from harness.lab.simulated.pool_name import wrong_name
 from harness.lab.simulated.process import NotModelled, Program
 
 _SEE = "   see: https://openzfs.github.io/openzfs-docs/msg/"
@@ -117,6 +118,9 @@ def _import_one(context: Context, options: Options, found: Candidate, name: str)
             f"Last accessed by {label.hostname} (hostid={label.hostid:x}) at {ctime(when)}\n"
             "The pool can be imported, use 'zpool import -f' to import the pool."
         )
+        return 1
+    if len(options.rest) > 1 and (wrong := wrong_name(name, new=True)) is not None:
+        context.complain(f"cannot import '{name}': {wrong}")
         return 1
     if name in guest.zfs.pools:
         context.complain(
