@@ -356,7 +356,3 @@ def _interrupted() -> NoReturn:
     else:
         typer.echo("interrupted; everything that was started has been stopped", err=True)
     sys.exit(INTERRUPTED)
-
-
-if __name__ == "__main__":
-    main()

@@ -43,7 +43,7 @@ STALL = "2026-11-22-qemu-13.2-link-cut", "test-link-cut-py-test-write-in-flight"
 
 def run() -> str:
     """What a terminal shows of the whole suite on the simulated lab, with its colours."""
-    words = [sys.executable, "-m", "harness.cli", "run", "--lab", "simulated", "--pair", "pictures"]
+    words = [sys.executable, "-m", "harness", "run", "--lab", "simulated", "--pair", "pictures"]
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
             [*words, "--no-wire", "--color=yes"],

@@ -34,7 +34,7 @@ def write_all(bench: Bench, sizes: list[str], folder: Path) -> list[Path]:
         encoding="utf-8",
     )
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.measure", "."), autoescape=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True
     )
     page = folder / PAGE
     page.write_text(

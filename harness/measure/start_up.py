@@ -44,7 +44,7 @@ def first_lines(repeats: int = _REPEATS) -> dict[str, tuple[float, ...]]:
 
 
 def _command(words: list[str]) -> list[str]:
-    return [sys.executable, "-m", "harness.cli", *words]
+    return [sys.executable, "-m", "harness", *words]
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def _run(
 ) -> tuple[Path | None, str]:
     """The results folder of a lane, and why it did not run, or not to its end."""
     say(f"{lane.name}: {datetime.now(UTC):%H:%M:%S} UTC")
-    words = [*(sys.executable, "-m", "harness.cli", "run"), *("--lab", lane.lab, "--pair", _PAIR)]
+    words = [*(sys.executable, "-m", "harness", "run"), *("--lab", lane.lab, "--pair", _PAIR)]
     if lane.release is not None:
         try:
             path = image.download(ImageSettings(release=lane.release))

@@ -127,7 +127,7 @@ def start_keeper(order: Order, say: Say) -> None:
     is interrupted before the pair is up, the keeper stops what it has started and ends.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.operate.bring_up", order.model_dump_json()],
+        [sys.executable, "-m", __spec__.name, order.model_dump_json()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -105,7 +105,7 @@ def test_the_parts_become_one_run(tmp_path: Path) -> None:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "harness.cli", "test", "--lab", "simulated", *arguments]
+    return [sys.executable, "-m", "harness", "test", "--lab", "simulated", *arguments]
 
 
 def environment(place: Path) -> dict[str, str]:

@@ -8,7 +8,6 @@ allowed.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import random
 import socket
 import sys
@@ -22,6 +21,7 @@ import paramiko
 
 from harness import clock as clocks
 from harness.errors import ClaimFailed, HarnessError
+from harness.lab.simulated import hastd  # noqa: F401 - loaded before the watch begins
 from harness.lab.simulated.fuzz import random_line
 from harness.lab.simulated.lab import SimulatedLab
 from harness.lab.simulated.regex import compile_regex
@@ -92,9 +92,7 @@ class _Watch:
 def fuzz(settings: Settings, lines: int, seed: int, say: Callable[[str], None] = print) -> Fuzzed:
     """Send `lines` random command lines to both nodes of a fresh pair, over SSH."""
     rng = random.Random(seed)  # noqa: S311 - chance, not secrets
-    # What the model imports when it is first wanted is loaded before the watch begins.
-    compile_regex("re2", extended=True)
-    importlib.import_module("harness.lab.simulated.hastd")
+    compile_regex("re2", extended=True)  # re2 is loaded before the watch begins
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="skunk-fuzz-") as folder:
         watch = _Watch(Path(folder))

@@ -45,7 +45,7 @@ def nodes(skunk: Skunk) -> dict[str, Any]:
 
 def ssh(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "harness.cli", "ssh", *words],
+        [sys.executable, "-m", "harness", "ssh", *words],
         cwd=paths.PROJECT,
         capture_output=True,
         text=True,
@@ -264,7 +264,7 @@ def test_two_starts_at_the_same_time(skunk: Skunk, state_dir: Path) -> None:
     """One has the pair, and the other is told so."""
     starting = [
         subprocess.Popen(
-            [sys.executable, "-m", "harness.cli", "up", "--lab", "simulated", "--bare"],
+            [sys.executable, "-m", "harness", "up", "--lab", "simulated", "--bare"],
             cwd=paths.PROJECT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -319,7 +319,7 @@ def test_what_is_no_name_of_a_pair(skunk: Skunk, state_dir: Path, name: str) -> 
 
 def test_an_interrupted_start_leaves_nothing(state_dir: Path) -> None:
     starting = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "up", "--lab", "simulated"],
+        [sys.executable, "-m", "harness", "up", "--lab", "simulated"],
         cwd=paths.PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

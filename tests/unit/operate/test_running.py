@@ -64,7 +64,7 @@ def test_wrong_settings_are_one_message_before_anything_starts(
     assert not results.exists()
 
 
-_RUN = (sys.executable, "-m", "harness.cli", "run")
+_RUN = (sys.executable, "-m", "harness", "run")
 
 
 def test_there_are_commands_with_settings() -> None:
