@@ -18,7 +18,7 @@ from typing import Self
 
 from harness.clock import Clock
 from harness.errors import HarnessError, SettingsError
-from harness.lab.base import Costs, Endpoint, Gap, Lab, LabDescription, Machine, Power
+from harness.lab.base import Endpoint, Gap, Lab, LabDescription, Machine, Power
 from harness.ssh import Connect, Remote, Result, Wrapped
 
 _SHORT = 16384
@@ -276,11 +276,6 @@ class RecordedLab(Lab):
     def name(self) -> str:  # type: ignore[override]
         """The lab's own."""
         return self._lab.name
-
-    @property
-    def costs(self) -> Costs:  # type: ignore[override]
-        """The lab's own."""
-        return self._lab.costs
 
     @property
     def mark(self) -> str | None:  # type: ignore[override]

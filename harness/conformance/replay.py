@@ -256,7 +256,6 @@ class _Runner:
         self._clock = lab.clock
         self._questions = questions
         self._answered: dict[int, int] = {}
-        self._ended_at: dict[int, float] = {}
         self._digests: dict[str, str] = {}
         self._ends = sorted(question.end for question in questions)
 

@@ -46,20 +46,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Costs:
-    """What each verb costs on this lab, in seconds on the reference machine: to plan, not to wait.
-
-    A scenario that can reach a state by restore or by boot takes the cheaper one. None: the lab
-    cannot do it.
-    """
-
-    cold_start: float
-    save: float | None
-    restore: float | None
-    power_cut: float
-
-
-@dataclass(frozen=True)
 class LabDescription:
     """What a reader of a report must know of where its figures come from."""
 
@@ -161,7 +147,6 @@ class Lab(ABC):
     """The hardware of one pair. A context manager: whatever it started is stopped on leaving."""
 
     name: ClassVar[str]
-    costs: ClassVar[Costs]
     machines: Mapping[str, Machine]
     mark: ClassVar[str | None] = None
     """What every line of output and every report has to say of this lab; None for real machines."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 from harness import image
 from harness.errors import LabError
 from harness.keys import KeyPair
-from harness.lab.base import Costs, Lab, LabDescription, Machine, Power
+from harness.lab.base import Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
 from harness.lab.qemu.host import Qemu, check_room, choose_accelerator
@@ -26,7 +26,6 @@ class QemuLab(Lab):
 
     name: ClassVar[str] = "qemu"
     # Two cores, emulation, FreeBSD 13.2: docs/evidence/benchmarks.md.
-    costs: ClassVar[Costs] = Costs(cold_start=35.0, save=2.0, restore=1.5, power_cut=0.1)
 
     def __init__(self, settings: Settings, base_image: Path, pair: str = "default") -> None:
         """Describe the lab; nothing is started or written yet."""

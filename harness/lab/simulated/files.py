@@ -201,10 +201,6 @@ class FileSystem(ABC):
         names = (p[len(prefix) :] for p in below)
         return sorted(name for name in names if name and "/" not in name)
 
-    def set_times(self, path: str, mtime: float) -> None:
-        """Change the time of last modification."""
-        self.put(path, replace(self.entries[path], mtime=mtime))
-
     def read(self, path: str) -> bytes:
         """The content of a file that is there; EIO when it is damaged on the disk."""
         return self.entries[path].data

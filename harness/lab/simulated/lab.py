@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from harness.errors import LabError
 from harness.keys import KeyPair
-from harness.lab.base import Costs, Endpoint, Gap, Lab, LabDescription, Machine, Power
+from harness.lab.base import Endpoint, Gap, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
 from harness.lab.simulated import commands
@@ -100,7 +100,6 @@ class SimulatedLab(Lab):
     """A model of two FreeBSD nodes behind real SSH servers, in virtual time. Never evidence."""
 
     name: ClassVar[str] = "simulated"
-    costs: ClassVar[Costs] = Costs(cold_start=0.3, save=0.02, restore=0.05, power_cut=0.001)
     mark: ClassVar[str | None] = "simulated"
     clock: VirtualClock
 

@@ -109,8 +109,6 @@ class Pool:
         self.damaged: dict[str, None] = {}
         self.suspended = False
         self.resumed = Signal()
-        self.failed_how = ""
-        """The error that suspended it."""
         self.read_errors = self.write_errors = self.cksum_errors = 0
         self.dirty = False
         self._config_dirty = False
@@ -433,7 +431,6 @@ class Pool:
         if self.suspended:
             return
         self.suspended = True
-        self.failed_how = error
         self.resumed = Signal()
         if self.setting("failmode") == "panic":
             # zio_suspend() of sys/contrib/openzfs/module/zfs/zio.c

@@ -112,10 +112,6 @@ class Root(_Kept):
     """Files with errors that `zpool status -v` lists."""
 
 
-Objects = Mapping[str, Pointer]
-"""An object set's value: where the inode of each path is."""
-
-
 def label_places(mediasize: int) -> tuple[int, int]:
     """The blocks of the two labels."""
     return 0, mediasize // BLOCK - END

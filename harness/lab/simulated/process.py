@@ -9,11 +9,8 @@ if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
     from harness.lab.simulated.trace import Trace
 
-Wait = "float | Signal"
-"""What a program waits for: virtual seconds, or a signal."""
-
 Program = Generator["float | Signal", None, int]
-"""A running program: yields what it waits for and returns its exit status."""
+"""A running program: yields virtual seconds or a signal to wait for; returns its exit status."""
 
 
 class NotModelled(Exception):

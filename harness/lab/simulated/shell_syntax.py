@@ -312,15 +312,6 @@ def parse(text: str) -> Script:
     return _Parser(text, 0).script()
 
 
-@lru_cache(maxsize=256)
-def parse_quoted(text: str) -> Word:
-    """Read a text as if between double quotes, for `$((...))` and prompts."""
-    try:
-        return _word(_Parser(text, 0).parts(quoted=True, end=""))
-    except _BadSyntax:
-        return Word((), None)
-
-
 def _word(parts: list[Part]) -> Word:
     """A word, and its text if nothing is to be expanded in it."""
     texts = []

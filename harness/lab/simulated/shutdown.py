@@ -30,7 +30,6 @@ class Shutdown:
         self._how = how
         self._in_rc = False
         self._waiting_for = 0
-        self._sync_process: Process | None = None
 
     # --- how it begins --------------------------------------------------------------------------
 

@@ -67,11 +67,6 @@ class System:
             self._shutdown = Shutdown(self._guest, how)
             self._shutdown.at_once(sync=sync, kill=kill)
 
-    @property
-    def shutting_down(self) -> bool:
-        """Whether a shutdown has begun."""
-        return self._shutdown is not None
-
     def power_button(self) -> None:
         """Somebody pressed the ACPI power button: an orderly power-off."""
         self.shut_down("poweroff")

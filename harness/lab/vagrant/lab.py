@@ -16,7 +16,7 @@ import yaml
 
 from harness import console, paths
 from harness.errors import HarnessError, LabError, MissingTool
-from harness.lab.base import Costs, Endpoint, Lab, LabDescription, Machine, Power
+from harness.lab.base import Endpoint, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
 from harness.lab.turns import turn
 from harness.lab.vagrant.boxes import check_box
@@ -104,7 +104,6 @@ class VagrantLab(Lab):
 
     name: ClassVar[str] = "vagrant"
     # Two cores, libvirt with driver qemu, FreeBSD 13.2: docs/vagrant.md.
-    costs: ClassVar[Costs] = Costs(cold_start=80.0, save=0.7, restore=1.5, power_cut=0.4)
 
     def __init__(
         self, settings: Settings, pair: str = "default", driver: Driver | None = None
