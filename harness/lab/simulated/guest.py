@@ -56,8 +56,22 @@ class Daemon(ABC):
     It is in `Guest.daemons` under its pid for as long as it lives.
     """
 
+    pid: int
     title: str
     """As ps(1) shows its command."""
+    user = "root"
+    stopped = False
+    """Whether SIGSTOP holds it."""
+
+    @property
+    def parent(self) -> int:
+        """The pid of its parent: init's, as daemon(3) leaves it."""
+        return 1
+
+    @property
+    def group(self) -> int:
+        """Its process group: one of its own, as daemon(3) makes it."""
+        return self.pid
 
     @abstractmethod
     def signal(self, number: int) -> None:

@@ -134,6 +134,14 @@ class Hastd(Daemon):
         self._hooks: dict[int, str] = {}
         guest.daemons[self.pid] = self
 
+    @property
+    def parent(self) -> int:
+        """The daemon(8) that has started it in the foreground, or init."""
+        if self.guest.hastd is not self:
+            return 1
+        supervisor = self.guest.system.supervisors.get("hastd", 1)
+        return 1 if supervisor == self.pid else supervisor
+
     # --- logging --------------------------------------------------------------------------------
 
     def write_log(self, pid: int, level: str, text: str) -> None:
@@ -250,9 +258,7 @@ class Hastd(Daemon):
                 resource.half_open.close()
             if resource.worker is not None:
                 resource.worker.later(0.001, self._orphan, resource.worker)
-        reap = getattr(self.guest.system, "reap", None)
-        if reap is not None:
-            self.guest.world.schedule(self.guest, 0.001, reap)
+        self.guest.world.schedule(self.guest, 0.001, self.guest.system.reap)
 
     def _orphan(self, worker: Worker) -> None:
         """A worker reads the end of file from its control socket, unless a signal was faster."""
@@ -530,7 +536,7 @@ class Hastd(Daemon):
         listener = guest.listeners.get(where.port)
         if listener is None:
             guest.listeners[where.port] = Listener(guest, where.port, self._accept)
-        elif getattr(listener.accept, "__self__", None) is not self:
+        elif not self.accepts_from(listener):
             raise AddressError("EADDRINUSE")
 
     def stop_listening_on(self, address: str) -> None:
@@ -549,6 +555,15 @@ class Hastd(Daemon):
     def listens_on(self, address: str) -> bool:
         """Whether it listens on an address of hast.conf, by its text."""
         return address in self._bound
+
+    @property
+    def bound(self) -> list[TcpAddress | UnixAddress]:
+        """What it listens on, in the order in which it has begun to."""
+        return list(self._bound.values())
+
+    def accepts_from(self, listener: Listener) -> bool:
+        """Whether it is this process that takes a listener's connections."""
+        return listener.accept == self._accept
 
     def is_bound_to(self, where: TcpAddress) -> bool:
         """Whether a connection to this address of its own node comes to it."""
@@ -591,7 +606,7 @@ class Hastd(Daemon):
 
     def _close(self, port: int) -> None:
         listener = self.guest.listeners.get(port)
-        if listener is not None and getattr(listener.accept, "__self__", None) is self:
+        if listener is not None and self.accepts_from(listener):
             del self.guest.listeners[port]
 
     def _accept(self, socket: Socket) -> None:

@@ -14,6 +14,7 @@ from harness.lab.simulated.hast_text import duration, humanize
 from harness.lab.simulated.hast_wire import HEADER, data_size
 from harness.lab.simulated.hastd_secondary import Secondary
 from harness.lab.simulated.hastd_worker import strerror
+from harness.lab.simulated.link import Socket
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hastd_primary import Hio, Primary
@@ -196,6 +197,14 @@ class SyncThread:
         self._chunk_done()
 
 
+def _secondary_at(end: Socket) -> Secondary | None:
+    """The worker that reads from an end of a connection."""
+    for daemon in end.guest.daemons.values():
+        if isinstance(daemon, Secondary) and daemon.incoming is end:
+            return daemon
+    return None
+
+
 class _Ahead:
     """The two disks and the cable between them, when nothing but the synchronisation uses them."""
 
@@ -214,9 +223,9 @@ class _Ahead:
         outgoing = worker.outgoing
         if outgoing is None or outgoing.peer is None or worker.is_busy:
             return None
-        other = getattr(outgoing.peer.on_message, "__self__", None)
+        other = _secondary_at(outgoing.peer)
         world, link = worker.world, worker.world.link
-        if not isinstance(other, Secondary) or not other.alive or other.stopped or other.busy:
+        if other is None or other.stopped or other.busy:
             return None
         near, far = worker.device, other.device
         if type(near) is not LocalDisk or type(far) is not LocalDisk:

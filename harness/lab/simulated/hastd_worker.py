@@ -42,6 +42,9 @@ class Worker(Daemon):
     While it is stopped by SIGSTOP what would happen to it waits; when it has ended nothing happens.
     """
 
+    user = "hast"
+    """It drops its privileges (drop_privs() in sbin/hastd/subr.c)."""
+
     def __init__(self, hastd: Hastd, resource: Resource, role: str) -> None:
         """Fork it."""
         self.hastd = hastd
@@ -62,6 +65,16 @@ class Worker(Daemon):
         self._kept: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.pending: list[int] = []
         """Signals that it has not taken yet."""
+
+    @property
+    def parent(self) -> int:
+        """The hastd that forked it."""
+        return self.hastd.pid
+
+    @property
+    def group(self) -> int:
+        """Its parent's."""
+        return self.hastd.pid
 
     # --- to be filled in ------------------------------------------------------------------------
 

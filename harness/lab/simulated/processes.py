@@ -55,21 +55,14 @@ def rows(guest: Guest, asking: int) -> list[Row]:
     found.append(Row(1, 0, " - ", "ILs", "/sbin/init", "init", ancestor=True))
     sshd = next((p for p, d in guest.daemons.items() if d.title.startswith("sshd:")), 1)
     for pid, daemon in guest.daemons.items():
-        supervisor = guest.system.supervisors.get("hastd", 1)
-        parent = supervisor if daemon is guest.hastd and supervisor != pid else 1
-        # A worker of hastd knows its parent.
-        parent = getattr(getattr(daemon, "hastd", None), "pid", parent)
+        state = "Ts" if daemon.stopped else "Ss"
         name = posixpath.basename(daemon.title.split()[0]).rstrip(":")
-        state = "Ts" if getattr(daemon, "stopped", False) else "Ss"
-        # A worker of hastd drops its privileges (drop_privs() in sbin/hastd/subr.c).
-        user = "root" if getattr(daemon, "hastd", None) is None else "hast"
-        is_sshd = pid == sshd
         found.append(
             Row(
-                *(pid, parent, " - ", state, daemon.title, name),
-                user=user,
-                ancestor=is_sshd,
-                group=pid if user == "root" else parent,
+                *(pid, daemon.parent, " - ", state, daemon.title, name),
+                user=daemon.user,
+                ancestor=pid == sshd,
+                group=daemon.group,
             )
         )
     for pid, process in guest.processes.items():

@@ -5,12 +5,17 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.lab.simulated.commands import Context, command
 from harness.lab.simulated.guest import Guest
-from harness.lab.simulated.hast_address import TcpAddress, UnixAddress
+from harness.lab.simulated.hast_address import UnixAddress
+from harness.lab.simulated.hastd_worker import Worker
 from harness.lab.simulated.options import BadOption, Options
 from harness.lab.simulated.process import NotModelled
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.hastd import Hastd
 
 _SSH = 22
 _SYSLOG = 514
@@ -41,10 +46,10 @@ def rows(guest: Guest) -> Iterator[Row]:
     for pid, daemon in reversed(guest.daemons.items()):
         title = daemon.title
         program = posixpath.basename(title.split()[0]).rstrip(":")
-        if hasattr(daemon, "sockets") and getattr(daemon, "hastd", None) is not None:
-            yield from _of_worker(daemon, pid)
-        elif daemon is guest.hastd:
-            yield from _of_hastd(daemon, pid)
+        if isinstance(daemon, Worker):
+            yield from _of_worker(daemon)
+        elif guest.hastd is not None and daemon is guest.hastd:
+            yield from _of_hastd(guest.hastd)
         elif program == "sshd":
             yield Row("root", program, pid, 3, "tcp6", ("*", _SSH))
             yield Row("root", program, pid, 4, "tcp4", ("*", _SSH))
@@ -57,27 +62,25 @@ def rows(guest: Guest) -> Iterator[Row]:
             yield Row("root", program, pid, 4, "stream", ("/var/run/devd.pipe", 0))
             yield Row("root", program, pid, 5, "seqpac", ("/var/run/devd.seqpacket.pipe", 0))
     for port, listener in guest.listeners.items():
-        if getattr(listener.accept, "__self__", None) is not guest.hastd:
+        if guest.hastd is None or not guest.hastd.accepts_from(listener):
             raise NotModelled(f"sockets while a program listens on the port {port}")
 
 
-def _of_hastd(hastd: object, pid: int) -> Iterator[Row]:
-    bound = getattr(hastd, "_bound", {})
-    for number, where in enumerate(bound.values()):
+def _of_hastd(hastd: Hastd) -> Iterator[Row]:
+    for descriptor, where in enumerate(hastd.bound, 4):
         if isinstance(where, UnixAddress):
-            yield Row("root", "hastd", pid, 4 + number, "stream", (where.path, 0))
-        elif isinstance(where, TcpAddress):
-            host = "*" if where.ip.is_unspecified else where.host
-            protocol = f"tcp{where.ip.version}"
-            yield Row("root", "hastd", pid, 4 + number, protocol, (host, where.port))
+            yield Row("root", "hastd", hastd.pid, descriptor, "stream", (where.path, 0))
+        else:
+            local = ("*" if where.ip.is_unspecified else where.host, where.port)
+            yield Row("root", "hastd", hastd.pid, descriptor, f"tcp{where.ip.version}", local)
 
 
-def _of_worker(worker: object, pid: int) -> Iterator[Row]:
-    for number, socket in enumerate(getattr(worker, "sockets")()):  # noqa: B009 - of either kind
-        if socket is not None and socket.open and socket.peer is not None:
+def _of_worker(worker: Worker) -> Iterator[Row]:
+    for descriptor, socket in enumerate(worker.sockets(), 10):
+        if socket.open and socket.peer is not None:
             local = (socket.address, socket.port)
             foreign = (socket.peer.address, socket.peer.port)
-            yield Row("hast", "hastd", pid, 10 + number, "tcp4", local, foreign)
+            yield Row("hast", "hastd", worker.pid, descriptor, "tcp4", local, foreign)
 
 
 # --- sockstat -----------------------------------------------------------------------------------
