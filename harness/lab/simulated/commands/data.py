@@ -8,7 +8,7 @@ import posixpath
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness.lab.simulated.commands import Context, command
 from harness.lab.simulated.disk import BLOCK, Bio, BlockDevice, Content, Op, is_zeros, zeros
@@ -158,15 +158,12 @@ class _FileTarget(_Target):
         if entry is None or not data:
             return
         check_size(self._at + len(data))
-        size = len(entry.data)
-        if size == self._at:
-            data_after = entry.data + data
-        else:
-            gap = zeros(max(0, self._at - size))
-            old = memoryview(entry.data)
-            data_after = b"".join((old[: self._at], gap, data, old[self._at + len(data) :]))
+        old = memoryview(entry.data)
+        before, hole = old[: self._at], zeros(max(0, self._at - len(old)))
+        behind = old[self._at + len(data) :]
         now = self._context.guest.wall_clock()
-        self._filesystem.put(self._inner, replace(entry, data=data_after, mtime=now))
+        written = replace(entry, data=b"".join((before, hole, data, behind)), mtime=now)
+        self._filesystem.put(self._inner, written)
         self._at += len(data)
         if (signal := self._filesystem.settled(self._inner)) is not None:
             yield signal
@@ -228,6 +225,24 @@ class _Directory(Reader):
         raise FileError("EISDIR", self._name)
 
 
+@dataclass
+class _Records:
+    """Blocks that dd has read or written, as its last lines count them."""
+
+    full: int = 0
+    partial: int = 0
+
+    def count(self, data: bytes, block: int) -> None:
+        """Count one; it is partial when it is shorter than a block."""
+        if len(data) < block:
+            self.partial += 1
+        else:
+            self.full += 1
+
+    def __str__(self) -> str:
+        return f"{self.full}+{self.partial}"
+
+
 class _Copy:
     """One run of dd."""
 
@@ -250,8 +265,7 @@ class _Copy:
                 if each in others:
                     raise NotModelled(f"dd with the {what} {each}")
                 raise Failure(f"unknown {what} {each}")
-        self._read = [0, 0]
-        self._written = [0, 0]
+        self._read, self._written = _Records(), _Records()
         self._bytes = 0
         trace = context.process.trace
         self._trace = trace if trace is not None and trace.program == "dd" else None
@@ -359,7 +373,7 @@ class _Copy:
                 break
             if "sync" in self._conversions:
                 data = data.ljust(self._in_size, b"\0")
-            self._read[len(data) < self._in_size] += 1
+            self._read.count(data, self._in_size)
             if whole:
                 yield from self._write(target, data)
                 continue
@@ -372,10 +386,10 @@ class _Copy:
         return 0
 
     def _pass_random(self, target: _Target) -> Changing:
-        self._read[0] += 1
+        self._read.full += 1
         if isinstance(target, _DeviceTarget):
             yield from target.write_random(self._in_size)
-        self._written[0] += 1
+        self._written.full += 1
         self._bytes += self._in_size
 
     def _write(self, target: _Target, data: bytes) -> Changing:
@@ -388,7 +402,7 @@ class _Copy:
             raise
         if trace is not None:
             trace.write(called, _OUTPUT, len(data))
-        self._written[len(data) < self._out_size] += 1
+        self._written.count(data, self._out_size)
         self._bytes += len(data)
         if self._bytes > 1 << 40:
             raise NotModelled("dd of more than a terabyte")
@@ -397,10 +411,7 @@ class _Copy:
         status = self._operands.get("status")
         if status == "none":
             return
-        self._say(
-            f"{self._read[0]}+{self._read[1]} records in\n"
-            f"{self._written[0]}+{self._written[1]} records out"
-        )
+        self._say(f"{self._read} records in\n{self._written} records out")
         if status != "noxfer":
             rate = int(self._bytes / took)
             self._say(f"{self._bytes} bytes transferred in {took:.6f} secs ({rate} bytes/sec)")
@@ -470,18 +481,22 @@ def _print_digest(context: Context, options: Options, kind: str, name: str, dige
         context.print(f"{kind} ({name}) = {digest}")
 
 
-for _program in _DIGESTS:
+def _register_digest(program: str) -> None:
+    """Register a program of `_DIGESTS`."""
 
-    def _run(context: Context, options: Options, program: str = _program) -> Program:
-        return _digest(context, options, program)
-
-    tool(
-        _program,
+    @tool(
+        program,
         flags="qr",
         valued="s",
         unmodelled="cptx",
-        usage=f"usage: {_program} [-pqrtx] [-c string] [-s string] [files ...]",
-    )(_run)
+        usage=f"usage: {program} [-pqrtx] [-c string] [-s string] [files ...]",
+    )
+    def run(context: Context, options: Options) -> Program:
+        return _digest(context, options, program)
+
+
+for _each in _DIGESTS:
+    _register_digest(_each)
 
 
 # --- comparing ----------------------------------------------------------------------------------
@@ -663,7 +678,8 @@ def jot(context: Context, options: Options) -> int:
     values = [decimal(word) for word in words]
     if any(value is None and word != "-" for word, value in zip(words, values, strict=True)):
         raise NotModelled(f"jot {' '.join(words)}")
-    reps, begin, end, step = [*values, *[None] * 4][:4]
+    values += [None] * (4 - len(values))
+    reps, begin, end, step = values
     count = 100 if reps is None else reps
     if not 0 < count <= _MOST_NUMBERS or (reps is None and end is not None):
         raise NotModelled("jot of that many numbers")

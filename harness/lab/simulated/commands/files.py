@@ -508,7 +508,15 @@ def chmod(context: Context, options: Options) -> Program:
     return status
 
 
-def _chown(context: Context, options: Options) -> int:
+_CHOWN_USAGE = """\
+usage: chown [-fhvx] [-R [-H | -L | -P]] owner[:group] file ...
+       chown [-fhvx] [-R [-H | -L | -P]] :group file ..."""
+
+
+@tool("chown", flags="fhRvxHLPn", usage=_CHOWN_USAGE)
+@tool("chgrp", flags="fhRvxHLPn", usage=_CHOWN_USAGE)
+def chown(context: Context, options: Options) -> int:
+    """chown(8) and chgrp(1), which only look whether the files are there."""
     status = 0
     for name in options.rest[1:]:
         try:
@@ -518,15 +526,6 @@ def _chown(context: Context, options: Options) -> int:
                 context.complain(f"chown: {error.path}: {error.reason}")
             status = 1
     return status
-
-
-for _name in ("chown", "chgrp"):
-    tool(
-        _name,
-        flags="fhRvxHLPn",
-        usage="usage: chown [-fhvx] [-R [-H | -L | -P]] owner[:group] file ...\n"
-        "       chown [-fhvx] [-R [-H | -L | -P]] :group file ...",
-    )(_chown)
 
 
 _TOUCH_USAGE = """\
