@@ -1,7 +1,8 @@
-"""Figures from repeats: a median with its interval, and whether two sets of them differ.
+"""Statistics of repeated measurements: the median of a set, and whether two sets differ.
 
-Resync and failover times are positive and skewed to the right, so sets are compared by their ratio
-(the difference of logarithms) and by permutation, which supposes no distribution.
+Resync and failover times are positive and skewed to the right. Two sets are therefore compared by
+their ratio (the difference of the mean logarithms), with a permutation test, which assumes no
+distribution.
 """
 
 from __future__ import annotations
@@ -18,22 +19,25 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
+"""Level of significance: a difference is seen when its p is below this."""
 
 SMALLEST_PERCENT = 0.1
-"""A smaller difference is none to anybody, however often it was seen."""
-_RESAMPLES = 9999
-_TELLING = 3
-"""Fewer repeats say nothing about their spread."""
-_CHANCE = 20111122
-"""Seed of the permutations that are too many to try all: the same figures give the same p."""
+"""A difference below this many percent is reported as none, even when its p is small."""
+_FEWEST = 3
+"""With fewer repeats no interval is given."""
+_PERMUTATIONS = 9999
+"""Random permutations that a test takes where there are too many to try all."""
+_SEED = 20111122
+"""Of the random permutations: the same values always give the same p."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Repeats of one figure, in the figure's unit, with the interval that holds the true median.
+    """The median of repeated measurements and its confidence interval, in the unit of the values.
 
-    Of fewer than six repeats `low` and `high` are the least and the greatest, which hold it less
-    often than `CONFIDENCE` (of three: 3 times of 4); of fewer than three they are None.
+    From six repeats on, `low` and `high` are the ends of the interval at level `CONFIDENCE`. Three
+    to five repeats are too few for that level: `low` and `high` are the smallest and the largest
+    value (with three repeats an interval of 75 %). With one or two repeats they are None.
     """
 
     values: tuple[float, ...]
@@ -47,20 +51,21 @@ class Summary:
         return len(self.values)
 
     def percentile(self, percent: float) -> float:
-        """The value that `percent` of the repeats do not exceed."""
+        """The value that so many percent of the repeats do not exceed, interpolated."""
         return float(np.percentile(self.values, percent))
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """The median with its interval, which supposes no distribution: it is between two repeats.
+    """The median of the values and its confidence interval, from the quantile test.
 
-    Raises ValueError without any value.
+    The test assumes no distribution; the interval's ends are values themselves. Raises ValueError
+    when there are no values.
     """
     if not values:
         raise ValueError("there is nothing to summarise")
     low: float | None = None
     high: float | None = None
-    if len(values) >= _TELLING:
+    if len(values) >= _FEWEST:
         found: Any = stats.quantile_test(values, p=0.5).confidence_interval(CONFIDENCE)
         enough = not np.isnan(found.low)
         low, high = map(float, (found.low, found.high) if enough else (min(values), max(values)))
@@ -69,7 +74,7 @@ def summarise(values: Sequence[float]) -> Summary:
 
 @dataclass(frozen=True)
 class Delay:
-    """What one of something adds to a duration, in seconds, with its interval."""
+    """By how many seconds one event lengthens a duration, with its confidence interval."""
 
     seconds: float
     low: float
@@ -77,11 +82,13 @@ class Delay:
 
 
 def delay_of_one(a: Sequence[float], b: Sequence[float], counts: Sequence[float]) -> Delay | None:
-    """How much longer the mean of `b` is than that of `a`, by the mean of what `counts` has for b.
+    """By how many seconds each event lengthens a duration.
 
-    The interval is Welch's, which few repeats make wide. None with fewer than three.
+    `a` are durations without events, `b` durations with them, and `counts` the number of events
+    during each of `b`. The difference of the means is divided by the mean count. The interval is
+    Welch's; few repeats make it wide. None when `a` or `b` has fewer than three values.
     """
-    if min(len(a), len(b)) < _TELLING:
+    if min(len(a), len(b)) < _FEWEST:
         return None
     found = stats.ttest_ind(b, a, equal_var=False).confidence_interval(CONFIDENCE)
     count = float(np.mean(counts))
@@ -91,27 +98,31 @@ def delay_of_one(a: Sequence[float], b: Sequence[float], counts: Sequence[float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """How set B differs from set A in a figure where more is slower (seconds).
-
-    `percent` is how much longer B takes, negative when it is faster. `smallest_p` is the p that the
-    clearest difference would give with so few repeats, were it the only one. Both are corrected for
-    the `figures` that were compared together. A difference of the medians (`apart`, in seconds)
-    that is shorter than the `resolution` of what measured them is none, however often it was seen;
-    nor is one below `SMALLEST_PERCENT`.
-    """
+    """How the durations of set B differ from those of set A."""
 
     percent: float
+    """How much longer B takes; negative when it is faster."""
     p: float
+    """Probability of such a difference, or a larger one, by chance; corrected for `figures`."""
     smallest_p: float
+    """The smallest p that so few repeats can give, corrected as if no other figure differed.
+
+    At `ALPHA` or above, no difference can be seen at all.
+    """
     n: tuple[int, int]
+    """Number of repeats of A and of B."""
     paired: bool
+    """Whether A and B were measured in turns."""
     figures: int = 1
+    """How many figures were compared together."""
     apart: float = 0.0
+    """Seconds between the two medians."""
     resolution: float = 0.0
+    """Seconds that the measurement itself is uncertain by: medians closer than that are equal."""
 
     @property
     def seen(self) -> bool:
-        """Whether there is a difference that neither chance nor the measuring explains."""
+        """Whether there is a difference: not by chance, measurable, and not negligible."""
         return (
             self.p < ALPHA
             and self.apart >= self.resolution
@@ -136,11 +147,11 @@ class Comparison:
 
     @property
     def _enough(self) -> int:
-        """Repeats of each set with which a clear difference, were it the only one, is seen."""
+        """The fewest repeats of each set with which a difference can be seen."""
         return next(
             n
             for n in itertools.count(2)
-            if _clearest(n, n, paired=self.paired) * self.figures < ALPHA
+            if _smallest_p(n, n, paired=self.paired) * self.figures < ALPHA
         )
 
 
@@ -150,10 +161,11 @@ def _percent(percent: float) -> str:
 
 
 def compare(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> Comparison:
-    """Compare seconds of two sets, `paired` when they were taken in turns (one of A, one of B).
+    """Compare two sets of seconds; `paired` when they were measured in turns (one of A, one of B).
 
-    A two-sided permutation test of the mean logarithm, exact for few repeats. Raises ValueError for
-    an empty set, a value that is not positive, and pairs of unequal number.
+    The test is a two-sided permutation test of the mean logarithm. With few repeats it tries every
+    permutation and is exact. Raises ValueError for an empty set, for a value that is not positive,
+    and for paired sets of different size.
     """
     if not a or not b or min(*a, *b) <= 0:
         raise ValueError("both sets need values, and all of them have to be positive")
@@ -164,7 +176,7 @@ def compare(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> 
     return Comparison(
         percent,
         _p_value(logs, paired=paired),
-        _clearest(len(a), len(b), paired=paired),
+        _smallest_p(len(a), len(b), paired=paired),
         (len(a), len(b)),
         paired,
         apart=abs(float(np.median(b) - np.median(a))),
@@ -174,10 +186,11 @@ def compare(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> 
 def compare_all(
     sets: Sequence[tuple[Sequence[float], Sequence[float]]], *, paired: bool = False
 ) -> list[Comparison]:
-    """Compare many figures, each with `compare`, so that not one in twenty differs by chance alone.
+    """Compare many figures, each with `compare`, and correct every p for their number.
 
-    Of the differences that it sees, one in twenty is chance at most, on average (Benjamini and
-    Hochberg). `paired` holds for those that have as many values of both. Raises ValueError as
+    Without the correction one figure in twenty would seem to differ by chance. With it (Benjamini
+    and Hochberg) at most one in twenty of the differences that are seen is chance, on average.
+    `paired` is for the figures that have equally many values in both sets. Raises ValueError as
     `compare` does.
     """
     found = [compare(a, b, paired=paired and len(a) == len(b)) for a, b in sets]
@@ -195,13 +208,14 @@ def compare_all(
     ]
 
 
-def _clearest(a: int, b: int, *, paired: bool) -> float:
-    """The p of sets that do not overlap at all, with `a` and `b` values."""
+def _smallest_p(a: int, b: int, *, paired: bool) -> float:
+    """The smallest p that sets of `a` and `b` values can give: that of sets without overlap."""
     permutations = 2**a if paired else math.comb(a + b, a)
     return min(1.0, 2 / permutations)
 
 
 def _p_value(logs: tuple[NDArray[np.float64], NDArray[np.float64]], *, paired: bool) -> float:
+    """The p of the difference of two means; 1 when a set has a single value."""
     if min(map(len, logs)) < 2:
         return 1.0
 
@@ -215,7 +229,7 @@ def _p_value(logs: tuple[NDArray[np.float64], NDArray[np.float64]], *, paired: b
         difference,
         permutation_type="samples" if paired else "independent",
         vectorized=True,
-        n_resamples=_RESAMPLES,
-        rng=np.random.default_rng(_CHANCE),
+        n_resamples=_PERMUTATIONS,
+        rng=np.random.default_rng(_SEED),
     )
     return float(result.pvalue)
