@@ -5,7 +5,6 @@ A person may ask it with sqlite3(1): the tables are `runs` and `figures`.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from harness.errors import SettingsError
 from harness.measure.figures import Figure, Groups, differences, figures, grouped
 from harness.measure.result import Bench
 from harness.measure.statistics import Comparison
+from harness.results.run_database import RunDatabase
 
 FILE = "history.sqlite"
 
@@ -53,71 +53,53 @@ class Change:
     comparison: Comparison
 
 
-class History:
-    """The database under results/. A context manager."""
+class History(RunDatabase):
+    """The database under results/."""
+
+    SCHEMA = _SCHEMA
 
     def __init__(self, path: Path | None = None) -> None:
         """Open it, and make it when it is not there."""
-        self.path = path or paths.results_dir() / FILE
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(self.path)
-        self._database.execute("PRAGMA foreign_keys = ON")
-        self._database.executescript(_SCHEMA)
-
-    def __enter__(self) -> History:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
+        super().__init__(path or paths.results_dir() / FILE)
 
     def add(self, bench: Bench, folder: Path) -> int:
         """Add a run with its figures, or replace the one of this folder; return its number."""
         where = bench.where
-        with self._database:
-            self._database.execute("DELETE FROM runs WHERE folder = ?", (str(folder),))
-            run = self._database.execute(
-                "INSERT INTO runs (started, folder, release, lab, simulated, acceleration,"
-                " host_cpu, host_cores, harness) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    where.started.isoformat(),
-                    str(folder),
-                    where.release,
-                    where.lab,
-                    int(where.simulated),
-                    where.acceleration,
-                    where.host_cpu,
-                    where.host_cores,
-                    where.harness,
-                ),
-            ).lastrowid
-            self._database.executemany(
-                "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (run, each.what, each.conditions, each.unit, each.value, each.set_name)
-                    for each in figures(bench)
-                ],
-            )
-        assert run is not None
-        return run
+        return self._replace(
+            {
+                "started": where.started.isoformat(),
+                "folder": str(folder),
+                "release": where.release,
+                "lab": where.lab,
+                "simulated": int(where.simulated),
+                "acceleration": where.acceleration,
+                "host_cpu": where.host_cpu,
+                "host_cores": where.host_cores,
+                "harness": where.harness,
+            },
+            "figures",
+            (
+                (each.what, each.conditions, each.unit, each.value, each.set_name)
+                for each in figures(bench)
+            ),
+        )
 
     def figures(self, run: int) -> list[Figure]:
         """The figures of a run. Raises `SettingsError` when there is no such run."""
-        if not self._database.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone():
+        if not self._rows("SELECT 1 FROM runs WHERE id = ?", run):
             raise self._none(str(run))
-        rows = self._database.execute(
+        rows = self._rows(
             "SELECT what, conditions, unit, value, set_name FROM figures WHERE run = ?"
             " ORDER BY rowid",
-            (run,),
+            run,
         )
         return [Figure(*row) for row in rows]
 
     def runs(self) -> list[tuple[int, str, str, str, int]]:
         """Number, start, release, lab and number of figures of each run, the oldest first."""
-        return list(
-            self._database.execute(
-                "SELECT id, started, release, lab,"
-                " (SELECT COUNT(*) FROM figures WHERE run = runs.id) FROM runs ORDER BY started, id"
-            )
+        return self._rows(
+            "SELECT id, started, release, lab,"
+            " (SELECT COUNT(*) FROM figures WHERE run = runs.id) FROM runs ORDER BY started, id"
         )
 
     def changes(self, earlier: int, later: int) -> list[Change]:
@@ -145,13 +127,13 @@ class History:
 
     def _machine(self, release: str) -> tuple[object, ...]:
         """What the newest run of a release was measured on, as `_MACHINE` has it."""
-        found: tuple[object, ...] | None = self._database.execute(
+        found: list[tuple[object, ...]] = self._rows(
             f"SELECT {_MACHINE} FROM runs WHERE {_IS_OF} ORDER BY started DESC, id DESC",  # noqa: S608
-            (release, release),
-        ).fetchone()
-        if found is None:
+            *(release, release),
+        )
+        if not found:
             raise self._none(f"of {release}")
-        return found
+        return found[0]
 
     def _none(self, which: str) -> SettingsError:
         return SettingsError(
@@ -161,7 +143,7 @@ class History:
 
     def _runs_on(self, machine: tuple[object, ...], release: str) -> list[int]:
         query = f"SELECT id FROM runs WHERE ({_MACHINE}) = (?, ?, ?, ?) AND {_IS_OF}"  # noqa: S608
-        return [run for (run,) in self._database.execute(query, (*machine, release, release))]
+        return [run for (run,) in self._rows(query, *machine, release, release)]
 
 
 _MACHINE = "lab, acceleration, host_cpu, host_cores"

@@ -5,27 +5,20 @@ A person may ask it with sqlite3(1): the tables are `runs` and `verdicts`.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from harness.errors import HarnessError
 from harness.report.run import BAD, SILENT, Verdict
 from harness.results.model import Ended, Results
+from harness.results.run_database import RunDatabase
 
 FILE = "verdicts.sqlite"
 LAST = 20
 """Runs of a scenario that count: of older ones nobody remembers what was wrong then."""
 
-_VERSION = 1
-_LOCKED_SECONDS = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY,
@@ -49,10 +42,6 @@ CREATE TABLE IF NOT EXISTS verdicts (
 );
 CREATE INDEX IF NOT EXISTS runs_by_lab ON runs (lab, release, started);
 """
-
-
-class HistoryUnusable(HarnessError):
-    """The history cannot be read or written. No run depends on it."""
 
 
 @dataclass(frozen=True)
@@ -89,115 +78,58 @@ class Past:
         return self.flips / steps if self.flips > 1 else 0.0
 
 
-class VerdictHistory:
-    """The database beside the results folders of all runs. A context manager.
+class VerdictHistory(RunDatabase):
+    """The database beside the results folders of all runs."""
 
-    Everything raises `HistoryUnusable` when the file is damaged, locked or of a later harness.
-    """
-
-    def __init__(self, path: Path, *, locked_seconds: float = _LOCKED_SECONDS) -> None:
-        """Open it, and make it when it is not there; wait so long for another run to let go."""
-        self.path = path
-        with self._telling():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=locked_seconds)
-        try:
-            with self._telling():
-                self._prepare()
-        except HistoryUnusable:
-            self._database.close()
-            raise
-
-    def _prepare(self) -> None:
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
-            raise HistoryUnusable(
-                f"the history {self.path} is of a later harness (version {version})",
-                advice="update the harness, or move the file away: a new one is begun",
-            )
-        self._database.execute("PRAGMA foreign_keys = ON")
-        if version < _VERSION:
-            self._database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._database.close()
+    SCHEMA = _SCHEMA
 
     def add(self, results: Results) -> None:
         """Add a run, or replace what was kept of the same folder."""
         run = results.run
-        with self._telling(), self._database:
-            self._database.execute("DELETE FROM runs WHERE folder = ?", (run.name,))
-            number = self._database.execute(
-                "INSERT INTO runs (folder, started, lab, release, simulated, seed, harness)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        self._replace(
+            {
+                "folder": run.name,
+                "started": run.started.astimezone(UTC).isoformat(),
+                "lab": run.lab,
+                "release": run.release,
+                "simulated": int(run.simulated),
+                "seed": None if run.seed is None else str(run.seed),
+                "harness": run.harness,
+            },
+            "verdicts",
+            (
                 (
-                    run.name,
-                    run.started.astimezone(UTC).isoformat(),
-                    run.lab,
-                    run.release,
-                    int(run.simulated),
-                    None if run.seed is None else str(run.seed),
-                    run.harness,
-                ),
-            ).lastrowid
-            self._database.executemany(
-                "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        number,
-                        one.scenario,
-                        repetition,
-                        one.verdict,
-                        one.seconds,
-                        one.known_bug,
-                        one.reason.partition("\n")[0][:500],
-                    )
-                    for repetition, one in _numbered(results.scenarios)
-                    if one.verdict is not Verdict.NOT_RUN
-                ],
-            )
+                    one.scenario,
+                    repetition,
+                    one.verdict,
+                    one.seconds,
+                    one.known_bug,
+                    one.reason.partition("\n")[0][:500],
+                )
+                for repetition, one in _numbered(results.scenarios)
+                if one.verdict is not Verdict.NOT_RUN
+            ),
+        )
 
     def kinds(self) -> list[tuple[str, str, int]]:
         """Labs and releases of which there are runs, and how many, the most lately run first."""
-        with self._telling():
-            return list(
-                self._database.execute(
-                    "SELECT lab, release, COUNT(*) FROM runs GROUP BY lab, release"
-                    " ORDER BY MAX(started) DESC"
-                )
-            )
+        return self._rows(
+            "SELECT lab, release, COUNT(*) FROM runs GROUP BY lab, release"
+            " ORDER BY MAX(started) DESC"
+        )
 
     def pasts(self, lab: str, release: str, last: int = LAST) -> dict[str, Past]:
         """Each scenario's last `last` verdicts on a lab with a release, by the scenario's id."""
-        with self._telling():
-            rows = self._database.execute(
-                "SELECT scenario, verdict FROM ("
-                " SELECT scenario, verdict, ROW_NUMBER() OVER (PARTITION BY scenario"
-                "  ORDER BY started DESC, runs.id DESC, repetition DESC) AS age"
-                " FROM verdicts JOIN runs ON runs.id = verdicts.run"
-                " WHERE lab = ? AND release = ?"
-                ") WHERE age <= ? ORDER BY scenario, age DESC",
-                (lab, release, last),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT scenario, verdict FROM ("
+            " SELECT scenario, verdict, ROW_NUMBER() OVER (PARTITION BY scenario"
+            "  ORDER BY started DESC, runs.id DESC, repetition DESC) AS age"
+            " FROM verdicts JOIN runs ON runs.id = verdicts.run"
+            " WHERE lab = ? AND release = ?"
+            ") WHERE age <= ? ORDER BY scenario, age DESC",
+            *(lab, release, last),
+        )
         return _by_scenario(rows)
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, ValueError) as error:
-            raise HistoryUnusable(
-                f"the history {self.path} cannot be used: {error}",
-                advice="see which process holds it, or move it away: a new one is begun",
-            ) from error
 
 
 def _by_scenario(rows: Iterable[tuple[str, str]]) -> dict[str, Past]:

@@ -23,9 +23,10 @@ from harness.report.run import Verdict
 from harness.results import model, past_runs, summary
 from harness.results.difference import Difference, difference
 from harness.results.earlier import results_of, run_before
-from harness.results.history import FILE, HistoryUnusable, Past, VerdictHistory, flakiest
+from harness.results.history import FILE, Past, VerdictHistory, flakiest
 from harness.results.model import Results
 from harness.results.publish import publish
+from harness.results.run_database import HistoryUnusable
 from harness.results.summary import markdown
 from tests import results_folders
 from tests.results_folders import EVIL, case, failure, junit, recorded, simulated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sqlite3
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from harness import paths
 from harness import settings as settings_file
-from harness.errors import SettingsError
+from harness.errors import HarnessError, SettingsError
 from harness.measure import cli as bench_cli
 from harness.measure import own_cost, page, plan, result, run, tables
 from harness.measure.compare import Contestant, Opening, opened
@@ -351,6 +352,25 @@ def test_history_shows_what_became_slower(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="no run 99"):
             history.figures(99)
     assert second
+
+
+def test_a_history_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
+    """It comes after hours of measuring: whoever adds to it goes on when it is refused."""
+    path = tmp_path / "history.sqlite"
+    path.write_text("no database " * 100)
+    with pytest.raises(HarnessError, match=r"history\.sqlite cannot be used") as refused:
+        History(path)
+    assert "move it away" in str(refused.value)
+
+
+def test_a_history_of_before_the_versions_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    with History(path) as history:
+        history.add(Bench(where=WHERE, resyncs=(resync(10),)), tmp_path / "one")
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 0")
+    with History(path) as history:
+        assert len(history.runs()) == 1
 
 
 def test_releases_are_compared_by_their_runs_on_like_machines(tmp_path: Path) -> None:
