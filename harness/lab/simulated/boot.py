@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated import configuration
+from harness.lab.simulated import configuration, local_scripts
 from harness.lab.simulated.network import MANAGEMENT, PRIVATE
 from harness.lab.simulated.process import NotModelled
 from harness.lab.simulated.rc import SERVICES
 
 if TYPE_CHECKING:
     from harness.lab.simulated.guest import Guest
+    from harness.lab.simulated.process import Process
 
 NOTICE = (
     "*** This is a simulated machine: a model of FreeBSD 13.2, and no evidence about FreeBSD. ***"
@@ -72,6 +73,9 @@ _STEPS = (
 Under emulation it answered after about 20 s (13.2, QEMU 7.2).
 """
 
+_SCRIPTS = {"file_systems": local_scripts.EARLY, "modules": "kld", "private": "netif"}
+"""Which of `local_scripts.STEPS` a step is the last part of, where it has another name."""
+
 _TWO_AT_ONCE = 1.75
 """How much longer a step takes with two guests on two cores: 36 s in all (docs/benchmarks.md)."""
 
@@ -84,6 +88,10 @@ class Boot:
         self._step = 0
         self._pace = guest.rng.uniform(0.9, 1.1)
         self._cancelled = False
+        self._local: dict[str, list[str]] = {}
+        """Scripts of /usr/local/etc/rc.d that have to be started, by the script before them."""
+        self._waiting: list[str] = []
+        """Those whose turn has come."""
 
     def start(self) -> None:
         """Begin: the loader has started."""
@@ -102,10 +110,29 @@ class Boot:
     def _next(self) -> None:
         if self._cancelled:
             return
-        getattr(self, "_do_" + _STEPS[self._step][1])()
+        step = _STEPS[self._step][1]
+        getattr(self, "_do_" + step)()
         self._step += 1
-        if self._step < len(_STEPS):
+        if step == "file_systems":
+            self._find_local()
+        self._waiting = self._local.pop(_SCRIPTS.get(step, step), [])
+        self._go_on()
+
+    def _go_on(self, _: Process | None = None) -> None:
+        """Start the next of the local scripts, which rc(8) waits for, or go on."""
+        if self._cancelled:
+            return
+        if self._waiting:
+            process = local_scripts.run(self._guest, self._waiting.pop(0), "faststart")
+            process.on_end = self._go_on
+        elif self._step < len(_STEPS):
             self._schedule()
+
+    def _find_local(self) -> None:
+        try:
+            self._local = local_scripts.to_start(self._guest)
+        except NotModelled as gap:
+            self._guest.world.note_gap(self._guest.name, "boot", str(gap))
 
     # --- the kernel -----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated import release
+from harness.lab.simulated import local_scripts, release
 from harness.lab.simulated.files import Entry, Unseen
 from harness.lab.simulated.process import NotModelled
 
@@ -135,10 +135,14 @@ def of_boot(guest: Guest) -> None:
     for script in release.load().rc_scripts:
         if _changed(guest, f"/etc/rc.d/{script}"):
             _note(guest, "boot", f"another /etc/rc.d/{script} than FreeBSD's")
-    for path, entry in _below(guest, "/etc/rc.d/", "/usr/local/etc/rc.d/"):
+    for path, entry in _below(guest, "/etc/rc.d/"):
         came = path in release.load().entries
         if not came and entry.kind == "file" and entry.mode & 0o111:
             _note(guest, "boot", path)
+    for path in local_scripts.old_style(guest):
+        _note(guest, "boot", path)
+    if "/firstboot" in guest.root.entries:
+        _note(guest, "boot", "/firstboot")
     for path, _ in _below(guest, "/etc/start_if."):
         _note(guest, "boot", path)
     _of_rc_conf(guest)
@@ -217,6 +221,8 @@ def of_end_of_rc(guest: Guest, how: str) -> None:
     entry = guest.root.entries.get("/etc/rc.shutdown.local")
     if entry is not None and _text(entry):
         _note(guest, how, "/etc/rc.shutdown.local")
+    for path in local_scripts.old_style(guest):
+        _note(guest, how, path)
 
 
 # --- services -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from harness.lab.simulated.files import Entry, Unseen
 from harness.lab.simulated.process import NotModelled
+from harness.lab.simulated.rcorder import Headers
 
 CURRENT = "13.2"
 """The release that is modelled."""
@@ -108,6 +109,15 @@ class Release:
         for line in self._sections["options"]:
             name, _, letters = line.partition(" ")
             found[name] = letters
+        return MappingProxyType(found)
+
+    @functools.cached_property
+    def rcorder(self) -> Mapping[str, Headers]:
+        """What the scripts of /etc/rc.d say to rcorder(8), without their keywords."""
+        found = {}
+        for name, text in self._values("rcorder").items():
+            provides, requires, before = (tuple(part.split()) for part in text.split("|"))
+            found[name] = Headers(provides or (name,), requires, before)
         return MappingProxyType(found)
 
     @functools.cached_property

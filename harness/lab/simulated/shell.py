@@ -21,6 +21,7 @@ from harness.lab.simulated.shell_pattern import compile_pattern, matches
 from harness.lab.simulated.shell_streams import (
     MOST_BYTES,
     Changing,
+    ConsoleWriter,
     Flow,
     FlowReader,
     PipeBuffer,
@@ -197,6 +198,26 @@ def spawn(guest: Guest, line: str) -> Process:
     process = Process(guest, line)
     process.feed(b"")
     process.start(run_line(process, line))
+    return process
+
+
+def spawn_at_boot(guest: Guest, title: str, name: str, text: str) -> Process:
+    """Start a script as init(8) does: output goes to the console, and nobody has logged in."""
+    process = Process(guest, title)
+    process.feed(b"")
+    shell = Shell(process, guest, name)
+    shell.title = title
+    shell.variables = {
+        "HOME": "/",
+        "PATH": "/sbin:/bin:/usr/sbin:/usr/bin",
+        "PWD": "/",
+        "OPTIND": "1",
+    }
+    shell.exported = {"HOME", "PATH"}
+    shell.directory = "/"
+    console = ConsoleWriter(guest)
+    shell.fds = {0: StandardInput(process), 1: console, 2: console}
+    process.start(_to_the_end(shell, title, shell.run_text(text)))
     return process
 
 

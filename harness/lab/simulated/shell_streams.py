@@ -303,6 +303,22 @@ class NullWriter(Writer):
         yield from ()
 
 
+class ConsoleWriter(Writer):
+    """/dev/console."""
+
+    kept = False
+
+    def __init__(self, guest: Guest) -> None:
+        super().__init__()
+        self._guest = guest
+
+    def flush(self) -> Changing:
+        """Show it on the serial line."""
+        self._guest.console.write(self.buffer.decode(errors="replace"))
+        self.buffer.clear()
+        yield from ()
+
+
 class FileWriter(Writer):
     """A file that is open for writing, wherever it is moved meanwhile."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated import configuration
+from harness.lab.simulated import configuration, local_scripts
+from harness.lab.simulated.process import NotModelled
 from harness.lab.simulated.rc import SERVICES, PlainDaemon
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ class Shutdown:
         self._how = how
         self._in_rc = False
         self._waiting_for = 0
+        self._boot = guest.boot
+        self._local: dict[str, list[str]] = {}
+        """Scripts of /usr/local/etc/rc.d to be stopped, by the one that is stopped after them."""
+        self._waiting: list[str] = []
+        self._then: Callable[[], None] = self._end_rc
 
     # --- how it begins --------------------------------------------------------------------------
 
@@ -37,7 +44,11 @@ class Shutdown:
         """Run rc.shutdown, then stop everything."""
         self._in_rc = True
         configuration.of_end_of_rc(self._guest, f"shutdown ({self._how})")
-        self._after(0.6, self._stop_sshd)
+        try:
+            self._local = local_scripts.to_stop(self._guest)
+        except NotModelled as gap:
+            self._guest.world.note_gap(self._guest.name, f"shutdown ({self._how})", str(gap))
+        self._after(0.6, self._stop_local, ("sshd",), self._stop_sshd)
         timeout = self._guest.system.rc.conf().get("rcshutdown_timeout", "90")
         if timeout.isdecimal():
             self._after(float(timeout), self._watchdog, timeout)
@@ -67,25 +78,42 @@ class Shutdown:
 
     # --- rc.shutdown ----------------------------------------------------------------------------
 
+    def _stop_local(self, steps: tuple[str, ...], then: Callable[[], None]) -> None:
+        """Stop the local scripts that come before some of the base system's, then those."""
+        self._waiting = [path for step in steps for path in self._local.pop(step, ())]
+        self._then = then
+        self._go_on()
+
+    def _go_on(self, _: Process | None = None) -> None:
+        if not self._in_rc or self._guest.boot != self._boot:
+            return
+        if self._waiting:
+            process = local_scripts.run(self._guest, self._waiting.pop(0), "faststop")
+            process.on_end = self._go_on
+        else:
+            self._then()
+
     def _stop_sshd(self) -> None:
         self._stop("sshd")
-        self._after(0.4, self._stop_cron)
+        self._after(0.4, self._stop_local, ("cron",), self._stop_cron)
 
     def _stop_cron(self) -> None:
         self._stop("cron")
-        self._after(0.3, self._stop_hastd)
+        self._after(0.3, self._stop_local, ("hastd",), self._stop_hastd)
 
     def _stop_hastd(self) -> None:
         system = self._guest.system
         pid = system.rc.pid_of(SERVICES["hastd"])
         if pid is None:
-            self._after(0.1, self._stop_devd)
+            self._after(0.1, self._stop_local, ("syslogd", "devd"), self._stop_devd)
             return
         self._waiting_for = pid
         process = system.spawn("hastctl role init all")
         process.on_end = self._roles_gone
 
     def _roles_gone(self, process: Process) -> None:
+        if self._guest.boot != self._boot:
+            return  # the power went meanwhile
         for text in (process.stdout, process.stderr):
             if text:
                 self._guest.console.write(text.decode(errors="replace"))
@@ -110,14 +138,15 @@ class Shutdown:
             return
         self._guest.system.reap()
         self._guest.say(".")
-        self._after(0.2, self._stop_devd)
+        self._after(0.2, self._stop_local, ("syslogd", "devd"), self._stop_devd)
 
     def _stop_devd(self) -> None:
         if not self._in_rc:
             return
         self._stop("devd")
         self._guest.say("Writing entropy file: .\nWriting early boot entropy file: .")
-        self._after(0.8, self._end_rc)
+        last = ("netif", "kld", "hostname", local_scripts.EARLY)
+        self._after(0.8, self._stop_local, last, self._end_rc)
 
     def _end_rc(self) -> None:
         if self._in_rc:

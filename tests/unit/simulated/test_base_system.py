@@ -296,7 +296,7 @@ _CONTINUED = frozenset({"/etc/rc.conf", "/boot/loader.conf", "/etc/fstab"})
         ("/etc/rc.local", "echo here"),
         ("/etc/rc.d/hastd", "echo here"),
         ("/etc/rc.d/mine", "echo here"),
-        ("/usr/local/etc/rc.d/mine", "echo here"),
+        ("/usr/local/etc/rc.d/mine.sh", "echo here"),
         ("/etc/start_if.vtnet1", "echo here"),
         ("/etc/fstab", "/dev/hast/mirror /failover ufs rw 2 2"),
         ("/etc/sysctl.conf", "kern.maxfiles=10"),

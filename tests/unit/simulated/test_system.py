@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 
 import pytest
 
@@ -140,11 +139,12 @@ def up_and_provisioned(screen: Screen, seed: int = 1) -> Guest:
 
 def test_boot_starts_what_rc_conf_enables(screen: Screen) -> None:
     guest = make(screen)
-    began = time.process_time()
     guest.power_on()
+    steps = 0
     while not guest.sshd_up:
         guest.world.step()
-    assert time.process_time() - began < 0.01
+        steps += 1
+    assert steps < 40
     assert 28 < guest.world.now < 42
     assert "simulated" in screen.text.splitlines()[0]
     assert "---<<BOOT>>---" in screen.text
