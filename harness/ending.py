@@ -441,10 +441,18 @@ def _plain(properties: Iterable[tuple[str, object]]) -> list[list[object]]:
 
 
 class LastGuard:
-    """Stops the lab even where another plugin's end fails, as pytest's own JUnit writer's may."""
+    """Starts nothing once the run has ended, and stops the lab whatever fails in other plugins.
+
+    pytest's own JUnit writer may fail at the end.
+    """
 
     def __init__(self, ending: Ending) -> None:
         self._ending = ending
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> bool | None:
+        """Run nothing after Ctrl-C while the scenarios were read, in other processes neither."""
+        return True if self._ending.why else None
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -453,6 +461,10 @@ class LastGuard:
             return (yield)
         try:
             return (yield)
+        except KeyboardInterrupt:
+            if interrupt.insisted():
+                raise
+            self._ending.end("interrupted")
         except OSError as error:
             self._ending.note(f"the end of the run could not be written: {in_words(error)}")
         except Exception as error:

@@ -275,7 +275,15 @@ def _has_pair(node: WorkerController) -> bool:
     then nobody is left to say that it is done.
     """
     channel = getattr(node, "channel", None)
-    return not hasattr(node, "workeroutput") and channel is not None and not channel.isclosed()
+    if channel is None or hasattr(node, "workeroutput"):
+        return False
+    try:
+        channel.waitclose(0)
+    except channel.TimeoutError:
+        return True
+    except (EOFError, channel.RemoteError):
+        return False
+    return False
 
 
 # --- one run of several parts -------------------------------------------------------------------

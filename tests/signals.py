@@ -1,16 +1,19 @@
 """`skunk` with a signal at a random moment, over and over: how it ends, and what it leaves.
 
 A process of its own loads the harness once and forks for each trial, so that a trial costs what it
-does and not the start of Python. `python -m tests.signals SEED LATEST TRIALS WORD...`
+does and not the start of Python. `python -m tests.signals SEED LATEST TRIALS WORD...`, or with the
+name of a hook of pytest in the place of the three numbers: then Ctrl-C comes in that hook.
 """
 
 from __future__ import annotations
 
 import atexit
 import faulthandler
+import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +34,12 @@ STARTS_WITHIN = 1.0
 
 INTERRUPTED = 130
 
+_NOT_FOR_PEOPLE = (
+    *("Traceback", "INTERNALERROR", "KeyboardInterrupt", "full traceback", "generated xml file"),
+    *("interrupt.py", "_pytest", "Exception ignored"),
+)
+"""Words of Python and of pytest, which say nothing of what was interrupted."""
+
 _WHERE = signal.SIGUSR1
 """Makes a trial that hangs say where, in what it said."""
 
@@ -40,7 +49,8 @@ class Trial:
     """One signal at one moment, in seconds from the start, and what came of it."""
 
     signal: str
-    moment: float
+    moment: float | str
+    """Or the hook of pytest in which it came."""
     status: int
     """Exit status, or minus the number of the signal that killed it."""
     seconds: float
@@ -56,8 +66,18 @@ class Trial:
         On a host with other work a second may pass until Python listens, with nothing started yet.
         """
         if self.status == -signal.Signals[self.signal]:
-            return self.moment < STARTS_WITHIN and not self.said
+            early = isinstance(self.moment, float) and self.moment < STARTS_WITHIN
+            return early and not self.said
         return self.status in (0, INTERRUPTED)
+
+    @property
+    def unfit(self) -> list[str]:
+        """What nobody is to read at the end of a run, and what it names that is not there."""
+        found = [word for word in _NOT_FOR_PEOPLE if word in self.said]
+        if self.status == INTERRUPTED and f"\n{self.said}".count("\ninterrupted; everything") != 1:
+            found.append("not said once that it was interrupted")
+        named = re.findall(r"(?:evidence|report): +(/\S+)", self.said)
+        return found + [f"{path} is not there" for path in named if not Path(path).exists()]
 
 
 def trials(
@@ -67,8 +87,19 @@ def trials(
 
     A signal comes at a random moment, at the latest `latest` seconds after the start.
     """
+    given = [str(seed), str(latest), str(count), *words]
+    return _in_a_process(given, state_dir, within=count * (latest + MOST_SECONDS))
+
+
+def at_hooks(words: Sequence[str], state_dir: Path, hooks: Sequence[str]) -> list[Trial]:
+    """Run `skunk` with these words, with Ctrl-C in the middle of each of these hooks of pytest."""
+    within = len(hooks) * MOST_SECONDS
+    return _in_a_process([",".join(hooks), *words], state_dir, within=within)
+
+
+def _in_a_process(given: Sequence[str], state_dir: Path, *, within: float) -> list[Trial]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.signals", *map(str, (seed, latest, count)), *words],
+        [sys.executable, "-m", "tests.signals", *given],
         cwd=paths.PROJECT,
         env={
             **os.environ,
@@ -77,7 +108,7 @@ def trials(
         },
         stdout=subprocess.PIPE,
         text=True,
-        timeout=count * (latest + MOST_SECONDS),
+        timeout=within,
         check=True,
     )
     return [Trial(**json.loads(line)) for line in done.stdout.splitlines()]
@@ -92,7 +123,19 @@ def left_in(state_dir: Path) -> list[str]:
     ]
 
 
-def _child(words: Sequence[str], log: Path) -> NoReturn:
+def _interrupted_in(hook: str) -> object:
+    """A plugin that presses Ctrl-C in a hook, the first time that pytest calls it."""
+    pressed: list[bool] = []
+
+    def press() -> None:
+        if not pressed:
+            pressed.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return type("Impatient", (), {hook: staticmethod(press)})()
+
+
+def _child(words: Sequence[str], log: Path, hook: str = "") -> NoReturn:
     status = 70
     try:
         os.setsid()
@@ -101,8 +144,15 @@ def _child(words: Sequence[str], log: Path) -> NoReturn:
             os.dup2(file, stream)
         faulthandler.register(_WHERE, all_threads=True)
         sys.argv = ["skunk", *words]
-        from harness.cli import main  # noqa: PLC0415 - it is loaded already
+        import pytest  # noqa: PLC0415 - it is loaded already
 
+        from harness.cli import main  # noqa: PLC0415 - as above
+
+        if hook:
+            run = pytest.main
+            pytest.main = lambda arguments, plugins: run(  # type: ignore[assignment, misc]
+                arguments, [*plugins, _interrupted_in(hook)]
+            )
         try:
             main()
             status = 0
@@ -116,14 +166,15 @@ def _child(words: Sequence[str], log: Path) -> NoReturn:
         os._exit(status)
 
 
-def _try(words: Sequence[str], number: signal.Signals, moment: float, log: Path) -> Trial:
+def _try(words: Sequence[str], number: signal.Signals, moment: float | str, log: Path) -> Trial:
     before = left_in(paths.state_dir())
     log.write_bytes(b"")
     child = os.fork()
     if not child:
-        _child(words, log)
-    time.sleep(moment)
-    os.kill(child, number)
+        _child(words, log, moment if isinstance(moment, str) else "")
+    if isinstance(moment, float):
+        time.sleep(moment)
+        os.kill(child, number)
     begun = time.monotonic()
     status = None
     while status is None:
@@ -138,7 +189,7 @@ def _try(words: Sequence[str], number: signal.Signals, moment: float, log: Path)
             time.sleep(0.01)
     return Trial(
         number.name,
-        round(moment, 3),
+        moment if isinstance(moment, str) else round(moment, 3),
         status,
         round(time.monotonic() - begun, 3),
         log.read_text(errors="replace")[-4000:],
@@ -147,20 +198,26 @@ def _try(words: Sequence[str], number: signal.Signals, moment: float, log: Path)
 
 
 def _main() -> None:
-    seed, latest, count, *words = sys.argv[1:]
     import pytest  # noqa: F401, PLC0415 - loaded for all trials
 
     import harness.cli  # noqa: PLC0415
     import harness.lab.simulated.lab  # noqa: PLC0415
-    import harness.operate.bring_up  # noqa: F401, PLC0415
+    import harness.operate.bring_up  # noqa: PLC0415
+    import harness.operate.running  # noqa: F401, PLC0415
 
     for number in interrupt.SIGNALS:  # a job in the background of a shell ignores some
         signal.signal(number, signal.SIG_DFL)
-    dice = random.Random(int(seed))
     paths.state_dir().mkdir(parents=True, exist_ok=True)
-    for turn in range(int(count)):
-        number = interrupt.SIGNALS[turn % len(interrupt.SIGNALS)]
-        moment = dice.uniform(0, float(latest))
+    planned: list[tuple[signal.Signals, float | str]]
+    if sys.argv[1].startswith("pytest_"):
+        hooks, *words = sys.argv[1:]
+        planned = [(signal.SIGINT, hook) for hook in hooks.split(",")]
+    else:
+        seed, latest, count, *words = sys.argv[1:]
+        dice = random.Random(int(seed))
+        turns = itertools.islice(itertools.cycle(interrupt.SIGNALS), int(count))
+        planned = [(number, dice.uniform(0, float(latest))) for number in turns]
+    for number, moment in planned:
         trial = _try(words, number, moment, paths.state_dir() / "trial.log")
         sys.stdout.write(json.dumps(asdict(trial)) + "\n")
         sys.stdout.flush()

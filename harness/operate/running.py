@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from _pytest.junitxml import xml_key  # pytest's own name for who writes junit.xml
 
 from harness import interrupt, paths
 from harness.ending import BROKE, FAILED, INTERRUPTED
@@ -30,6 +31,34 @@ def run_tests(
     cannot be written is a warning, and then 3 where nothing failed.
     """
     folder = new_run_folder(lab)
+    again = f"interrupted before the report was there: `skunk report {as_typed(folder)}`"
+    try:
+        status = _run(folder, arguments)
+        interrupted = False
+    except KeyboardInterrupt:  # in what pytest does at its end, or the second one
+        status, interrupted = INTERRUPTED, True
+    if not any(path.stat().st_size for path in _files(folder) if path.name != _JUNIT):
+        shutil.rmtree(folder)
+        return status, ()
+    say(f"evidence: {as_typed(folder)}")
+    if not ((folder / _JUNIT).exists() and (folder / "run.json").exists()):
+        return status, ()
+    if interrupted:
+        return status, (again,)
+    try:
+        published = publish(folder, remember=True)
+        say(f"report:   {as_typed(published.report)}")
+        if published.ran:
+            make_latest(folder)
+    except HarnessError as error:
+        return (status if status == FAILED else BROKE), (str(error),)
+    except KeyboardInterrupt:
+        return (status if status in (FAILED, BROKE) else INTERRUPTED), (again,)
+    return status, published.warnings
+
+
+def _run(folder: Path, arguments: list[str]) -> int:
+    """Run pytest, and return the exit status."""
     with _Beginning() as beginning:
         status = int(
             pytest.main(
@@ -43,21 +72,8 @@ def run_tests(
             )
         )
     if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
-        status = INTERRUPTED
-    if not any(path.stat().st_size for path in _files(folder) if path.name != _JUNIT):
-        shutil.rmtree(folder)
-        return status, ()
-    say(f"evidence: {as_typed(folder)}")
-    if not ((folder / _JUNIT).exists() and (folder / "run.json").exists()):
-        return status, ()
-    try:
-        published = publish(folder, remember=True)
-        say(f"report:   {as_typed(published.report)}")
-        if published.ran:
-            make_latest(folder)
-    except HarnessError as error:
-        return (status if status == FAILED else BROKE), (str(error),)
-    return status, published.warnings
+        return INTERRUPTED
+    return status
 
 
 class _Beginning:
@@ -89,6 +105,17 @@ class _Beginning:
             return (yield)
         finally:
             self._signals.close()
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Let pytest not say where junit.xml is: a run without a verdict leaves none."""
+        try:
+            return (yield)
+        finally:
+            junit_writer = session.config.stash.get(xml_key, None)
+            if junit_writer is not None:
+                del session.config.stash[xml_key]
+                session.config.pluginmanager.unregister(junit_writer)
 
     def pytest_collectstart(self) -> None:
         """The next file."""

@@ -28,6 +28,7 @@ def test_on_the_simulated_lab(own_state: None, command: str) -> None:
     seen = trials(shlex.split(command), paths.state_dir(), seed=1, latest=3.0, count=COUNT)
     assert [trial for trial in seen if trial.left] == []
     assert [trial for trial in seen if not trial.ended_well] == []
+    assert [(trial.unfit, trial.said) for trial in seen if trial.unfit] == []
     assert INTERRUPTED in {trial.status for trial in seen}
 
 
@@ -43,4 +44,5 @@ def test_on_the_qemu_lab(ready_image: Path, small: Settings, tmp_path: Path) -> 
     assert [trial for trial in seen if trial.left] == []
     assert processes("signals") == []
     assert [trial for trial in seen if not trial.ended_well] == []
+    assert [(trial.unfit, trial.said) for trial in seen if trial.unfit] == []
     assert INTERRUPTED in {trial.status for trial in seen}

@@ -47,6 +47,7 @@ for line in sys.argv[1:]:
     words = shlex.split(line, comments=True)[1:]
     done = CliRunner().invoke(app, [*words, "--collect-only", "-q"])
     assert done.exit_code == 0, (line, done.output)
+    assert "junit.xml" not in done.output, (line, done.output)
     print("taken:", line)
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import paths
 from tests.documented import Reader
-from tests.signals import INTERRUPTED, left_in, trials
+from tests.signals import INTERRUPTED, at_hooks, left_in, trials
 
 RUN = ("run", "--lab", "simulated", "-k", "test_set_up")
 
@@ -21,7 +21,41 @@ def test_every_signal_at_some_moments(state_dir: Path) -> None:
     seen = trials(RUN, state_dir, seed=4, latest=2.0, count=8)
     assert [trial.left for trial in seen] == [[]] * len(seen), seen
     assert [trial for trial in seen if not trial.ended_well] == []
+    assert [(trial.unfit, trial.said) for trial in seen if trial.unfit] == []
     assert INTERRUPTED in {trial.status for trial in seen}
+
+
+_REPORT_LATER = "interrupted before the report was there: `skunk report "
+HOOKS = {
+    "pytest_configure": "interrupted: nothing ran",
+    "pytest_sessionstart": "interrupted: nothing ran",
+    "pytest_collectstart": "interrupted: nothing ran",
+    "pytest_collection_finish": "interrupted: 0 of 1 ran",
+    "pytest_runtest_setup": "interrupted: 0 of 1 ran",
+    "pytest_runtest_call": "interrupted: 0 of 1 ran",
+    "pytest_runtest_teardown": "interrupted: 0 of 1 ran",
+    "pytest_sessionfinish": "interrupted: 1 of 1 ran",
+    "pytest_terminal_summary": _REPORT_LATER,
+    "pytest_unconfigure": _REPORT_LATER,
+}
+"""What a run says of itself that was interrupted there."""
+
+
+def test_ctrl_c_wherever_pytest_is(state_dir: Path) -> None:
+    seen = at_hooks((*RUN[:3], "tests/scenarios/test_set_up.py"), state_dir, list(HOOKS))
+    for trial in seen:
+        assert (trial.status, trial.left, trial.unfit) == (INTERRUPTED, [], []), trial
+        assert HOOKS[str(trial.moment)] in trial.said, trial
+    assert len(seen) == len(HOOKS)
+    folders = [path for path in (state_dir / "results").iterdir() if path.is_dir()]
+    assert [path for path in folders if not (path / "lab" / "transcript.jsonl").is_file()] == []
+
+
+def test_ctrl_c_before_the_workers_know_what_to_run(state_dir: Path) -> None:
+    """They are not told any more, and do not run it."""
+    (seen,) = at_hooks((*RUN, "-n", "1"), state_dir, ["pytest_sessionstart"])
+    assert (seen.status, seen.left, seen.unfit) == (INTERRUPTED, [], []), seen
+    assert "interrupted: nothing ran" in seen.said
 
 
 def test_a_terminal_that_is_closed(state_dir: Path) -> None:
