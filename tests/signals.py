@@ -201,10 +201,13 @@ def _main() -> None:
     import pytest  # noqa: F401, PLC0415 - loaded for all trials
 
     import harness.cli  # noqa: PLC0415
+    import harness.lab.simulated.commands  # noqa: PLC0415
     import harness.lab.simulated.lab  # noqa: PLC0415
     import harness.operate.bring_up  # noqa: PLC0415
-    import harness.operate.running  # noqa: F401, PLC0415
+    import harness.operate.running  # noqa: PLC0415
+    import harness.session  # noqa: F401, PLC0415
 
+    harness.lab.simulated.commands.load_all()
     for number in interrupt.SIGNALS:  # a job in the background of a shell ignores some
         signal.signal(number, signal.SIG_DFL)
     paths.state_dir().mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,8 @@ HOOKS = {
 
 
 def test_ctrl_c_wherever_pytest_is(state_dir: Path) -> None:
-    seen = at_hooks((*RUN[:3], "tests/scenarios/test_set_up.py"), state_dir, list(HOOKS))
+    words = (*RUN[:3], "--no-wire", "tests/scenarios/test_set_up.py")
+    seen = at_hooks(words, state_dir, list(HOOKS))
     for trial in seen:
         assert (trial.status, trial.left, trial.unfit) == (INTERRUPTED, [], []), trial
         assert HOOKS[str(trial.moment)] in trial.said, trial
