@@ -11,6 +11,7 @@ import typer
 
 from harness import interrupt, paths
 from harness.errors import HarnessError
+from harness.lab.choose import LabName
 from harness.marked import prefix
 from harness.measure import cli as measure_cli
 from harness.nightly import cli as nightly_cli
@@ -73,9 +74,8 @@ def run_scenarios(
     seed = f", in an order of chance (--shuffle-seed {order[-1]})" if "global" in order else ""
     _run_tests(
         f"scenarios{seed}",
-        *(lab, pair, settings),
+        *(lab, pair, settings, image),
         *repeats.chosen(context.args),
-        *([] if image is None else ["--image", str(image)]),
         *order,
         *(["--keep"] if keep else []),
         *(["--shell-on-failure"] if shell_on_failure else []),
@@ -94,7 +94,7 @@ def demo(
     """
     _run_tests(
         "the field notes' story",
-        *("simulated", "demo", settings),
+        *("simulated", "demo", settings, None),
         *(str(paths.PROJECT / "tests" / "scenarios"), "-m", "claim"),
         *("--seed", str(seed)),
     )
@@ -123,9 +123,8 @@ def record(
     folder = paths.PROJECT / "tests" / "tour"
     _run_tests(
         "a tour to be recorded",
-        *(lab, "default", settings),
+        *(lab, "default", settings, image),
         *(str(folder if tour is None else folder / f"test_{tour.value}.py"), "--record", str(to)),
-        *([] if image is None else ["--image", str(image)]),
     )
 
 
@@ -224,21 +223,32 @@ def run_mutations(
     raise typer.Exit(int(not matrix.ok))
 
 
-def _run_tests(what: str, lab: str, pair: str, settings: Path, *arguments: str) -> NoReturn:
+_ONLY_LOOKS = {"--collect-only", "--co", "--fixtures", "--markers", "--setup-plan"}
+"""Options of pytest with which no lab is started."""
+
+
+def _run_tests(
+    what: str, lab: LabName, pair: str, settings: Path, image: Path | None, *arguments: str
+) -> NoReturn:
     """Run pytest, write the report, and exit with its status.
 
-    What can be refused is refused first, with nothing made: wrong settings, a pair that is up.
+    What can be refused is refused first, with nothing made: wrong settings, a pair that is up, an
+    image or a program that is not there.
     """
     mark = prefix("simulated" if lab == "simulated" else None)
     typer.echo(f"{mark}{what} on the {lab} lab, pair {pair!r}")
     from harness import settings as settings_file
+    from harness.lab import choose
     from harness.operate.kept import refuse_if_up
 
     refuse_if_up(lab, pair)
-    settings_file.load(settings)
+    loaded = settings_file.load(settings)
+    if _ONLY_LOOKS.isdisjoint(arguments):
+        choose.refuse(lab, loaded, image_path=image, pair=pair)
     from harness.operate.running import run_tests
 
     words = ["--lab", lab, "--pair", pair, "--settings", str(settings), *arguments]
+    words += [] if image is None else ["--image", str(image)]
     status, warnings = run_tests(lab, words, lambda line: typer.echo(f"{mark}{line}"))
     for line in "\n".join(warnings).splitlines():
         typer.echo(f"{mark}warning:  {line}", err=True)

@@ -114,7 +114,7 @@ def inspect(path: Path) -> ImageInfo:
     no qcow2 or raw disk image, is damaged, or lacks its backing file; `MissingTool` without
     qemu-img; `LabError` when qemu-img hangs.
     """
-    _check_content(path)
+    check_content(path)
     info = _qemu_img("info", path)
     format_, backing = info["format"], info.get("full-backing-filename")
     if format_ not in ("qcow2", "raw"):
@@ -140,8 +140,8 @@ def inspect(path: Path) -> ImageInfo:
     return ImageInfo(path, "qcow2" if format_ == "qcow2" else "raw", int(info["virtual-size"]))
 
 
-def _check_content(path: Path) -> None:
-    """What shows without QEMU."""
+def check_content(path: Path) -> None:
+    """Raise `ImageError` for what is no disk image, as far as that shows without QEMU, at once."""
     other = "give another with IMAGE=path, or `make image` to download one"
     if not path.exists():
         raise ImageError(f"there is no file {path}", advice=other)

@@ -205,7 +205,7 @@ def _main() -> None:
     import harness.lab.simulated.lab  # noqa: PLC0415
     import harness.operate.bring_up  # noqa: PLC0415
     import harness.operate.running  # noqa: PLC0415
-    import harness.session  # noqa: F401, PLC0415
+    import harness.session  # noqa: PLC0415
 
     harness.lab.simulated.commands.load_all()
     for number in interrupt.SIGNALS:  # a job in the background of a shell ignores some

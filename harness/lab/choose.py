@@ -16,6 +16,29 @@ if TYPE_CHECKING:
 LabName = Literal["vagrant", "qemu", "simulated"]
 
 
+def refuse(name: LabName, settings: Settings, *, image_path: Path | None, pair: str) -> None:
+    """Raise the `HarnessError` that tells what the lab lacks, where that shows in no time.
+
+    It is asked before the scenarios are read; `open_lab` looks at the rest. Nothing is changed.
+    """
+    if name == "vagrant":
+        from harness.lab.vagrant.commands import check_installed
+
+        check_installed()
+        return
+    from harness.lab.ports import check_ports
+
+    check_ports(settings)
+    if name == "qemu":
+        from harness import image
+        from harness.lab.pairs import PairFolder
+        from harness.lab.qemu.host import Qemu
+
+        PairFolder(name, pair).check()
+        Qemu.find()
+        image.check_content(image_path or image.find(settings.image))
+
+
 def open_lab(
     name: LabName,
     settings: Settings,

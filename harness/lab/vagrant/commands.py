@@ -67,8 +67,7 @@ class Vagrant(_PythonVagrant):  # type: ignore[misc]
         return self._bounded(args, capture=True)
 
     def _bounded(self, args: Sequence[str | None], *, capture: bool) -> str:
-        if shutil.which("vagrant") is None:
-            raise MissingTool("there is no Vagrant on this host", advice=INSTALL_VAGRANT)
+        check_installed()
         return run(
             self._make_vagrant_command(args),
             within=self._within.get(str(args[0]), COMMAND_SECONDS),
@@ -77,6 +76,12 @@ class Vagrant(_PythonVagrant):  # type: ignore[misc]
             log=self._log,
             capture=capture,
         )
+
+
+def check_installed() -> None:
+    """Raise `MissingTool` where there is no Vagrant."""
+    if shutil.which("vagrant") is None:
+        raise MissingTool("there is no Vagrant on this host", advice=INSTALL_VAGRANT)
 
 
 def kill_strays(dotfile: Path) -> None:

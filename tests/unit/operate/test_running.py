@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from harness import paths
 from harness.cli import app
 from harness.errors import HarnessError
+from harness.lab.qemu.host import Qemu
 from harness.operate.kept import About, Kept
 from tests.unit.operate.conftest import Skunk, error_of
 
@@ -61,6 +63,64 @@ def test_wrong_settings_are_one_message_before_anything_starts(
     assert "time_scales: unknown key" in str(error_of(skunk(*words, "--settings", str(wrong))))
     missing = str(tmp_path / "missing.yaml")
     assert f"{missing} cannot be read" in str(error_of(skunk(*words, "--settings", missing)))
+    assert not results.exists()
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _packed(path: Path) -> None:
+    path.write_bytes(b"\xfd7zXZ\x00 and more")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda _: None, "there is no file {}"),
+        (Path.touch, "{} is an empty file"),
+        (_folder, "{} is a folder, not an image"),
+        (_packed, "{} is still compressed with xz"),
+    ],
+)
+def test_what_is_no_image_is_refused_before_anything_starts(
+    make: Callable[[Path], None],
+    why: str,
+    results: Path,
+    skunk: Skunk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pytest, "main", lambda *_, **__: pytest.fail("pytest was started"))
+    monkeypatch.setattr(Qemu, "find", lambda: None)
+    image = results.with_name("image.qcow2")
+    make(image)
+    for command in ("run", "record", "test"):
+        error = error_of(skunk(command, "--lab", "qemu", "--image", str(image)))
+        assert why.format(image) in str(error)
+    assert not results.exists()
+
+
+def test_what_a_lab_lacks_is_refused_before_anything_starts(
+    results: Path, tmp_path: Path, skunk: Skunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image of `make image`, the programs of a lab, and a port that is taken."""
+    monkeypatch.setattr(pytest, "main", lambda *_, **__: pytest.fail("pytest was started"))
+    monkeypatch.setenv("SKUNK_CACHE_DIR", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(Qemu, "find", lambda: None)
+        assert "there is no image of FreeBSD" in str(error_of(skunk("run", "--lab", "qemu")))
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert "there is no Vagrant" in str(error_of(skunk("run", "--lab", "vagrant")))
+        assert "there is no qemu-system" in str(error_of(skunk("run", "--lab", "qemu")))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = tmp_path / "lab.yaml"
+        settings.write_text(
+            paths.SETTINGS.read_text().replace("ssh_port: null", f"ssh_port: {port}", 1)
+        )
+        error = error_of(skunk("run", "--lab", "simulated", "--settings", str(settings)))
+        assert f"port {port} on 127.0.0.1 is taken" in str(error)
     assert not results.exists()
 
 
