@@ -28,7 +28,7 @@ class RunDatabase:
     SCHEMA: ClassVar[str]
     VERSION: ClassVar[int] = 1
 
-    def __init__(self, path: Path, *, locked_seconds: float = 5.0) -> None:
+    def __init__(self, path: Path, *, locked_seconds: float = _LOCKED_SECONDS) -> None:
         """Open it, and make it when it is not there; wait so long for another run to let go."""
         self.path = path
         with self._telling(), contextlib.ExitStack() as opening:
