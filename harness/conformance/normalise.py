@@ -15,6 +15,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"(is running as pid |Waiting for PIDS: )\d+", r"\1PID"),
     # Times and dates.
     (r"\{ sec = \d+, usec = \d+ \} .*", "BOOTTIME"),
+    (r"\busec = \d+", "usec = N"),
     (r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (UTC )?\d{4}", "DATE"),
     # Numbers that chance makes: identities of pools, resources and hosts, ephemeral ports.
     (r"\bresuid: [1-9]\d*", "resuid: RESUID"),
