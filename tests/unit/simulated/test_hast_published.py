@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.lab.simulated import hast_conf
 from tests.unit.simulated.hast_pair import Pair
 
 LINK_1, LINK_2 = "192.168.0.1", "192.168.0.2"
@@ -31,8 +32,8 @@ def connect(pair: Pair, resource: str) -> None:
     pair.world.pass_time(1.0)
 
 
-# Name of each node, the resource, and a file that works.
-WORKS = {
+# Name of each node, the resource, a file that works, and what the first node makes of it.
+WORKS: dict[str, tuple[tuple[str, str, str], str, dict[str, object]]] = {
     "slides: local for both nodes, an underscore in a name": (
         ("fbsd_h1", "fbsd_h2", "shared"),
         f"""\
@@ -49,6 +50,7 @@ resource shared {{
     }}
 }}
 """,
+        {"listen": ["tcp4 *:8457"], "remoteaddr": f"tcp://{LINK_2}", "localpath": "/dev/vtbd1"},
     ),
     "comments behind braces and words": (
         ("hasta", "hastb", "tank"),
@@ -69,6 +71,7 @@ resource tank {{ # the only one
    }}
 }}
 """,
+        {"sourceaddr": f"tcp://{LINK_1}", "remoteaddr": f"tcp://{LINK_2}"},
     ),
     "cloud machines: long names with hyphens, names for remote, two blanks": (
         ("user-failover-1", "user-failover-2", "disk1"),
@@ -84,23 +87,27 @@ resource disk1 {
         }
 }
 """,
+        {"remoteaddr": "user-failover-2"},
     ),
     "full names of hosts, of which the file has the first part": (
         ("s1.example.org", "s2.example.org", "hast0"),
         f"resource hast0 {{ local /dev/vtbd1 on s1 {{ remote {LINK_2} }} "
         f"on s2 {{ remote {LINK_1} }} }}\n",
+        {"remoteaddr": LINK_2},
     ),
     "another port on both": (
         ("a", "b", "r"),
         f"on a {{ listen {LINK_1}:9999 }} on b {{ listen {LINK_2}:9999 }}\n"
         f"resource r {{ local /dev/vtbd1\n on a {{ remote {LINK_2}:9999 }}\n"
         f" on b {{ remote {LINK_1}:9999 }}\n}}\n",
+        {"listen": [f"tcp4 {LINK_1}:9999"], "remoteaddr": f"{LINK_2}:9999"},
     ),
     "both families, as by default": (
         ("a", "b", "r"),
         "listen tcp4://0.0.0.0:8457\nlisten tcp6://[::]:8457\n"
         "resource r { local /dev/vtbd1\n"
         f"on a {{ remote {LINK_2} }} on b {{ remote {LINK_1} }} }}\n",
+        {"listen": ["tcp4 *:8457", "tcp6 *:8457"]},
     ),
     "every setting at every place, several on one line": (
         ("a", "b", "r"),
@@ -109,28 +116,45 @@ resource disk1 {
         "resource r { replication async checksum none compression none timeout 5 metaflush off\n"
         f"exec /usr/local/sbin/hook name other local /dev/vtbd1\n on a {{ metaflush on name r\n"
         f"remote {LINK_2} }}\n on b {{ name r remote {LINK_1} }}\n}}\n",
+        {
+            "replication": "async",
+            "checksum": "none",
+            "compression": "none",
+            "timeout": 5,
+            "metaflush": True,
+            "exec": "/usr/local/sbin/hook",
+            "provname": "r",
+        },
     ),
     "settings behind the resources count as well": (
         ("a", "b", "r"),
         f"resource r {{ local /dev/vtbd1 on a {{ remote {LINK_2} }} on b {{ remote {LINK_1} }} }}\n"
         "timeout 3\nlisten 0.0.0.0\n",
+        {"timeout": 3, "listen": ["tcp4 *:8457"]},
     ),
     "a node twice, the second one wins": (
         ("a", "b", "r"),
         f"resource r {{ local /dev/nosuch on a {{ remote 10.9.9.9 }} on b {{ remote {LINK_1} }}\n"
         f"on a {{ local /dev/vtbd1 remote {LINK_2} }}\n"
         f"on b {{ local /dev/vtbd1 remote {LINK_1} }} }}",
+        {"localpath": "/dev/vtbd1", "remoteaddr": LINK_2},
     ),
 }
 
 
-@pytest.mark.parametrize(("names", "text"), WORKS.values(), ids=WORKS)
-def test_a_file_that_works(names: tuple[str, str, str], text: str) -> None:
+@pytest.mark.parametrize(("names", "text", "read"), WORKS.values(), ids=WORKS)
+def test_a_file_that_works(names: tuple[str, str, str], text: str, read: dict[str, object]) -> None:
     pair = pair_of(*names[:2], text)
+    (resource,) = hast_conf.load(pair.one, "/etc/hast.conf").resources
+    known = {key: value for key, value in read.items() if key != "listen"}
+    assert {key: getattr(resource, key) for key in known} == known
 
     connect(pair, names[2])
 
     assert f"{names[2]}\tcomplete primary" in pair.out(pair.one, "hastctl status")
+    pair.out(pair.one, f"test -c /dev/hast/{names[2]}")
+    sockets = pair.out(pair.one, "sockstat -l | awk '$5 ~ /^tcp/ { print $5, $6 }'")
+    assert sockets.splitlines() == read.get("listen", ["tcp4 *:8457", "tcp6 *:8457"])
     assert not pair.world.gaps
 
 
@@ -216,6 +240,9 @@ def test_a_file_that_does_not(text: str, expected: tuple[int, str]) -> None:
     created = pair.run(pair.one, "hastctl create r")
 
     assert (created.status, said in created.stderr.decode()) == (status, True), created.stderr
+    if status == 0:
+        assert created.stdout.decode() == "="
+    assert not pair.world.gaps
 
 
 def test_the_regression_test_of_freebsd() -> None:
