@@ -324,8 +324,8 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
             finding.left not in announced for finding in findings
         )
         session.evidence.close(folder, session.pair.nodes, findings, failed=failed)
-    if session.evidence.trouble:
-        end.end("the host broke", session.evidence.trouble)
+    if (lost := session.evidence.lost) is not None:
+        end.end("the host broke", str(lost))
     raise_unannounced(findings, announced)
 
 

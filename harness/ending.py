@@ -9,16 +9,20 @@ message after the verdicts, once everything that was started has been stopped.
 from __future__ import annotations
 
 import contextlib
+import errno
+import re
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from xml.etree import ElementTree
 
 import pytest
 from _pytest.runner import runtestprotocol  # as other plugins that tell a verdict later do
 
 from harness import interrupt
 from harness.errors import EvidenceLost, HarnessError
+from harness.evidence import ELSEWHERE
 from harness.lab.base import Gap
 from harness.outgoing import outgoing
 from harness.report import junit
@@ -48,6 +52,9 @@ GAPS = pytest.StashKey[tuple[Gap, ...]]()
 _REPORTS = pytest.StashKey[list[pytest.TestReport]]()
 _PLUGIN = "skunk-ending"
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+"""What a whole disk is, whatever is written to it."""
+
 WHILE_IT_RAN = ": while it ran"
 """The end of why a scenario did not run to its end, and had begun."""
 
@@ -64,6 +71,11 @@ def of(config: pytest.Config) -> Ending:
     found = config.pluginmanager.getplugin(_PLUGIN)
     assert isinstance(found, Ending)
     return found
+
+
+def is_in(config: pytest.Config) -> bool:
+    """Whether this process has the plugin: not after a wrong option."""
+    return config.pluginmanager.hasplugin(_PLUGIN)
 
 
 def configure(config: pytest.Config) -> None:
@@ -94,6 +106,25 @@ def in_words(error: BaseException) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in place)
     return f"the harness itself broke: {type(error).__name__}: {error}{where}"
+
+
+def told_once(messages: Iterable[str], told: str = "") -> Iterator[str]:
+    """Those of the messages that do not only repeat that the disk is full, or gone.
+
+    A disk that is full lets one write after another fail, and the first one has said it all. `told`
+    is what has been said before.
+    """
+    known = _of_the_disk(told)
+    for message in messages:
+        found = _of_the_disk(message)
+        if not found or found - known:
+            yield message
+        known |= found
+
+
+def _of_the_disk(message: str) -> set[int]:
+    """Which errors of the disk a message tells of, by their numbers."""
+    return {int(number) for number in re.findall(r"\[Errno (\d+)\]", message)} & _DISK
 
 
 class Ending:
@@ -295,7 +326,7 @@ class Ending:
         if type(error) is KeyboardInterrupt or "keyboard-interrupt" in text or hung_up:
             self.end("interrupted")
         elif isinstance(error, pytest.exit.Exception):
-            self.end("the lab broke", text)
+            self.end("the host broke" if _of_the_disk(text) else "the lab broke", text)
         elif "during collection" in text:
             self.end("a scenario's file broke", text)
         elif isinstance(error, (KeyboardInterrupt, session.Failed)):  # as by -x
@@ -330,9 +361,9 @@ class Ending:
     @property
     def troubles(self) -> list[str]:
         """What broke beside what ended the run, if something did."""
-        lost = "" if self.session is None else self.session.evidence.trouble
-        told = dict.fromkeys([*self._troubles, lost])
-        return [trouble for trouble in told if trouble and trouble != self.message]
+        lost = None if self.session is None else self.session.evidence.lost
+        told = dict.fromkeys([*([] if lost is None else [str(lost)]), *self._troubles])
+        return [trouble for trouble in told_once(told, self.message) if trouble != self.message]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -466,9 +497,20 @@ class LastGuard:
                 raise
             self._ending.end("interrupted")
         except OSError as error:
-            self._ending.note(f"the end of the run could not be written: {in_words(error)}")
+            lost = f"the end of the run cannot be written: {error}"
+            self._ending.note(str(EvidenceLost(lost, advice=ELSEWHERE)))
+            _remove_if_cut_off(session.config.option.xmlpath)
         except Exception as error:
             self._ending.note(in_words(error))
         with self._ending.noting("the lab was not stopped in order"):
             session._setupstate.teardown_exact(None)
         return None
+
+
+def _remove_if_cut_off(junit_xml: str | None) -> None:
+    """What pytest could not write to its end says less than nothing."""
+    with contextlib.suppress(OSError):
+        try:
+            ElementTree.parse(junit_xml or "")  # noqa: S314 - our own pytest wrote it
+        except ElementTree.ParseError:
+            Path(junit_xml or "").unlink()

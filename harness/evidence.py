@@ -40,6 +40,9 @@ _COLLECTED_OF_A_FAILURE = {
 
 _COLLECT_SECONDS = 20.0
 
+ELSEWHERE = "make room, or name another place: SKUNK_RESULTS_DIR=FOLDER"
+"""What to do where the results cannot be written."""
+
 
 def run_folder(lab: str) -> Path:
     """The folder of a run that begins now: results/TIME-LAB. It is not made yet."""
@@ -94,7 +97,7 @@ def new_run_folder(lab: str) -> Path:
 def _no_folder(folder: Path, error: OSError) -> EvidenceLost:
     return EvidenceLost(
         f"the folder for the results cannot be made: {folder}: {error.strerror or error}",
-        advice="make room, or name another place: SKUNK_RESULTS_DIR=FOLDER",
+        advice=ELSEWHERE,
     )
 
 
@@ -154,12 +157,15 @@ class Evidence:
         """
         return self._trouble or self._transcript.trouble
 
+    @property
+    def lost(self) -> EvidenceLost | None:
+        """The same as an error, with what to do."""
+        return EvidenceLost(self.trouble, advice=ELSEWHERE) if self.trouble else None
+
     def raise_if_lost(self) -> None:
         """Raise `EvidenceLost` if something could not be written."""
-        if self.trouble:
-            raise EvidenceLost(
-                self.trouble, advice="make room, or name another place: SKUNK_RESULTS_DIR=FOLDER"
-            )
+        if self.lost is not None:
+            raise self.lost
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 from _pytest.junitxml import xml_key  # pytest's own name for who writes junit.xml
 
-from harness import interrupt, paths
+from harness import ending, interrupt, paths
 from harness.ending import BROKE, FAILED, INTERRUPTED
 from harness.errors import HarnessError
 from harness.evidence import make_latest, new_run_folder
@@ -32,9 +32,10 @@ def run_tests(
     """
     folder = new_run_folder(lab)
     again = f"interrupted before the report was there: `skunk report {as_typed(folder)}`"
+    whole = _WholeRun()
+    interrupted = False
     try:
-        status = _run(folder, arguments)
-        interrupted = False
+        status = _run(folder, arguments, whole)
     except KeyboardInterrupt:  # in what pytest does at its end, or the second one
         status, interrupted = INTERRUPTED, True
     if not any(path.stat().st_size for path in _files(folder) if path.name != _JUNIT):
@@ -51,15 +52,15 @@ def run_tests(
         if published.ran:
             make_latest(folder)
     except HarnessError as error:
-        return (status if status == FAILED else BROKE), (str(error),)
+        return (status if status == FAILED else BROKE), whole.untold(str(error))
     except KeyboardInterrupt:
         return (status if status in (FAILED, BROKE) else INTERRUPTED), (again,)
-    return status, published.warnings
+    return status, whole.untold(*published.warnings)
 
 
-def _run(folder: Path, arguments: list[str]) -> int:
+def _run(folder: Path, arguments: list[str], whole: _WholeRun) -> int:
     """Run pytest, and return the exit status."""
-    with _Beginning() as beginning:
+    with whole:
         status = int(
             pytest.main(
                 [
@@ -68,7 +69,7 @@ def _run(folder: Path, arguments: list[str]) -> int:
                     *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
                     *arguments,
                 ],
-                plugins=[verdict_lines.VerdictLines(), beginning],
+                plugins=[verdict_lines.VerdictLines(), whole],
             )
         )
     if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
@@ -76,14 +77,16 @@ def _run(folder: Path, arguments: list[str]) -> int:
     return status
 
 
-class _Beginning:
-    """A plugin: until every scenario is read, Ctrl-C is taken between two steps of pytest.
+class _WholeRun:
+    """A plugin that is there from the first moment to the last.
 
-    Raised while plugins are made, it would leave pytest with some of them: their end is then an
-    error of pytest's own, with its stack, in place of the word that the run was interrupted.
+    Until every scenario is read, Ctrl-C is taken between two steps of pytest. Raised while plugins
+    are made, it would leave pytest with some of them: their end is then an error of pytest's own,
+    with its stack, in place of the word that the run was interrupted.
     """
 
     def __init__(self) -> None:
+        self._told = ""
         self._signals = contextlib.ExitStack()
         self._shield = contextlib.ExitStack()
 
@@ -116,6 +119,15 @@ class _Beginning:
             if junit_writer is not None:
                 del session.config.stash[xml_key]
                 session.config.pluginmanager.unregister(junit_writer)
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Know what a person has been told, where the run came so far that it has an end."""
+        if ending.is_in(config):
+            self._told = "\n".join(ending.of(config).lines())
+
+    def untold(self, *messages: str) -> tuple[str, ...]:
+        """Those of the messages that say more than the end of the run has."""
+        return tuple(ending.told_once(messages, self._told))
 
     def pytest_collectstart(self) -> None:
         """The next file."""

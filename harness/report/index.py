@@ -6,6 +6,7 @@ is broken is a line too, with what is wrong with it, and takes no other run with
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -85,9 +86,8 @@ def write(folder: Path) -> Path:
     return path
 
 
-def page(folder: Path) -> str:
-    """The page as HTML. Raises `OSError` when the folder cannot be read."""
-    found = lines(folder)
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -102,12 +102,24 @@ def page(folder: Path) -> str:
         "sign": SIGNS.__getitem__,
         "verdict_class": lambda verdict: verdict.replace(" ", "-"),
     }
-    return environment.get_template("index.html.j2").render(
-        lines=found,
-        labs=sorted({line.lab for line in found if line.lab}),
-        kinds={kind: sum(line.kind == kind for line in found) for kind in ("bad", "odd", "good")},
-        folder=folder.resolve().name,
-        made=datetime.now(UTC),
+    return environment
+
+
+def page(folder: Path) -> str:
+    """The page as HTML. Raises `OSError` when the folder cannot be read."""
+    found = lines(folder)
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            lines=found,
+            labs=sorted({line.lab for line in found if line.lab}),
+            kinds={
+                kind: sum(line.kind == kind for line in found) for kind in ("bad", "odd", "good")
+            },
+            folder=folder.resolve().name,
+            made=datetime.now(UTC),
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,17 +45,9 @@ _MOST_WRITES = 8
 _CODE = re.compile(r"`([^`]+)`")
 
 
-def render(
-    run: Run,
-    difference: Difference | None = None,
-    pasts: Mapping[str, Past] | None = None,
-    warnings: Sequence[str] = (),
-) -> str:
-    """The report as HTML. Everything that a node printed is escaped by the templates.
-
-    `difference` is to another run, `pasts` are the scenarios' last verdicts by their id, and
-    `warnings` say what the report could not be made of.
-    """
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """The templates, compiled once a process: that takes longer than to fill them in."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -84,30 +77,48 @@ def render(
         "narrow": lambda timeline: draw(timeline, NARROW),
         "shortened": _shortened,
     }
+    return environment
+
+
+def render(
+    run: Run,
+    difference: Difference | None = None,
+    pasts: Mapping[str, Past] | None = None,
+    warnings: Sequence[str] = (),
+) -> str:
+    """The report as HTML. Everything that a node printed is escaped by the templates.
+
+    `difference` is to another run, `pasts` are the scenarios' last verdicts by their id, and
+    `warnings` say what the report could not be made of.
+    """
     causes = by_cause((s for s in run.scenarios if s.case.verdict in BAD), _cause)
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        summary=run.headline,
-        lead=_lead(run),
-        groups=_groups(run),
-        causes=causes,
-        missing=[s for s in run.scenarios if s.case.verdict is Verdict.NOT_RUN],
-        with_gaps=by_cause(
-            (s for s in run.scenarios if s.case.verdict is Verdict.GAP),
-            lambda scenario: "\n".join(scenario.case.gaps),
-        ),
-        beyond=Verdict.worst(s.case.verdict for s in run.unclaimed),
-        untested=_untested(run),
-        unfolded=_unfolded(run, causes),
-        bugs=[s for s in run.scenarios if s.case.verdict is Verdict.KNOWN_BUG],
-        anchors={s.case.scenario: s.anchor for s in reversed(run.scenarios)},
-        difference=difference,
-        pasts=pasts or {},
-        restless=sorted(
-            (past for past in (pasts or {}).values() if past.bad),
-            key=lambda past: -(past.flake_rate or 0.0),  # None before its second run
-        ),
-        warnings=warnings,
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            summary=run.headline,
+            lead=_lead(run),
+            groups=_groups(run),
+            causes=causes,
+            missing=[s for s in run.scenarios if s.case.verdict is Verdict.NOT_RUN],
+            with_gaps=by_cause(
+                (s for s in run.scenarios if s.case.verdict is Verdict.GAP),
+                lambda scenario: "\n".join(scenario.case.gaps),
+            ),
+            beyond=Verdict.worst(s.case.verdict for s in run.unclaimed),
+            untested=_untested(run),
+            unfolded=_unfolded(run, causes),
+            bugs=[s for s in run.scenarios if s.case.verdict is Verdict.KNOWN_BUG],
+            anchors={s.case.scenario: s.anchor for s in reversed(run.scenarios)},
+            difference=difference,
+            pasts=pasts or {},
+            restless=sorted(
+                (past for past in (pasts or {}).values() if past.bad),
+                key=lambda past: -(past.flake_rate or 0.0),  # None before its second run
+            ),
+            warnings=warnings,
+        )
     )
 
 

@@ -421,4 +421,4 @@ def test_whatever_write_fails_the_pair_is_stopped_and_one_message_says_why(tmp_p
     assert done.returncode == 0, done.stderr
     assert len(said) == 1, done.stdout
     number = int(said[0].removesuffix(" writes failed"))
-    assert number >= 15
+    assert number >= 30
