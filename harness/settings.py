@@ -179,7 +179,7 @@ class HastSettings(_Section):
             return HastSettings.model_validate(self.model_dump() | changes)
         except pydantic.ValidationError as error:
             raise SettingsError(
-                f"these settings of HAST are wrong:\n{yaml_file.problems(error)}",
+                f"these settings of HAST are wrong:\n{yaml_file.problems(error, HastSettings)}",
                 advice="correct them where they are given",
             ) from None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import difflib
+import typing
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -122,7 +124,8 @@ def read(
             advice="save it as UTF-8",
         ) from None
     except pydantic.ValidationError as error:
-        raise SettingsError(f"{name} is wrong:\n{problems(error)}", advice=advice) from None
+        model = getattr(validate, "__self__", None)  # of its method `model_validate`
+        raise SettingsError(f"{name} is wrong:\n{problems(error, model)}", advice=advice) from None
 
 
 def _parsed(name: str, text: str) -> object:
@@ -134,20 +137,62 @@ def _parsed(name: str, text: str) -> object:
         ) from None
 
 
-def problems(error: pydantic.ValidationError) -> str:
-    """What is wrong, a line for each key."""
+def problems(error: pydantic.ValidationError, model: object = None) -> str:
+    """What is wrong, a line for each key; first the unknown ones, the likely cause of the rest.
+
+    `model` is the pydantic model that has refused them: it knows what a mistyped key may be meant
+    to be.
+    """
     wrong = error.errors()
-    lines = [f"  {_problem(dict(problem))}" for problem in wrong[:MOST_PROBLEMS]]
-    if len(wrong) > MOST_PROBLEMS:
-        lines.append(f"  and {len(wrong) - MOST_PROBLEMS} more")
-    return "\n".join(lines)
+    missing = {problem["loc"] for problem in wrong if problem["type"] == "missing"}
+    lines = []
+    for problem in wrong:
+        if problem["type"] == "extra_forbidden":
+            *place, key = problem["loc"]
+            meant = _meant(str(key), place, missing, model)
+            missing.discard((*place, meant))
+            lines.append(
+                f"{_name(problem['loc'])}: unknown key"
+                + (f"; did you mean {meant}?" if meant else "")
+            )
+    for problem in wrong:
+        if problem["type"] == "missing":
+            lines += [f"{_name(problem['loc'])}: missing"] if problem["loc"] in missing else []
+        elif problem["type"] != "extra_forbidden":
+            said = _printable(str(problem["msg"]).removeprefix("Value error, "))
+            lines.append(f"{_name(problem['loc'])}: {said}")
+    if len(lines) > MOST_PROBLEMS:
+        lines[MOST_PROBLEMS:] = [f"and {len(lines) - MOST_PROBLEMS} more"]
+    return "\n".join(f"  {line}" for line in lines)
 
 
-def _problem(problem: dict[str, Any]) -> str:
-    key = _printable(".".join(map(str, problem["loc"]))) or "the whole file"
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
-    return f"{key}: {_printable(str(problem['msg']).removeprefix('Value error, '))}"
+def _name(place: Iterable[str | int]) -> str:
+    return _printable(".".join(map(str, place))) or "the whole file"
+
+
+def _meant(
+    key: str, place: Sequence[str | int], missing: set[tuple[str | int, ...]], model: object
+) -> str | None:
+    """The key that a mistyped one is like: one that is missing there, or else one that may be."""
+    lacking = [str(each[-1]) for each in missing if each[:-1] == tuple(place)]
+    for known in (lacking, _keys(model, place)):
+        if found := difflib.get_close_matches(key, known, n=1):
+            return found[0]
+    return None
+
+
+def _keys(model: Any, place: Sequence[str | int]) -> list[str]:
+    """The keys that a model has at a place in it."""
+    for step in place:
+        if not _is_model(model):  # a dictionary or a list: what is in it is its last argument
+            model = (typing.get_args(model) or (None,))[-1]
+        elif step in model.model_fields:
+            model = model.model_fields[step].annotation
+    return list(model.model_fields) if _is_model(model) else []
+
+
+def _is_model(model: object) -> bool:
+    return isinstance(model, type) and issubclass(model, pydantic.BaseModel)
 
 
 def _printable(text: str) -> str:

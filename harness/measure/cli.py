@@ -148,10 +148,15 @@ def history(
     from rich.console import Console
     from rich.table import Table
 
-    from harness.measure.history import History
+    from harness.measure.history import FILE, History
 
+    path = paths.results_dir() / FILE
+    if not path.exists():
+        raise SettingsError(
+            f"there is no history of benchmarks: {path}", advice="make one: make bench"
+        )
     console = Console()
-    with History() as kept:
+    with History(path) as kept:
         if against is not None and releases is not None:
             raise typer.BadParameter("either --against or --releases")
         if releases is not None:

@@ -72,6 +72,16 @@ def write(folder: Path) -> Path:
     when there is no such folder or nothing can be written there.
     """
     path = folder / NAME
+    if not folder.exists():
+        raise HarnessError(
+            f"there is no folder {folder}: no run has left results there",
+            advice="`skunk run` makes it, and so does `make demo`; or name the folder of all runs",
+        )
+    if not folder.is_dir():
+        raise HarnessError(
+            f"{folder} is a file, and not the folder of all runs",
+            advice="name the folder that has theirs: results, by default",
+        )
     try:
         text = without_secrets(page(folder))
         with tempfile.TemporaryDirectory(prefix=".index-", dir=folder) as beside:

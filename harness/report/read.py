@@ -56,6 +56,11 @@ def read_run(folder: Path) -> Run:
 def read_description(folder: Path) -> Description:
     """Read run.json: where the results come from. Raises `HarnessError`."""
     path = folder / "run.json"
+    if not folder.exists():
+        raise HarnessError(
+            f"there is no folder {folder}: no run has left results there",
+            advice="`skunk run` makes one, and so does `make demo`; or name the folder of a run",
+        )
     if not path.is_file():
         raise HarnessError(
             f"{folder} is not the results folder of a run: it has no run.json",

@@ -174,5 +174,22 @@ def test_the_command_line_makes_it(tmp_path: Path) -> None:
         tmp_path / "index.html"
     )
     assert "There is no run in this folder yet" in (tmp_path / "index.html").read_text()
-    with pytest.raises(HarnessError, match="cannot be written: No such file"):
-        index.write(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("words", [["index"], ["report"], ["history"], ["bench", "history"]])
+def test_before_the_first_run_that_is_what_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """And nothing is made by a look."""
+    monkeypatch.setenv("SKUNK_RESULTS_DIR", str(tmp_path / "results"))
+    error = CliRunner().invoke(cli.app, words).exception
+    assert isinstance(error, HarnessError)
+    assert "there is no " in error.what
+    assert str(error.advice).startswith(("`skunk run` makes", "each `skunk run` adds", "make one"))
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_file_is_no_folder_of_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HarnessError, match="is a file, and not the folder of all runs"):
+        index.write(tmp_path / "file")

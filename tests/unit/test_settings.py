@@ -103,3 +103,30 @@ def test_a_file_that_is_no_settings_file(tmp_path: Path, content: str, complaint
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         settings.load(tmp_path / "missing.yaml")
+
+
+TYPED = [
+    (
+        "private_address:",
+        "private_adress:",
+        [
+            f"nodes.skunk{n}.private_adress: unknown key; did you mean private_address?"
+            for n in "12"
+        ],
+    ),
+    ("time_scale:", "tmie_scale:", ["tmie_scale: unknown key; did you mean time_scale?"]),
+    ("  timeout:", "  time-out:", ["hast.time-out: unknown key; did you mean timeout?"]),
+    ("nodes:", "computers:", ["computers: unknown key", "nodes: missing"]),
+]
+"""A key, what was typed for it, and what is said: the likely cause first, and nothing else."""
+
+
+@pytest.mark.parametrize(("key", "typed", "said"), TYPED, ids=[typed for _, typed, _ in TYPED])
+def test_a_mistyped_key_is_told_with_the_one_that_is_meant(
+    tmp_path: Path, key: str, typed: str, said: list[str]
+) -> None:
+    path = tmp_path / "lab.yaml"
+    path.write_text(paths.SETTINGS.read_text().replace(key, typed))
+    with pytest.raises(SettingsError) as raised:
+        settings.load(path)
+    assert raised.value.what.splitlines()[1:] == [f"  {line}" for line in said]

@@ -19,6 +19,7 @@ from harness import paths
 from harness.cli import app
 from harness.errors import HarnessError
 from harness.lab.qemu.host import Qemu
+from harness.operate import running
 from harness.operate.kept import About, Kept
 from tests.unit.operate.conftest import Skunk, error_of
 
@@ -122,6 +123,20 @@ def test_what_a_lab_lacks_is_refused_before_anything_starts(
         error = error_of(skunk("run", "--lab", "simulated", "--settings", str(settings)))
         assert f"port {port} on 127.0.0.1 is taken" in str(error)
     assert not results.exists()
+
+
+def test_a_second_ctrl_c_leaves_no_folder_without_results(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends pytest wherever it is, as where junit.xml is opened and not yet written."""
+
+    def cut_off(folder: Path, *_: object) -> int:
+        (folder / "junit.xml").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "_run", cut_off)
+    assert running.run_tests("simulated", [], print) == (130, ())
+    assert list(results.iterdir()) == []
 
 
 _RUN = (sys.executable, "-m", "harness", "run")
