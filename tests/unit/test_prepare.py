@@ -58,10 +58,15 @@ if does == "password":
     time.sleep(60)
 say("FreeBSD 13.2-RELEASE GENERIC\r\nroot@freebsd:~ # ")
 say(hear("exec /bin/sh\n") + "# ")
-say(hear("PS2=''\n") + "skunk-prepare> ")
-# sh(1) of 13.2 edits its line and echoes it in spite of stty -echo.
+settings = hear("PS2=''\n")
+say(settings + "skunk-prepare> ")
 end = "status''-failed\n"
-say(hear(end) + "status-ok\r\nskunk-prepare> ")
+script = hear(end)
+if "set +o emacs;" not in settings:
+    # Else sh(1) of 13.2 edits its lines, and what comes fast is lost in that.
+    say(script[:99] + "\r\nb64decode: stdin: /tmp/prepare.sh: invalid\r\nstatus-failed\r\n")
+    time.sleep(60)
+say("status-ok\r\nskunk-prepare> ")
 echo = hear(end)
 if does == "fails":
     say(echo + ".: cannot open /usr/share/bsdconfig/common.subr: No such file\r\nstatus-failed\r\n")

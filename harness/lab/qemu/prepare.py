@@ -45,7 +45,9 @@ _FIRMWARE = (
 """Where Debian, Fedora, Arch, FreeBSD and Homebrew put UEFI firmware for QEMU."""
 
 _BOOT_SECONDS = 420.0
-_STEP_SECONDS = 90.0
+_STEP_SECONDS = 300.0
+"""Emulated on a host with much other work, 90 s were too few for a login, or for the script."""
+
 _OTHERS_SECONDS = _BOOT_SECONDS + 9 * _STEP_SECONDS
 """More than another run takes, whose login and eight further steps have each a deadline."""
 
@@ -168,8 +170,10 @@ def _talk(line: socket.socket, arguments: list[str], say: Callable[[str], None])
         )
     dialog.send("exec /bin/sh\n")
     _expect(dialog, "a shell", rb"[#$] ")
-    # The quotes keep the echo of this line from looking like the prompt itself.
-    dialog.send(f"stty -echo; PS1='{_PROMPT[:5]}''{_PROMPT[5:]}'; PS2=''\n")
+    # sh(1) edits its lines, and echoes them as it does so, even with stty -echo; on a busy host
+    # characters were lost in that. The quotes keep the echo of this line from looking like the
+    # prompt itself.
+    dialog.send(f"set +o emacs; stty -echo; PS1='{_PROMPT[:5]}''{_PROMPT[5:]}'; PS2=''\n")
     _expect(dialog, "the shell's prompt", re.escape(_PROMPT.encode()))
     _command(dialog, "b64decode -r > /tmp/prepare.sh <<'EOF'\n" + _encoded() + "\nEOF")
     quoted = " ".join(f"'{argument}'" for argument in arguments)
