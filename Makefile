@@ -20,7 +20,7 @@ override PYTHON := $(value PYTHON)
 export LAB IMAGE PAIR ARGS PYTHON
 
 VENV   := .venv
-SKUNK  := $(VENV)/bin/python -m harness.from_make# adds the words of ARGS
+SKUNK  := $(VENV)/bin/python -m harness.cli.from_make# adds the words of ARGS
 ON     := --lab "$$LAB" $(if $(IMAGE),--image "$$IMAGE")
 
 .DEFAULT_GOAL := help

@@ -14,27 +14,29 @@ from typing import TextIO, cast, get_args
 
 import pytest
 
-from harness import ending, naming, paths, side_by_side, spent, wait
-from harness import settings as settings_file
-from harness.audit import Left, audit, raise_unannounced
-from harness.conformance.recording import RecordedConnect, RecordedLab, Recorder
+from harness.cli import repeats
+from harness.cluster.audit import Left, audit, raise_unannounced
+from harness.cluster.pair import Pair
+from harness.config import paths
+from harness.config import settings as settings_file
+from harness.config.settings import HastSettings, Settings
 from harness.errors import HarnessError, KnownBugMet
-from harness.evidence import make_latest
-from harness.failures import Failures
 from harness.freebsd.bug_number import number_in
 from harness.lab.choose import LabName, open_lab
-from harness.marked import MarkedStream
-from harness.mutations.mutation import Mutation
-from harness.operate import on_failure, repeats
+from harness.lab.ssh import Connect, Connection
 from harness.operate.clean_reports import CleanReports
-from harness.operate.live import FollowedConnect, Live
-from harness.pair import Pair
-from harness.report import junit
-from harness.report.run import Verdict
-from harness.session import Session
-from harness.settings import HastSettings, Settings
-from harness.spent import Activity
-from harness.ssh import Connect, Connection
+from harness.pytest_plugin import ending, naming, on_failure, side_by_side
+from harness.pytest_plugin.failures import Failures
+from harness.pytest_plugin.live import FollowedConnect, Live
+from harness.record.marked import MarkedStream
+from harness.results import junit
+from harness.results.run import Verdict
+from harness.run.evidence import make_latest
+from harness.run.session import Session
+from harness.trials.conformance.recording import RecordedConnect, RecordedLab, Recorder
+from harness.trials.mutations.mutation import Mutation
+from harness.waiting import spent, wait
+from harness.waiting.spent import Activity
 
 SESSION = pytest.StashKey[Session]()
 MUTATION = pytest.StashKey[Mutation]()
@@ -76,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "claim(number): the claim of the field notes under test",
         "hast(**settings): another hast.conf than lab.yaml's",
         "smoke: what CI runs on real FreeBSD at every change, in a few minutes",
-        "leaves(*what): what the scenario leaves behind on purpose (harness.audit.Left)",
+        "leaves(*what): what the scenario leaves behind on purpose (harness.cluster.audit.Left)",
     ):
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(Failures(), "skunk-failures")
@@ -118,7 +120,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 def _mutate(config: pytest.Config, name: str) -> None:
     """Break the world as the option asks for, until the run ends."""
-    from harness.mutations import table  # noqa: PLC0415 - it imports the model
+    from harness.trials.mutations import table  # noqa: PLC0415 - it imports the model
 
     try:
         mutation = table.find(name)

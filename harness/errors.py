@@ -98,7 +98,7 @@ class ClaimFailed(HarnessError, AssertionError):
 
 
 class CommandFailed(ClaimFailed):
-    """A command ended with a non-zero status. `result` is the whole `harness.ssh.Result`."""
+    """A command ended with a non-zero status. `result` is the whole `harness.lab.ssh.Result`."""
 
     def __init__(self, what: str, result: object, *, node: str | None = None) -> None:
         self.result = result

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pexpect
 
-from harness import paths
+from harness.config import paths
 
 COMMAND_LINE = paths.PROJECT / "docs" / "command-line.md"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from harness import cli
+from harness.cli import main as cli
 
 SCENARIO = """\
 def test_of_one_command(provisioned_pair):

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
-from harness.report import junit
-from harness.report.run import Case
+from harness.config import paths
+from harness.results import junit
+from harness.results.run import Case
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.text import Text
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-from harness import paths
-from harness.results.publish import publish
+from harness.config import paths
+from harness.report.publish import publish
 
 IMAGES = paths.PROJECT / "docs" / "images"
 EVIDENCE = paths.PROJECT / "docs" / "evidence"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import paths
+from harness.config import paths
 
 PAGE = paths.PROJECT / "docs" / "fixtures.md"
 _PLACE = re.compile(r"(<!-- begin: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

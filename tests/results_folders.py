@@ -5,7 +5,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from harness import paths
+from harness.config import paths
 
 RECORDED = paths.PROJECT / "docs" / "evidence" / "2026-11-22-qemu-13.2"
 EVIL = "<script>alert('x')</script><img src=x onerror=y>"

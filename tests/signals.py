@@ -24,7 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from harness import interrupt, paths
+from harness.config import paths
+from harness.waiting import interrupt
 
 MOST_SECONDS = 60.0
 """From the signal to the end of the process, on a host with other work."""
@@ -146,7 +147,7 @@ def _child(words: Sequence[str], log: Path, hook: str = "") -> NoReturn:
         sys.argv = ["skunk", *words]
         import pytest  # noqa: PLC0415 - it is loaded already
 
-        from harness.cli import main  # noqa: PLC0415 - as above
+        from harness.cli.main import main  # noqa: PLC0415 - as above
 
         if hook:
             run = pytest.main
@@ -200,14 +201,9 @@ def _try(words: Sequence[str], number: signal.Signals, moment: float | str, log:
 def _main() -> None:
     import pytest  # noqa: F401, PLC0415 - loaded for all trials
 
-    import harness.cli  # noqa: PLC0415
-    import harness.lab.simulated.commands  # noqa: PLC0415
-    import harness.lab.simulated.lab  # noqa: PLC0415
-    import harness.operate.bring_up  # noqa: PLC0415
-    import harness.operate.running  # noqa: PLC0415
-    import harness.session  # noqa: PLC0415
+    from harness.lab.simulated import features  # noqa: PLC0415
 
-    harness.lab.simulated.commands.load_all()
+    features.load_all()
     for number in interrupt.SIGNALS:  # a job in the background of a shell ignores some
         signal.signal(number, signal.SIG_DFL)
     paths.state_dir().mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.config.settings import Settings
 from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
-from harness.session import Session
-from harness.settings import Settings
+from harness.run.session import Session
 
 
 @contextlib.contextmanager

@@ -6,12 +6,12 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from harness import clock
-from harness.faults.healing import fault
+from harness.cluster.healing import fault
+from harness.cluster.node import Node
+from harness.config.settings import Settings
 from harness.freebsd import ifconfig
-from harness.node import Node
-from harness.parallel import in_background
-from harness.settings import Settings
+from harness.waiting import clock
+from harness.waiting.parallel import in_background
 
 HAST_PORT = 8457
 """HAST_PORT of sbin/hastd/hast.h."""

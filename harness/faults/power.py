@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from harness.faults.healing import fault
-from harness.node import NO_POWER, Node
-from harness.pair import Pair
-from harness.parallel import on_each
+from harness.cluster.healing import fault
+from harness.cluster.node import NO_POWER, Node
+from harness.cluster.pair import Pair
+from harness.waiting.parallel import on_each
 
 
 @contextlib.contextmanager

@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import Literal
 
+from harness.cluster.healing import fault
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed
-from harness.faults.healing import fault
 from harness.freebsd import hast
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 
 PID_FILE = "/var/run/hastd.pid"
 """Written by daemon(8), under which hastd runs here (provision/hastd.rc.conf)."""

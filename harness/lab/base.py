@@ -1,7 +1,7 @@
 """What a lab is: two machines, their power, their private link, their snapshots and consoles.
 
 A scenario never sees which lab it runs on. Everything here is about hardware; what FreeBSD does
-with it is seen over SSH (`harness.node`).
+with it is seen over SSH (`harness.cluster.node`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from harness import interrupt
-from harness.clock import Clock
 from harness.errors import LabError
+from harness.waiting import interrupt
+from harness.waiting.clock import Clock
 from harness.words import Word
 
 

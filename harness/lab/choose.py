@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from harness.config.settings import Settings
     from harness.lab.base import Lab
-    from harness.settings import Settings
 
 # What one lab needs is imported for that lab alone: no other one is to miss it.
 # ruff: noqa: PLC0415
@@ -30,9 +30,9 @@ def refuse(name: LabName, settings: Settings, *, image_path: Path | None, pair: 
 
     check_ports(settings)
     if name == "qemu":
-        from harness import image
+        from harness.lab.images import download as image
         from harness.lab.pairs import PairFolder
-        from harness.lab.qemu.host import Qemu
+        from harness.lab.qemu_host import Qemu
 
         PairFolder(name, pair).check()
         Qemu.find()
@@ -54,10 +54,10 @@ def open_lab(
     """
     lab: Lab
     if name == "qemu":
-        from harness import image
-        from harness.lab.qemu.host import Qemu
+        from harness.lab.images import download as image
         from harness.lab.qemu.lab import QemuLab
         from harness.lab.qemu.prepare import prepared
+        from harness.lab.qemu_host import Qemu
 
         Qemu.find()
         base = image_path or image.find(settings.image)

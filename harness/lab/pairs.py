@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import paths
+from harness.config import paths
 from harness.errors import LabError, PairInUse, SettingsError
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from harness.config.settings import Settings
 from harness.errors import PortInUse
-from harness.settings import Settings
 
 
 def check_ports(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pycdlib
 import yaml
 
-from harness.keys import KeyPair
+from harness.lab.keys import KeyPair
 
 VOLUME = "CIDATA"
 """The volume's name, by which a guest finds it: /dev/iso9660/CIDATA on FreeBSD."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import filelock
 
 from harness.errors import LabError
-from harness.wait import Deadline, followed
+from harness.waiting.wait import Deadline, followed
 
 
 def turn(

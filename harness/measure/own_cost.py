@@ -19,17 +19,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from harness.cluster.node import Node
+from harness.config.settings import Settings
 from harness.errors import SettingsError
-from harness.evidence import new_run_folder
 from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
+from harness.lab.ssh import remote_command
 from harness.measure import start_up
-from harness.node import Node
-from harness.session import Session
-from harness.settings import Settings
-from harness.ssh import remote_command
-from harness.transcript import SET_UP
-from harness.wait import wait_until
+from harness.record.transcript import SET_UP
+from harness.run.evidence import new_run_folder
+from harness.run.session import Session
+from harness.waiting.wait import wait_until
 
 _ROUND_TRIPS = 50
 

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness import paths, yaml_file
+from harness.config import paths, yaml_file
+from harness.config.settings import HastSettings, Settings
 from harness.errors import SettingsError
 from harness.measure.result import (
     DiskSetting,
@@ -22,7 +23,6 @@ from harness.measure.result import (
     ResyncConditions,
     WriteSetting,
 )
-from harness.settings import HastSettings, Settings
 
 Mib = Annotated[int, Field(ge=1)]
 

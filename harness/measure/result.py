@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.config.settings import HastSettings
 from harness.errors import SettingsError
-from harness.settings import HastSettings
 
 VERSION = 1
 """Of the schema: it grows when a file of an older one can no longer be read."""

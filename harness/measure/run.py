@@ -11,13 +11,18 @@ from pathlib import Path
 import psutil
 from rich.progress import Progress
 
-from harness import __version__, clock
+from harness import __version__
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
+from harness.config.settings import HastSettings
 from harness.errors import CommandFailed, HarnessError
 from harness.lab.base import Lab
-from harness.marked import prefix
-from harness.measure import failover, resync, writes
-from harness.measure.counters import COUNTERS
+from harness.lab.ssh import Result
 from harness.measure.plan import FailoverPlan, Plan, ResyncPlan, WritesPlan, resync_rows, shuffled
+from harness.measure.probes import failover, resync, writes
+from harness.measure.probes.counters import COUNTERS
+from harness.measure.probes.sampler import COUNTERS_EVERY
+from harness.measure.probes.shaping import shaped_disk, shaped_link
 from harness.measure.progress import shown
 from harness.measure.result import (
     Bench,
@@ -29,13 +34,9 @@ from harness.measure.result import (
     Unmeasured,
     Where,
 )
-from harness.measure.sampler import COUNTERS_EVERY
-from harness.measure.shaping import shaped_disk, shaped_link
-from harness.node import Node
-from harness.pair import Pair
-from harness.session import Session
-from harness.settings import HastSettings
-from harness.ssh import Result
+from harness.record.marked import prefix
+from harness.run.session import Session
+from harness.waiting import clock
 
 SAMPLING_SHARE = 0.005
 """Of a node's processor: half of what samples may cost a resync, as they cost more than that."""

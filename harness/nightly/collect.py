@@ -14,9 +14,9 @@ from harness.errors import HarnessError
 from harness.nightly import night
 from harness.nightly.night import Night
 from harness.nightly.plan import Lane, Plan
-from harness.report.read import read_description
-from harness.results.model import NAME as RESULTS
-from harness.results.publish import publish
+from harness.report.publish import publish
+from harness.results.read import read_description
+from harness.results.results_json import NAME as RESULTS
 
 _SMALL = frozenset({"run.json", "junit.xml", "gaps.json", RESULTS, "summary.md"})
 """What a run needs to be compared with later ones."""

@@ -16,7 +16,7 @@ from typing import Any
 from harness.errors import HarnessError, MissingTool
 from harness.nightly import words
 from harness.nightly.night import News
-from harness.wait import scaled
+from harness.waiting.wait import scaled
 
 LABEL = "nightly"
 _SECONDS = 60.0

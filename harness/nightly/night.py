@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from harness.errors import HarnessError
 from harness.nightly.plan import Lane
 from harness.report.render import NAME as REPORT
-from harness.report.run import BAD, Verdict
-from harness.results import model
+from harness.results import results_json as model
 from harness.results.difference import Changed
-from harness.results.model import Ended, Results
+from harness.results.results_json import Ended, Results
+from harness.results.run import BAD, Verdict
 
 NAME = "night.json"
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness import paths, yaml_file
+from harness.config import paths, yaml_file
+from harness.config.settings import ImageSettings
 from harness.lab.choose import LabName
-from harness.settings import ImageSettings
 
 
 @dataclass(frozen=True)

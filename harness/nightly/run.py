@@ -12,15 +12,15 @@ from pathlib import Path
 
 import filelock
 
-from harness import image
-from harness.ending import MET_GAPS
+from harness.config.settings import ImageSettings
 from harness.errors import HarnessError, PairInUse
+from harness.lab.images import download as image
 from harness.nightly import night
 from harness.nightly.collect import prune
 from harness.nightly.night import Night
 from harness.nightly.plan import Lane, Plan
-from harness.results.model import NAME as RESULTS
-from harness.settings import ImageSettings
+from harness.pytest_plugin.ending import MET_GAPS
+from harness.results.results_json import NAME as RESULTS
 
 LOG = "night.log"
 """Beside the results folders: what the last night printed."""

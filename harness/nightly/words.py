@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.nightly.night import LaneNews, News, Standing
-from harness.report.run import Verdict
+from harness.report.summary import code, plain
 from harness.results.difference import Changed
-from harness.results.summary import code, plain
+from harness.results.run import Verdict
 
 LARGEST = 60_000
 """Characters. GitHub takes 65,536 in an issue or a comment."""

@@ -15,21 +15,22 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from harness import clock, interrupt, paths, wait
-from harness import settings as settings_file
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
+from harness.cluster.provision import provision
+from harness.config import paths
+from harness.config import settings as settings_file
+from harness.config.settings import Settings
 from harness.errors import HarnessError, LabError
 from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
 from harness.lab.pairs import PairFolder
-from harness.node import Node
 from harness.operate.keeper import Keeper
 from harness.operate.kept import Kept
-from harness.pair import Pair
-from harness.parallel import on_each
-from harness.provision import provision
-from harness.settings import Settings
-from harness.transcript import Transcript
-from harness.wait import wait_until
+from harness.record.transcript import Transcript
+from harness.waiting import clock, interrupt, wait
+from harness.waiting.parallel import on_each
+from harness.waiting.wait import wait_until
 
 State = Literal["set-up", "provisioned", "bare"]
 """How far a pair is brought: as claim 1 leaves it; with everything but HAST's metadata and roles;

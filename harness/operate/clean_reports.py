@@ -5,7 +5,7 @@ summary, results.json and what a controller of several processes gets. So it is 
 place, before any of them sees it. The raw text stays in the transcript.
 
 What says which test a report is of stays as it is: pytest, its plugins and a controller find the
-test by it. `harness.naming` makes it clean before the first test runs.
+test by it. `harness.pytest_plugin.naming` makes it clean before the first test runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Generator
 
 import pytest
 
-from harness.outgoing import outgoing
+from harness.record.outgoing import outgoing
 
 _IDENTIFIERS = ("nodeid", "_id", "location", "keywords")
 """What of a report says which test it is of, as one version of pytest or another has it."""
@@ -45,7 +45,7 @@ class CleanReports:
     def _clean(
         self, report: pytest.TestReport | pytest.CollectReport, *, kept: tuple[str, ...]
     ) -> None:
-        """Change the report itself: who has got it already, such as `harness.ending`, tells it."""
+        """Change the report itself: who has got it already tells it."""
         hook = self._config.hook
         told = hook.pytest_report_to_serializable(config=self._config, report=report)
         cleaned = clean(told)

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from harness.cluster.node import NO_POWER, Node
+from harness.cluster.pair import Pair
 from harness.errors import LabError
 from harness.faults.link import deaf
 from harness.faults.process import hastd_killed
 from harness.lab.base import Power
-from harness.node import NO_POWER, Node
-from harness.pair import Pair
-from harness.parallel import on_each
+from harness.waiting.parallel import on_each
 
 Cut = Literal["power", "link", "pause", "deaf", "hastd"]
 

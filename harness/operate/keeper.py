@@ -17,16 +17,16 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self, get_args
 
-from harness import clock, interrupt
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.base import Lab
-from harness.node import Node
 from harness.operate.cuts import Cut, Cuts
 from harness.operate.kept import Kept
 from harness.operate.look import Looker, now
 from harness.operate.reach import Reached, SerialConsole, write_config
 from harness.operate.views import PairView
-from harness.pair import Pair
+from harness.waiting import clock, interrupt
 
 MOST_CATCHING_UP = 600.0
 """Virtual seconds that pass at most between two commands, however long the host's clock says."""

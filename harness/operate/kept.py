@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness import paths
+from harness.config import paths
 from harness.errors import HarnessError, LabError, PairInUse, SettingsError
 from harness.lab.pairs import PairFolder
-from harness.wait import scaled
+from harness.waiting.wait import scaled
 
 ANSWER_SECONDS = 60.0
 """What a keeper may take to answer where it waits for nothing: each of its calls is bounded."""

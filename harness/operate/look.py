@@ -6,15 +6,15 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 
-from harness import clock
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
+from harness.config.settings import Deadlines, Settings
 from harness.errors import HarnessError
 from harness.freebsd import hast, ifconfig, zpool
 from harness.lab.base import Power
-from harness.node import Node
 from harness.operate.views import CarpView, NodeView, ResourceView
-from harness.pair import Pair
-from harness.parallel import on_each
-from harness.settings import Deadlines, Settings
+from harness.waiting import clock
+from harness.waiting.parallel import on_each
 
 _SECONDS = 4
 """What a node may take for one answer, the login included, before it counts as silent."""

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 from types import CodeType
 from typing import TextIO, cast
 
-from harness import interrupt
 from harness.errors import HarnessError
-from harness.marked import MarkedStream, prefix
-from harness.outgoing import outgoing
+from harness.record.marked import MarkedStream, prefix
+from harness.record.outgoing import outgoing
+from harness.waiting import interrupt
 
 Turn = Callable[[], AbstractContextManager[None]]
 """What a statement runs in: the time of the pair passes while it uses a node."""

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from harness import console
 from harness.errors import HarnessError, LabError
+from harness.lab import console
 from harness.operate.kept import Kept
-from harness.outgoing import printable
+from harness.record.outgoing import printable
 
 if TYPE_CHECKING:
-    from harness.node import Node
+    from harness.cluster.node import Node
 
 _LOOK_AGAIN = 0.2
 """Seconds between two looks at a console that is followed."""

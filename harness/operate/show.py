@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.errors import HarnessError
-from harness.marked import MarkedStream
 from harness.operate.views import NodeView, PairView
+from harness.record.marked import MarkedStream
 
 _NOTHING = Text("-", style="dim")
 

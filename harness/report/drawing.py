@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from harness.report.timeline import Curve, NodeTrack, Span, Timeline, Write
+from harness.results.timeline import Curve, NodeTrack, Span, Timeline, Write
 
 Point = TypeVar("Point")
 

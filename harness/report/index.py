@@ -22,10 +22,10 @@ from urllib.parse import quote
 import jinja2
 
 from harness.errors import HarnessError
-from harness.outgoing import printable, without_secrets
+from harness.record.outgoing import printable, without_secrets
 from harness.report.drawing import seconds
-from harness.report.run import BAD, Verdict, headline
 from harness.report.signs import SIGNS
+from harness.results.run import BAD, Verdict, headline
 
 NAME = "index.html"
 
@@ -33,7 +33,7 @@ _REPORT = "report.html"
 _RESULTS = "results.json"
 _DESCRIPTION = "run.json"
 _FOLDER = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2})-([0-9]{2})-([0-9]{2})")
-"""How the folder of a run is called (harness/evidence.py)."""
+"""How the folder of a run is called (harness/run/evidence.py)."""
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ import jinja2
 from markupsafe import Markup, escape
 
 from harness.freebsd import bug_number
-from harness.outgoing import printable
-from harness.report.causes import by_cause, cause
-from harness.report.claims import NOBODY_TESTS
+from harness.record.outgoing import printable
+from harness.record.transcript import Entry
 from harness.report.drawing import NARROW, WIDE, acknowledged, draw, fewer, seconds, size
-from harness.report.run import BAD, Claim, Run, Scenario, Verdict
 from harness.report.signs import SIGNS
-from harness.report.timeline import Span, Timeline, Write
-from harness.transcript import Entry
+from harness.results.causes import by_cause, cause
+from harness.results.claims import NOBODY_TESTS
+from harness.results.run import BAD, Claim, Run, Scenario, Verdict
+from harness.results.timeline import Span, Timeline, Write
 
 if TYPE_CHECKING:
     from harness.results.difference import Difference

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.report.run import Verdict
+from harness.results.run import Verdict
 
 SIGNS = {
     Verdict.HELD: "✓",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.report.run import BAD, SILENT, Verdict
+from harness.results.run import BAD, SILENT, Verdict
 
 if TYPE_CHECKING:
-    from harness.results.model import Ended, Results
+    from harness.results.results_json import Ended, Results
 
 SLOWER = 1.25
 """A time has changed when it is this many times longer or shorter, and"""

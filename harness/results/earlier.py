@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.report import junit
-from harness.report.read import read_description, read_run
-from harness.report.run import Description
-from harness.results import model
-from harness.results.model import Results
+from harness.results import junit
+from harness.results import results_json as model
+from harness.results.read import read_description, read_run
+from harness.results.results_json import Results
+from harness.results.run import Description
 
 _LOOK_AT = 20
 """Runs. Nobody wants to wait until a hundred are read."""

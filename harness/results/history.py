@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
 
-from harness.report.run import BAD, SILENT, Verdict
-from harness.results.model import Ended, Results
+from harness.results.results_json import Ended, Results
+from harness.results.run import BAD, SILENT, Verdict
 from harness.results.run_database import RunDatabase
 
 FILE = "verdicts.sqlite"

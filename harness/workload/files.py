@@ -10,8 +10,8 @@ import functools
 import hashlib
 from dataclasses import dataclass
 
+from harness.cluster.node import Node
 from harness.errors import ClaimFailed
-from harness.node import Node
 
 _SIZES = (0, 1, 4096, 131_072 + 17, 1 << 20)
 """Bytes: nothing, one, one sector, one ZFS record and a bit, eight records."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed
 from harness.freebsd import fsck
-from harness.node import Node
-from harness.pair import Pair
-from harness.ssh import Result
-from harness.wait import wait_until
+from harness.lab.ssh import Result
+from harness.waiting.wait import wait_until
 from harness.words import Word
 
 _SPARE_SECONDS = 60.0

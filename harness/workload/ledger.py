@@ -13,12 +13,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from harness import clock
+from harness.cluster.node import Node
 from harness.errors import ClaimFailed, HarnessError
-from harness.node import Node
-from harness.parallel import in_background
-from harness.transcript import Entry
-from harness.wait import wait_until
+from harness.record.transcript import Entry
+from harness.waiting import clock
+from harness.waiting.parallel import in_background
+from harness.waiting.wait import wait_until
 from harness.workload.files import sha256_of_files
 
 PACE = 0.1
@@ -82,7 +82,7 @@ class Ledger:
 
     @property
     def times(self) -> str:
-        """A line for each write; harness/report/timeline.py reads them."""
+        """A line for each write; harness/results/timeline.py reads them."""
         return "".join(
             f"{at:.3f} s: "
             + ("never acknowledged" if took is None else f"acknowledged after {took:.3f} s")

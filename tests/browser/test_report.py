@@ -12,7 +12,7 @@ from axe_core_python.selenium import Axe
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys
 
 from harness.report import index
-from harness.results.publish import publish
+from harness.report.publish import publish
 from tests import results_folders
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

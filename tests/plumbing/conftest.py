@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths, settings
-from harness.box import make_box
+from harness.cluster.node import Node
+from harness.config import paths, settings
+from harness.config.settings import Settings
 from harness.errors import LabError, MissingTool
 from harness.lab.base import Lab
 from harness.lab.qemu.lab import QemuLab
 from harness.lab.vagrant.commands import QUIET, Vagrant
 from harness.lab.vagrant.lab import VagrantLab
 from harness.lab.vagrant.libvirt import Libvirt
-from harness.node import Node
-from harness.settings import Settings
-from harness.transcript import Transcript
+from harness.lab.vagrant.make_box import make_box
+from harness.record.transcript import Transcript
 from tests.plumbing import guest
 
 PAIR = "plumbing"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
+from harness.config import paths
+from harness.config.settings import Settings
 from harness.lab.qemu import prepare
 from harness.operate.kept import Kept
-from harness.settings import Settings
 from tests import keepers, needs
 from tests.documented import COMMAND_LINE, Reader, examples
 from tests.plumbing import guest

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab.qemu.host import Qemu
 from harness.lab.qemu.machine import Hardware
+from harness.lab.qemu_host import Qemu
 
 FENCES = bytes.fromhex(
     "0faef0"  # mfence: how FreeBSD orders its accesses to a virtio ring

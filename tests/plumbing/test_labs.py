@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from harness import console
+from harness.cluster.node import Node
 from harness.errors import (
     CommandTimedOut,
     LabError,
@@ -19,10 +19,10 @@ from harness.errors import (
     NodeUnreachable,
     WaitExpired,
 )
+from harness.lab import console
 from harness.lab.base import Lab, Power
-from harness.node import Node
-from harness.ssh import Result
-from harness.wait import scaled, wait_until
+from harness.lab.ssh import Result
+from harness.waiting.wait import scaled, wait_until
 from tests.plumbing.conftest import ALIVE
 
 NOTICED = ALIVE + 6.0

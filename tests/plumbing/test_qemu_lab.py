@@ -17,11 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import paths
+from harness.cluster.node import Node
+from harness.config import paths
+from harness.config.settings import NodeSettings, Settings
 from harness.errors import PairInUse, PortInUse
 from harness.lab.base import Lab
-from harness.node import Node
-from harness.settings import NodeSettings, Settings
 from tests.plumbing import guest
 from tests.plumbing.conftest import PAIR, nodes_of, qemu_lab
 
@@ -32,7 +32,7 @@ START_AND_STAY = """
 import signal, sys
 from pathlib import Path
 from harness.lab.qemu.lab import QemuLab
-from harness.settings import Settings
+from harness.config.settings import Settings
 
 lab = QemuLab(Settings.model_validate_json(sys.argv[1]), Path(sys.argv[2]), pair=sys.argv[3])
 print("starting", flush=True)

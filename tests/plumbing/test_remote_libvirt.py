@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import console
+from harness.config.settings import Settings
+from harness.lab import console
 from harness.lab.base import Lab
 from harness.lab.vagrant.remote import CONSOLES
-from harness.settings import Settings
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 from tests.plumbing.conftest import nodes_of, vagrant_lab
 
 SYSTEM_PROGRAMS = "/usr/sbin:/usr/local/sbin:/sbin"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
-from harness.settings import Settings
+from harness.config import paths
+from harness.config.settings import Settings
 from tests.plumbing.test_documented import ready_image
 from tests.plumbing.test_qemu_lab import processes
 from tests.signals import INTERRUPTED, trials

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.faults.process import (
     Signal,
     hastd_killed,
@@ -15,9 +17,7 @@ from harness.faults.process import (
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.hastd_log import DeviceRecovered, WorkerExited
 from harness.freebsd.zpool import Health
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import settle, wait_until
+from harness.waiting.wait import settle, wait_until
 from harness.workload.files import Files
 from harness.workload.ledger import Ledger
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
+from harness.cluster.provision import LOCAL_FILE
+from harness.cluster.wire import capturing
 from harness.faults.process import stopped, worker_pid
 from harness.freebsd.hastd_log import SyncStarted, WorkerExited
-from harness.node import Node
-from harness.pair import Pair
-from harness.provision import LOCAL_FILE
-from harness.wire import capturing
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=16)
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role
 from harness.freebsd.hastd_hooks import Hook, HookEvent, parse_arguments
 from harness.freebsd.hastd_log import HookFailed
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 
 HOOK = "/usr/local/sbin/hast-hook"
 RUNS = "/var/log/hast-hook.log"

@@ -2,11 +2,11 @@
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed, ReplicasDiffer
 from harness.freebsd.hastd_log import PeerLost
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 from harness.workload.files import Files, sha256_of_files
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=192)

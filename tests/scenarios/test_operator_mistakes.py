@@ -6,6 +6,8 @@ import contextlib
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.errors import CommandTimedOut, NodeUnreachable
 from harness.freebsd.hast import ExitCode, Role, Status
 from harness.freebsd.hastd_log import (
@@ -21,10 +23,8 @@ from harness.freebsd.hastd_log import (
     WrongRole,
 )
 from harness.freebsd.zpool import Health
-from harness.node import Node
-from harness.pair import Pair
-from harness.ssh import Result
-from harness.wait import wait_until
+from harness.lab.ssh import Result
+from harness.waiting.wait import wait_until
 from harness.workload.files import Files
 from harness.workload.ledger import Ledger
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from harness.cluster.pair import Pair
 from harness.faults.link import deaf, flapping
 from harness.freebsd.hast import Status
 from harness.freebsd.hastd_log import Disconnected, PeerLost, SplitBrain
-from harness.pair import Pair
-from harness.wait import settle
+from harness.waiting.wait import settle
 from harness.workload.ledger import Ledger
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=192)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness import clock
+from harness.cluster.pair import Pair
 from harness.freebsd.hast import ExitCode, Role
 from harness.freebsd.hastd_log import ConnectFailed, WorkerExited
-from harness.pair import Pair
-from harness.wait import scaled, settle, wait_until
+from harness.waiting import clock
+from harness.waiting.wait import scaled, settle, wait_until
 from harness.workload.files import Files
 from harness.workload.ledger import Ledger
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from harness import clock
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.faults.power import both_powered_off
 from harness.freebsd.hast import Role
 from harness.freebsd.hastd_log import SplitBrain, SyncStarted
 from harness.freebsd.zpool import Health
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting import clock
+from harness.waiting.wait import wait_until
 from harness.workload.ledger import Ledger
 
 pytestmark = [pytest.mark.claim(5), pytest.mark.hast(timeout=5, media_mib=192)]

@@ -2,11 +2,11 @@
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role
 from harness.freebsd.zpool import Health
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import settle, wait_until
+from harness.waiting.wait import settle, wait_until
 from harness.workload.files import Files
 
 pytestmark = [pytest.mark.claim(2), pytest.mark.hast(timeout=5, media_mib=192)]

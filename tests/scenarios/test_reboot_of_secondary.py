@@ -2,10 +2,10 @@
 
 import pytest
 
+from harness.cluster.pair import CONNECT_SECONDS, Pair
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.hastd_log import WrongRole
-from harness.pair import CONNECT_SECONDS, Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 from harness.workload.ledger import Ledger
 
 pytestmark = [pytest.mark.claim(4), pytest.mark.hast(timeout=5, media_mib=192)]

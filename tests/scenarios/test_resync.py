@@ -2,9 +2,9 @@
 
 import pytest
 
+from harness.cluster.pair import Pair
 from harness.freebsd.hastd_log import SyncComplete, SyncStarted
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 from harness.workload.files import Files
 
 pytestmark = [pytest.mark.claim(7), pytest.mark.hast(timeout=5, media_mib=192)]

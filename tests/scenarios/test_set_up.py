@@ -2,9 +2,9 @@
 
 import pytest
 
+from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.zpool import Health
-from harness.pair import Pair
 from harness.workload.files import Files
 
 pytestmark = pytest.mark.claim(1)

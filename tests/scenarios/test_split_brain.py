@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.hastd_log import SplitBrain, StartingAnyway
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 from harness.workload.files import Files
 
 pytestmark = [pytest.mark.claim(6), pytest.mark.hast(timeout=5, media_mib=192)]

@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role
-from harness.pair import Pair
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=16, local="partition", second="spare")
 

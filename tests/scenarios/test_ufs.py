@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.freebsd.fsck import Way
-from harness.node import Node
-from harness.pair import Pair
 from harness.workload.files import Files, sha256_of_files
 from harness.workload.filesystems import FileSystem, Kind, partition, wait_for_partitions
 from harness.workload.ledger import Ledger

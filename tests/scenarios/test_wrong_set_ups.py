@@ -2,6 +2,9 @@
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
+from harness.cluster.wire import capturing
 from harness.errors import CommandFailed
 from harness.freebsd.hast import ExitCode, Role, Status
 from harness.freebsd.hastd_log import (
@@ -11,10 +14,7 @@ from harness.freebsd.hastd_log import (
     UnknownPeer,
     WorkerExited,
 )
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import wait_until
-from harness.wire import capturing
+from harness.waiting.wait import wait_until
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=32)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.node import Node
-from harness.pair import Pair
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 
 HERE = Path(__file__).parent
 FOLDER = "/tmp/tour"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.freebsd import hastd_log
 from harness.freebsd.hastd_log import RoleFellBack
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=64)
 

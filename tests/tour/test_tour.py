@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.freebsd import df, hast, hastd_log, ifconfig, zfs, zpool
 from harness.freebsd.hast import Status
 from harness.freebsd.hastd_log import SplitBrain
-from harness.node import Node
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 from harness.workload.files import Files
 
 HAST = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import interrupt
+from harness.waiting import interrupt
 
 
 def pytest_configure() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import paramiko
 
-from harness.keys import KeyPair
 from harness.lab.base import Endpoint
+from harness.lab.keys import KeyPair
 
 
 class _Server(paramiko.ServerInterface):

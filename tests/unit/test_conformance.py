@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
-from harness import settings as settings_file
-from harness.clock import Clock
-from harness.conformance.normalise import normalise
-from harness.conformance.recording import (
+from harness.config import paths
+from harness.config import settings as settings_file
+from harness.errors import CommandTimedOut, SettingsError
+from harness.lab.base import Endpoint, Lab, LabDescription, Machine
+from harness.lab.simulated.lab import SimulatedLab, SimulatedMachine
+from harness.lab.ssh import Result
+from harness.trials.conformance.normalise import normalise
+from harness.trials.conformance.recording import (
     Fed,
     RecordedConnection,
     RecordedLab,
@@ -21,11 +24,8 @@ from harness.conformance.recording import (
     Step,
     load,
 )
-from harness.conformance.replay import fold
-from harness.errors import CommandTimedOut, SettingsError
-from harness.lab.base import Endpoint, Lab, LabDescription, Machine
-from harness.lab.simulated.lab import SimulatedLab, SimulatedMachine
-from harness.ssh import Result
+from harness.trials.conformance.replay import fold
+from harness.waiting.clock import Clock
 from tests.nested import run_all
 
 LAB = LabDescription("qemu", "QEMU 7.2", "KVM", "image")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
+from harness.config import paths
 from tests import reference
 
 DOCS = paths.PROJECT / "docs"
@@ -227,7 +227,7 @@ def test_every_make_target_in_the_pages_is_one() -> None:
 def test_every_command_of_skunk_in_the_pages_is_one() -> None:
     from typer.main import get_command  # noqa: PLC0415 - only here
 
-    from harness import cli  # noqa: PLC0415
+    from harness.cli import main as cli  # noqa: PLC0415
 
     known = getattr(get_command(cli.app), "commands")  # noqa: B009 - of click's Group
     for page in PAGES:

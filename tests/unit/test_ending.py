@@ -11,13 +11,15 @@ from pathlib import Path
 import fastjsonschema
 import pytest
 
-from harness import ending, errors, paths
-from harness.folder_name import folder_name
-from harness.report.read import read_run
-from harness.report.run import Verdict
-from harness.results import model
+from harness import errors
+from harness.config import paths
+from harness.pytest_plugin import ending
+from harness.record.folder_name import folder_name
+from harness.report.publish import publish
+from harness.results import results_json as model
 from harness.results.history import FILE, VerdictHistory
-from harness.results.publish import publish
+from harness.results.read import read_run
+from harness.results.run import Verdict
 from tests import results_folders
 from tests.nested import Ran, run_all
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pycdlib
 import pytest
 
-from harness import console, evidence
 from harness.errors import EvidenceLost
-from harness.keys import KeyPair
+from harness.lab import console
+from harness.lab.keys import KeyPair
 from harness.lab.seed import VOLUME, Seed
-from harness.transcript import Entry, Transcript
+from harness.record.transcript import Entry, Transcript
+from harness.run import evidence
 
 PANIC = """\
 FreeBSD/amd64 (skunk1) (ttyu0)\r

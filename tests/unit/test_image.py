@@ -21,10 +21,10 @@ import filelock
 import pytest
 from rich.console import Console
 
-from harness import image
+from harness.config.settings import ImageSettings
 from harness.errors import ImageError
-from harness.settings import ImageSettings
-from harness.wait import wait_until
+from harness.lab.images import download as image
+from harness.waiting.wait import wait_until
 from tests import needs
 
 IMAGE = ImageSettings(release="13.2")

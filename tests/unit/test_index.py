@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness import cli
+from harness.cli import main as cli
 from harness.errors import HarnessError
 from harness.report import index
-from harness.results.publish import publish
+from harness.report.publish import publish
 from tests import results_folders
 from tests.results_folders import EVIL
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from harness import cli, interrupt
-from harness.clock import Clock
-from harness.interrupt import at_checkpoints, checkpoint, shielded
-from harness.parallel import in_background, on_each
-from harness.wait import wait_until
+from harness.cli import main as cli
+from harness.waiting import interrupt
+from harness.waiting.clock import Clock
+from harness.waiting.interrupt import at_checkpoints, checkpoint, shielded
+from harness.waiting.parallel import in_background, on_each
+from harness.waiting.wait import wait_until
 
 pytestmark = pytest.mark.usefixtures("own_interrupts")
 

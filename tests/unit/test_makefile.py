@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, from_make, paths
+from harness.cli import from_make
+from harness.cli import main as cli
+from harness.config import paths
 from tests import needs
 
 MAKEFILE = (paths.PROJECT / "Makefile").read_text()
@@ -83,14 +85,14 @@ def test_what_is_given_goes_where_it_belongs(project: Path) -> None:
     given = {"LAB": "qemu", "IMAGE": "/a b.qcow2", "PAIR": "mine", "ARGS": "-k 'a or b'"}
     words, args = called(project, "test", **given)
     assert words == [
-        *("-m", "harness.from_make", "test", "--lab", "qemu", "--image", "/a b.qcow2"),
+        *("-m", "harness.cli.from_make", "test", "--lab", "qemu", "--image", "/a b.qcow2"),
         *("--pair", "mine"),
     ]
     assert args == "-k 'a or b'"
     assert called(project, "test")[0][3:] == ["--lab", "vagrant", "--pair", "default"]
     for target in TARGETS:
         words, args = called(project, target, **given)
-        assert words[:2] == ["-m", "harness.from_make"], target
+        assert words[:2] == ["-m", "harness.cli.from_make"], target
         assert args == given["ARGS"], target
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from harness.marked import MarkedStream
+from harness.record.marked import MarkedStream
 
 
 def test_every_line_has_the_mark_once() -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
+from harness.config import paths
 from harness.errors import HarnessError, SettingsError
-from harness.mutations import table
-from harness.mutations.mutation import Mutation, nothing
-from harness.mutations.run import Matrix, judge
-from harness.mutations.show import lines, write_markdown
-from harness.report.run import Case, Failure, Verdict
+from harness.results.run import Case, Failure, Verdict
+from harness.trials.mutations import table
+from harness.trials.mutations.mutation import Mutation, nothing
+from harness.trials.mutations.run import Matrix, judge
+from harness.trials.mutations.show import lines, write_markdown
 
 BROKEN = Mutation("broken", "a thing", "replicas differ", nothing, of_model=True)
 
@@ -80,7 +80,7 @@ def test_the_document_gets_the_table_between_its_marks(tmp_path: Path) -> None:
 
 def test_every_mutation_can_be_applied_and_taken_back() -> None:
     """A target that was renamed is noticed here, and not as a mutation that nobody notices."""
-    from harness.pair import Pair  # noqa: PLC0415 - as it is before
+    from harness.cluster.pair import Pair  # noqa: PLC0415 - as it is before
 
     export = Pair.export_pool
     for mutation in table.ALL.values():

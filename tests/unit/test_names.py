@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import paths
+from harness.config import paths
 
 _MODULE = re.compile(r"\bharness(?:\.\w+)+(?::\w+)?")
 _STRING = re.compile(f'"{_MODULE.pattern}"')
@@ -52,7 +52,7 @@ def _is_there(name: str) -> bool:
     try:
         pkgutil.resolve_name(name)
     except (ImportError, AttributeError):
-        # `from harness import image` is of a module that nothing may have imported yet.
+        # `from harness.config import paths` is of a module that nothing may have imported yet.
         return ":" in name and _is_there(name.replace(":", "."))
     return True
 

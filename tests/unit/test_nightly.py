@@ -15,18 +15,18 @@ import filelock
 import pytest
 from typer.testing import CliRunner
 
-from harness import cli
+from harness.cli import main as cli
+from harness.cli.nightly import FailOn
+from harness.cli.nightly import _status as cli_status
 from harness.errors import HarnessError, MissingTool, PairInUse, SettingsError
 from harness.nightly import issue, night, plan, run, words
-from harness.nightly.cli import FailOn
-from harness.nightly.cli import _status as cli_status
 from harness.nightly.collect import collect, merge, prune
 from harness.nightly.night import Night
 from harness.nightly.plan import Lane, Plan
-from harness.report.run import Verdict
-from harness.results import model
+from harness.report.publish import publish
+from harness.results import results_json as model
 from harness.results.history import FILE, VerdictHistory
-from harness.results.publish import publish
+from harness.results.run import Verdict
 from tests.programs import python_program
 from tests.results_folders import BROKE, FAILED, FIRST, HELD, KNOWN, case, failure, part
 
@@ -424,7 +424,7 @@ def skunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import os, pathlib, sys, time\n"
         f"sys.path.insert(0, {str(Path.cwd())!r})\n"
         "from tests.results_folders import part, case, HELD, FAILED, KNOWN\n"
-        "from harness.results.publish import publish\n"
+        "from harness.report.publish import publish\n"
         "results = pathlib.Path(os.environ['SKUNK_RESULTS_DIR'])\n"
         "what, _, hours = (results / 'next').read_text().partition(' ')\n"
         "print('said', *sys.argv[1:])\n"

@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from harness import outgoing
+from harness.record import outgoing
 
 PUTTY = """\
 PuTTY-User-Key-File-3: ssh-rsa

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cluster.own_hast_conf import Place, adapt
 from harness.errors import SettingsError
-from harness.own_hast_conf import Place, adapt
 
 PLACES = {
     "skunk1": Place("192.168.0.1", ("/dev/vtbd1p1", "/dev/vtbd1p2")),

@@ -13,10 +13,10 @@ import filelock
 import psutil
 import pytest
 
-from harness import spent, wait
 from harness.errors import HarnessError, LabError
 from harness.lab.qemu import prepare
-from harness.wait import Waiting
+from harness.waiting import spent, wait
+from harness.waiting.wait import Waiting
 from tests.programs import python_program
 
 CONSOLE = r"""
@@ -28,7 +28,7 @@ if "--version" in sys.argv:
 (descriptor,) = re.findall(r"socket,id=c,fd=(\d+)", " ".join(sys.argv))
 line = socket.socket(fileno=int(descriptor))
 log = open("console.log", "wb")
-does = "@@DOES@@"
+does = "DOES"
 
 def say(text):
     log.write(text.encode())
@@ -104,7 +104,7 @@ def console(tmp_path: Path) -> Callable[[str], None]:
     """Say what the image's console does."""
 
     def does(what: str) -> None:
-        python_program(tmp_path / "qemu-system-x86_64", CONSOLE.replace("@@DOES@@", what))
+        python_program(tmp_path / "qemu-system-x86_64", CONSOLE.replace("DOES", what))
 
     return does
 

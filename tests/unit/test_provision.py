@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from harness import settings
+from harness.cluster.node import Node
+from harness.cluster.provision import render_hast_conf
+from harness.config import settings
 from harness.errors import ClaimFailed, SettingsError
-from harness.node import Node
-from harness.provision import render_hast_conf
 from harness.workload.files import Files
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import settings
+from harness.config import settings
+from harness.config.settings import Settings
 from harness.errors import (
     HarnessError,
     ImageError,
@@ -19,9 +20,8 @@ from harness.errors import (
     SettingsError,
 )
 from harness.lab.pairs import PairFolder
-from harness.lab.qemu.host import Qemu
 from harness.lab.qemu.lab import QemuLab
-from harness.settings import Settings
+from harness.lab.qemu_host import Qemu
 from tests import needs
 
 

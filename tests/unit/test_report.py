@@ -15,16 +15,17 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from harness import cli, paths
+from harness.cli import main as cli
+from harness.config import paths
 from harness.errors import HarnessError
+from harness.record.transcript import Entry
 from harness.report.drawing import NARROW, WIDE, draw
-from harness.report.junit import read as read_junit
-from harness.report.read import read_run
-from harness.report.run import Verdict, in_words
-from harness.report.timeline import Curve, Span, Split, Timeline, Write, timeline
-from harness.results.publish import publish
-from harness.spent import Spent
-from harness.transcript import Entry
+from harness.report.publish import publish
+from harness.results.junit import read as read_junit
+from harness.results.read import read_run
+from harness.results.run import Verdict, in_words
+from harness.results.timeline import Curve, Span, Split, Timeline, Write, timeline
+from harness.waiting.spent import Spent
 from tests import results_folders
 from tests.results_folders import RECORDED, case, failure, junit, recorded, simulated
 
@@ -162,13 +163,13 @@ tests/scenarios/test_new.py:31:
 _ _ _ _
 tests/scenarios/test_new.py:12: in catch_up
     pair.wait_until_in_sync(skunk2)
-harness/pair.py:158: in wait_until_in_sync
+harness/cluster/pair.py:158: in wait_until_in_sync
     wait_until(
 
 >           raise WaitExpired(what, deadline.within, last) from None
 E           harness.errors.WaitExpired: waited
 
-/somewhere/harness/wait.py:118: WaitExpired"""
+/somewhere/harness/waiting/wait.py:118: WaitExpired"""
     message = (
         "harness.errors.WaitExpired: waited 30.0 s for skunk2 to be in sync;"
         " last seen: Info(&#10; dirty=8720256)"

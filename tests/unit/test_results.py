@@ -16,18 +16,20 @@ import fastjsonschema
 import pytest
 from typer.testing import CliRunner
 
-from harness import cli, paths
+from harness.cli import main as cli
+from harness.config import paths
 from harness.errors import HarnessError, SettingsError
-from harness.report.read import read_run
-from harness.report.run import Verdict
-from harness.results import model, past_runs, summary
+from harness.report import past_runs, summary
+from harness.report.publish import publish
+from harness.report.summary import markdown
+from harness.results import results_json as model
 from harness.results.difference import Difference, difference
 from harness.results.earlier import results_of, run_before
 from harness.results.history import FILE, Past, VerdictHistory, flakiest
-from harness.results.model import Results
-from harness.results.publish import publish
+from harness.results.read import read_run
+from harness.results.results_json import Results
+from harness.results.run import Verdict
 from harness.results.run_database import HistoryUnusable
-from harness.results.summary import markdown
 from tests import results_folders
 from tests.results_folders import EVIL, case, failure, junit, recorded, simulated
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import paths, settings
+from harness.config import paths, settings
 from harness.errors import SettingsError
 
 

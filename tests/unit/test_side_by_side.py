@@ -16,17 +16,18 @@ from typing import cast
 import psutil
 import pytest
 
-from harness import paths, side_by_side
-from harness import settings as settings_file
+from harness.config import paths
+from harness.config import settings as settings_file
+from harness.config.settings import Settings
 from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.choose import LabName
 from harness.lab.pairs import PairFolder
-from harness.report.read import read_run
-from harness.report.run import Run, Verdict
-from harness.results import model
-from harness.settings import Settings
-from harness.side_by_side import check_room, gather
-from harness.wait import wait_until
+from harness.pytest_plugin import side_by_side
+from harness.pytest_plugin.side_by_side import check_room, gather
+from harness.results import results_json as model
+from harness.results.read import read_run
+from harness.results.run import Run, Verdict
+from harness.waiting.wait import wait_until
 
 GIB = 1024
 SCENARIOS = "test_set_up.py or test_no_resource_at_all or test_planned_failover"

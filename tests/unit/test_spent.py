@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from harness import spent
-from harness.spent import Activity, Meter, Spent
+from harness.waiting import spent
+from harness.waiting.spent import Activity, Meter, Spent
 
 
 def test_an_activity_counts_with_what_is_inside_it(monkeypatch: pytest.MonkeyPatch) -> None:

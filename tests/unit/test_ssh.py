@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CommandFailed, CommandTimedOut, NodeUnreachable
-from harness.interrupt import at_checkpoints
-from harness.keys import KeyPair
-from harness.parallel import on_each
-from harness.ssh import Connection, remote_command
-from harness.wait import wait_until
+from harness.lab.keys import KeyPair
+from harness.lab.ssh import Connection, remote_command
+from harness.waiting.interrupt import at_checkpoints
+from harness.waiting.parallel import on_each
+from harness.waiting.wait import wait_until
 from tests.unit.sshd import Sshd, running_sshd
 
 SHELLS = {"sh": ("/bin/sh", "-c")} | {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
+from harness.config import paths
 
 HEAVY = {
     *("pytest", "pydantic", "yaml", "numpy", "scipy", "matplotlib", "paramiko", "cryptography"),
@@ -41,7 +41,7 @@ COMMANDS = [
 _SHOW_MODULES = """
 import contextlib, sys
 from harness.errors import HarnessError
-from harness.cli import app
+from harness.cli.main import app
 for words in {lines!r}:
     with contextlib.suppress(SystemExit, HarnessError):
         app(words)
@@ -72,7 +72,7 @@ def imported_by(*lines: str) -> set[str]:
 
 def test_the_help_of_every_command_is_there_at_once() -> None:
     modules = imported_by("--help", *(f"{command} --help" for command in COMMANDS))
-    assert "harness.nightly.cli" in modules
+    assert "harness.cli.nightly" in modules
     assert modules & HEAVY == set()
     assert modules & OF_ANY_LAB == set()
 
@@ -93,21 +93,20 @@ def test_no_lab_is_imported_by_a_question_about_a_pair(no_pair: None) -> None:
 def test_who_reads_results_needs_no_tests_and_no_ssh() -> None:
     """They take the time of what draws and of what checks the files, and of nothing else."""
     modules = imported(
-        "import sys, harness.results.past_runs, harness.results.publish, harness.nightly.words\n"
+        "import sys, harness.report.past_runs, harness.report.publish, harness.nightly.words\n"
         "print('imported:', *sys.modules)"
     )
-    assert (
-        modules & {"pytest", "paramiko", "numpy", "scipy", "matplotlib", "harness.session"} == set()
-    )
+    needless = {"pytest", "paramiko", "numpy", "scipy", "matplotlib", "harness.run.session"}
+    assert modules & needless == set()
     assert modules & OF_ANY_LAB == set()
 
 
 @pytest.mark.parametrize("lab", OF_ONE_LAB)
 def test_what_one_lab_needs_is_looked_for_by_that_lab_alone(lab: str) -> None:
     modules = imported(
-        "import sys, harness.cli, harness.operate.bring_up, harness.operate.doctor\n"
+        "import sys, harness.cli.main, harness.operate.bring_up, harness.doctor.checks\n"
         "import conftest\n"
-        "from harness import settings\n"
+        "from harness.config import settings\n"
         "from harness.errors import HarnessError\n"
         "from harness.lab.choose import open_lab\n"
         f"try: open_lab({lab!r}, settings.load(), image_path=None, pair='other')\n"

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import wait
 from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
-from harness.wait import Deadline, Waited, settle, wait_until
+from harness.waiting import wait
+from harness.waiting.wait import Deadline, Waited, settle, wait_until
 
 
 @pytest.fixture(autouse=True)

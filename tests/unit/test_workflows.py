@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import paths
+from harness.config import paths
 from harness.nightly import plan
 
 FOLDER = paths.PROJECT / ".github" / "workflows"

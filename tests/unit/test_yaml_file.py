@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import known_bugs, paths, settings, yaml_file
-from harness.conformance import replay
+from harness.cluster import known_bugs
+from harness.config import paths, settings, yaml_file
 from harness.errors import SettingsError
 from harness.measure import plan as bench
 from harness.nightly import plan as nightly
+from harness.trials.conformance import replay
 
 READERS: dict[str, Callable[[Path], object]] = {
     "lab.yaml": settings.load,

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from harness import image
+from harness.config.settings import Settings
 from harness.errors import LabError
-from harness.keys import KeyPair
 from harness.lab.base import Lab, LabDescription, Machine, Power
+from harness.lab.images import download as image
+from harness.lab.keys import KeyPair
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
-from harness.lab.qemu.host import Qemu, check_room, choose_accelerator
 from harness.lab.qemu.machine import Hardware, QemuMachine, kill_leftovers, private_cable
+from harness.lab.qemu_host import Qemu, check_room, choose_accelerator
 from harness.lab.seed import Seed
-from harness.parallel import on_each
-from harness.settings import Settings
+from harness.waiting.parallel import on_each
 
 
 class QemuLab(Lab):

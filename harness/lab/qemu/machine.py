@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 
 from harness.errors import LabError, PortInUse
-from harness.keys import KeyPair
 from harness.lab.base import Endpoint, Machine, Power
-from harness.lab.qemu.host import Accelerator, Qemu, processors
+from harness.lab.keys import KeyPair
 from harness.lab.qemu.qmp import Monitor
-from harness.wait import wait_until
+from harness.lab.qemu_host import Accelerator, Qemu, processors
+from harness.waiting.wait import wait_until
 
 MANAGEMENT_MAC_PREFIX = "52:54:00:a0:00"
 

@@ -23,13 +23,16 @@ from pathlib import Path
 import pexpect
 from pexpect import socket_pexpect
 
-from harness import console, image, paths, spent
+from harness.config import paths
 from harness.errors import ImageError, LabError, MissingTool
-from harness.lab.qemu.host import Qemu, processors
+from harness.lab import console
+from harness.lab.images import download as image
 from harness.lab.qemu.machine import kill_leftovers
+from harness.lab.qemu_host import Qemu, processors
 from harness.lab.turns import turn
-from harness.spent import Activity
-from harness.wait import Deadline, followed
+from harness.waiting import spent
+from harness.waiting.spent import Activity
+from harness.waiting.wait import Deadline, followed
 
 SCRIPT = paths.PROVISION / "prepare-image.sh"
 

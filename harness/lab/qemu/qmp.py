@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from qemu.qmp import ExecuteError, QMPClient, QMPError
 
 from harness.errors import LabError
-from harness.wait import Deadline, wait_until
+from harness.waiting.wait import Deadline, wait_until
 
 T = TypeVar("T")
 

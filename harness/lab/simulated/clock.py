@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 import paramiko
 
-from harness import interrupt
-from harness.clock import Clock, Workers
 from harness.errors import LabError
-from harness.lab.simulated.process import Process
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.world import EPOCH, World
+from harness.waiting import interrupt
+from harness.waiting.clock import Clock, Workers
 
 CallKey = tuple[int, int]
 """Which command over SSH: the client's TCP port and its number of the channel."""

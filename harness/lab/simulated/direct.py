@@ -8,18 +8,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from harness.config.settings import Settings
 from harness.errors import CommandTimedOut, NodeUnreachable
 from harness.lab.base import Endpoint
-from harness.lab.simulated import shell
-from harness.lab.simulated.guest import Guest
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.lab import SimulatedLab
-from harness.lab.simulated.process import Process
-from harness.settings import Settings
-from harness.ssh import Result, remote_command
+from harness.lab.simulated.shell import interpreter as shell
+from harness.lab.ssh import Result, remote_command
 
 
 class DirectConnection:
-    """What `harness.ssh.Connection` is, without the wire. It is gone when its node goes down."""
+    """What `harness.lab.ssh.Connection` is, without the wire. It goes down with its node."""
 
     host_key = "none"
 
@@ -53,7 +53,7 @@ class DirectConnection:
         """Forget the node."""
 
     def run(self, argv: Sequence[str], *, within: float, stdin: bytes = b"") -> Result:
-        """Run a command to its end. Raises as `harness.ssh.Connection.run` does."""
+        """Run a command to its end. Raises as `harness.lab.ssh.Connection.run` does."""
         clock = self._lab.clock
         with clock.condition:
             if not self.alive:

@@ -10,17 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from harness.config.settings import Settings
 from harness.errors import LabError
-from harness.keys import KeyPair
 from harness.lab.base import Endpoint, Gap, Lab, LabDescription, Machine, Power
+from harness.lab.keys import KeyPair
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
-from harness.lab.simulated import commands
+from harness.lab.simulated import features
 from harness.lab.simulated.clock import VirtualClock
-from harness.lab.simulated.guest import Console, Guest, SshdSwitch
+from harness.lab.simulated.kernel.guest import Console, Guest, SshdSwitch
 from harness.lab.simulated.server import Sshd
 from harness.lab.simulated.world import World
-from harness.settings import Settings
 
 SAVE_PATIENCE = 30.0
 """Virtual seconds that `save` waits for commands and hooks that still run."""
@@ -117,7 +117,7 @@ class SimulatedLab(Lab):
         listens, and its nodes are reached with `direct.DirectConnect` only.
         """
         self._over_ssh = over_ssh
-        commands.load_all()
+        features.load_all()
         self._settings = settings
         self.seed = settings.simulated.seed
         self._folder = PairFolder(self.name, pair, state_dir)

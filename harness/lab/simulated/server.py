@@ -1,7 +1,7 @@
 """The SSH server of a simulated node: the lab's key, on loopback, and a command line of the model.
 
 It is paramiko's server. Nothing that a client sends is ever run by the host: a command goes to the
-model's own shell (`harness.lab.simulated.shell`), SFTP sees the model's own files
+model's own shell (`harness.lab.simulated.shell.interpreter`), SFTP sees the model's own files
 (`harness.lab.simulated.sftp`), and everything else (a terminal, another subsystem, forwarding of
 ports, agents or X11) is refused, which is what paramiko's `ServerInterface` does unless told
 otherwise.
@@ -19,12 +19,12 @@ import threading
 import paramiko
 
 from harness.errors import PortInUse
-from harness.keys import KeyPair
-from harness.lab.simulated import shell
+from harness.lab.keys import KeyPair
 from harness.lab.simulated.clock import CallKey, VirtualClock
-from harness.lab.simulated.guest import Guest
-from harness.lab.simulated.process import Process
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.sftp import Files, Subsystem
+from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.world import World
 
 LOOPBACK = "127.0.0.1"

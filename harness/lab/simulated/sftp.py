@@ -25,14 +25,14 @@ from paramiko.sftp import (
     SFTP_PERMISSION_DENIED,
 )
 
-from harness.lab.simulated.files import Entry, FileError, FileSystem, normal
-from harness.lab.simulated.process import Process, Signal
-from harness.lab.simulated.shell_streams import when_ready
+from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem, normal
+from harness.lab.simulated.kernel.process import Process, Signal
+from harness.lab.simulated.shell.streams import when_ready
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from harness.lab.simulated.guest import Guest
+    from harness.lab.simulated.kernel.guest import Guest
     from harness.lab.simulated.server import Sshd
 
 T = TypeVar("T")

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harness.lab.base import Gap
-from harness.lab.simulated.link import Link
-from harness.lab.simulated.process import NotModelled
+from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.network.tcp import Link
 
 if TYPE_CHECKING:
-    from harness.lab.simulated.guest import Guest
+    from harness.lab.simulated.kernel.guest import Guest
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """When every simulated lab is switched on. A fixed date, so that runs with one seed are alike."""

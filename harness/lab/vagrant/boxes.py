@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from harness.config.settings import BoxSettings
 from harness.errors import ImageError
-from harness.settings import BoxSettings
 
 if TYPE_CHECKING:
     import vagrant

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import psutil
 
-from harness import paths
+from harness.config import paths
 from harness.lab.base import Endpoint, Power
 
 

@@ -14,8 +14,10 @@ from typing import ClassVar
 import paramiko
 import yaml
 
-from harness import console, paths
+from harness.config import paths
+from harness.config.settings import Settings
 from harness.errors import HarnessError, LabError, MissingTool
+from harness.lab import console
 from harness.lab.base import Endpoint, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
 from harness.lab.turns import turn
@@ -26,9 +28,8 @@ from harness.lab.vagrant.libvirt import Driver, Libvirt
 from harness.lab.vagrant.remote import RemoteLibvirt
 from harness.lab.vagrant.ssh_host import is_over_ssh
 from harness.lab.vagrant.virtualbox import VirtualBox
-from harness.parallel import on_each
-from harness.settings import Settings
-from harness.wait import Deadline
+from harness.waiting.parallel import on_each
+from harness.waiting.wait import Deadline
 
 BOX_IMPORT_SECONDS = 300.0
 """What the first `up` with a box may take beyond booting: its image, some GB, is copied once."""

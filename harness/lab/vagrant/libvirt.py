@@ -16,13 +16,13 @@ from typing import ClassVar, Literal
 
 import psutil
 
+from harness.config.settings import BoxSettings, Settings
 from harness.errors import LabError, MissingTool, SettingsError
 from harness.lab.base import Endpoint, Power
 from harness.lab.vagrant.boxes import libvirt_images
 from harness.lab.vagrant.hypervisor import Room, room_here
 from harness.lab.vagrant.programs import run
-from harness.settings import BoxSettings, Settings
-from harness.wait import scaled
+from harness.waiting.wait import scaled
 
 Driver = Literal["kvm", "qemu"]
 
@@ -315,7 +315,7 @@ def find_driver(box: BoxSettings) -> Driver:
     images = libvirt_images(box.name)
     if not images:
         return "kvm"
-    from harness.lab.qemu.host import Qemu, choose_accelerator  # noqa: PLC0415 - only to try KVM
+    from harness.lab.qemu_host import Qemu, choose_accelerator  # noqa: PLC0415 - only to try KVM
 
     try:
         qemu = Qemu.find()

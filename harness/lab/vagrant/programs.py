@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import IO
 
 from harness.errors import LabError, MissingTool
-from harness.wait import Deadline
+from harness.waiting.wait import Deadline
 
 ENGLISH = {"LC_ALL": "C.UTF-8", "LANGUAGE": ""}
 """Answers are parsed, and quoted in errors, so they must not depend on the user's language."""

@@ -17,14 +17,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from harness import console
+from harness.config.settings import Settings
 from harness.errors import LabError, WaitExpired
+from harness.lab import console
 from harness.lab.base import Endpoint
 from harness.lab.vagrant.hypervisor import Room
 from harness.lab.vagrant.libvirt import Driver, Libvirt
 from harness.lab.vagrant.ssh_host import LOG_IN, Line, SshHost, follow, forward
-from harness.settings import Settings
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 
 CONSOLES = Path("/var/tmp")  # noqa: S108 - in a folder of its own, made for this user alone
 """Where the folder with a pair's consoles is on libvirt's host.

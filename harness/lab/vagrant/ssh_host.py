@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import LabError, SettingsError
+from harness.lab.ssh import remote_command
 from harness.lab.vagrant.libvirt import wrong_uri
 from harness.lab.vagrant.programs import ENGLISH, kill_family, run
-from harness.ssh import remote_command
-from harness.wait import scaled
+from harness.waiting.wait import scaled
 
 _URI = re.compile(
     r"qemu\+ssh://(?:(?P<user>[^@:/?#]+)@)?(?P<host>[^-@:/?#\[\]][^@:/?#\[\]]*)(?::(?P<port>\d+))?"

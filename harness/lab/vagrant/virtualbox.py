@@ -7,11 +7,11 @@ import re
 import shutil
 from pathlib import Path
 
+from harness.config.settings import Settings
 from harness.errors import LabError, MissingTool
 from harness.lab.base import Endpoint, Power
 from harness.lab.vagrant.hypervisor import Room, room_here
 from harness.lab.vagrant.programs import run
-from harness.settings import Settings
 
 PRIVATE_NIC = 2
 """Vagrant makes NIC 1 its own (NAT, with SSH forwarded) and the first network it is told of 2."""

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import filelock
 
-from harness import paths
+from harness.config import paths
 from harness.errors import MissingTool
-from harness.wait import Deadline, scaled
+from harness.waiting.wait import Deadline, scaled
 from tests.plumbing.guest import disk
 from tests.plumbing.guest.packages import BOOT_MODULES, LATE_MODULES, Programs
 from tests.plumbing.guest.steps import GuestError, run, search_path

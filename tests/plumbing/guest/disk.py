@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.wait import Deadline
+from harness.waiting.wait import Deadline
 from tests.plumbing.guest.steps import run
 
 MIB = 1 << 20

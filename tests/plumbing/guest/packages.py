@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.wait import Deadline
+from harness.waiting.wait import Deadline
 from tests.plumbing.guest.steps import GuestError, run
 
 KERNEL = "linux-image-cloud-amd64"

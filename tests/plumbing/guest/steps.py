@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.wait import Deadline
+from harness.waiting.wait import Deadline
 
 BUILD_TIME = "1700000000"
 """When the file systems say that they were made, so that builds differ as little as may be."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import settings as settings_file
-from harness.session import Session
+from harness.config import settings as settings_file
+from harness.run.session import Session
 from tests.simulated_session import simulated_session
 
 

@@ -14,15 +14,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness import paths
-from harness import settings as settings_file
+from harness.cli import bench as bench_cli
+from harness.config import paths
+from harness.config import settings as settings_file
+from harness.config.settings import HastSettings
 from harness.errors import HarnessError, SettingsError
-from harness.measure import cli as bench_cli
-from harness.measure import own_cost, page, plan, result, run, tables
-from harness.measure.compare import Contestant, Opening, opened
-from harness.measure.figures import figures
-from harness.measure.history import History
-from harness.measure.model import held_out, points
+from harness.measure import own_cost, plan, result, run
+from harness.measure.evaluation import page, tables
+from harness.measure.evaluation.compare import Contestant, Opening, opened
+from harness.measure.evaluation.figures import figures
+from harness.measure.evaluation.history import History
+from harness.measure.evaluation.resync_model import held_out, points
 from harness.measure.result import (
     Bench,
     Compared,
@@ -41,8 +43,7 @@ from harness.measure.result import (
     WriteCost,
 )
 from harness.measure.run import Subject
-from harness.session import Session
-from harness.settings import HastSettings
+from harness.run.session import Session
 
 MIB = 1 << 20
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import psutil
 import pytest
 
-from harness.measure.noise import _spent_between, listening
+from harness.measure.probes.noise import _spent_between, listening
 
 
 def test_a_machine_that_lost_its_power_is_no_noise() -> None:

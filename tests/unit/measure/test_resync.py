@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness import clock
+from harness.cluster.pair import Pair
 from harness.freebsd.hastd_log import SyncStarted
-from harness.measure import resync
+from harness.measure.probes import resync
 from harness.measure.result import Outcome, Pattern, ResyncConditions
-from harness.pair import Pair
-from harness.parallel import in_background
-from harness.session import Session
+from harness.run.session import Session
+from harness.waiting import clock
+from harness.waiting.parallel import in_background
 
 MIB = 1 << 20
 SIZE = 64

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import settings as settings_file
+from harness.config import settings as settings_file
 from harness.errors import CommandFailed
 from harness.lab.simulated.lab import SimulatedLab
 from harness.measure import plan, run
+from harness.measure.probes.shaping import shaped_disk
 from harness.measure.result import Bench, DiskSetting, Resync
 from harness.measure.run import Subject
-from harness.measure.shaping import shaped_disk
-from harness.session import Session
+from harness.run.session import Session
 from tests.simulated_session import simulated_session
 
 PLAN = plan.Plan(

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from harness.measure.figures import differences
-from harness.measure.fit import CHUNK, FitError, Point, fit
-from harness.measure.statistics import compare, compare_all, summarise
+from harness.measure.evaluation.figures import differences
+from harness.measure.evaluation.fit import CHUNK, FitError, Point, fit
+from harness.measure.evaluation.statistics import compare, compare_all, summarise
 
 
 def test_a_median_with_its_interval() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from harness.cli import app
+from harness.cli.main import app
 from harness.errors import HarnessError
 from harness.operate.kept import Kept
 from tests import keepers

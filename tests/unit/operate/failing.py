@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.cluster.pair import Pair
+from harness.waiting.wait import wait_until
 
 
 def test_fails_while_something_is_broken(pair: Pair) -> None:

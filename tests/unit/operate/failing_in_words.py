@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.hastd_log import RoleChanged
-from harness.pair import Pair
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=192)
 

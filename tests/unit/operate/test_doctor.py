@@ -10,12 +10,13 @@ from typing import NoReturn
 
 import pytest
 
-from harness import paths
-from harness import settings as settings_file
-from harness.lab.qemu import host
-from harness.lab.qemu.host import Qemu
-from harness.operate import doctor, mend
-from harness.operate.doctor import Check, Report, examine
+from harness.config import paths
+from harness.config import settings as settings_file
+from harness.doctor import checks as doctor
+from harness.doctor import mend
+from harness.doctor.checks import Check, Report, examine
+from harness.lab import qemu_host as host
+from harness.lab.qemu_host import Qemu
 from tests.unit.operate.conftest import Skunk
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import paths
+from harness.config import paths
 from harness.operate.kept import Kept
 from tests import needs
 from tests.documented import COMMAND_LINE, Reader, examples
@@ -41,7 +41,7 @@ def test_the_pair_to_play_with(state_dir: Path) -> None:
 ALL_RUNS = """
 import shlex, sys
 from typer.testing import CliRunner
-from harness.cli import app
+from harness.cli.main import app
 
 for line in sys.argv[1:]:
     words = shlex.split(line, comments=True)[1:]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
+from harness.config import paths
 from harness.errors import NodeUnreachable, WaitExpired
-from harness.failures import Failures
 from harness.freebsd import hast
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.hastd_log import LogLine, PeerLost, SplitBrain, SyncStarted, WorkerExited
 from harness.lab.base import Power
+from harness.pytest_plugin.failures import Failures
 from harness.words import in_words
 from tests.unit.freebsd.recordings import recorded
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import clock
 from harness.operate.keeper import MOST_CATCHING_UP, Keeper
 from harness.operate.kept import Kept
-from harness.session import Session
+from harness.run.session import Session
+from harness.waiting import clock
 from tests.unit.operate.conftest import Skunk
 from tests.unit.simulated.conftest import session, settings
 

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from harness import paths
+from harness.config import paths
 from harness.errors import HarnessError, LabError, PairInUse
 from harness.lab.pairs import PairFolder
 from harness.operate.kept import HEAL_SECONDS, Kept

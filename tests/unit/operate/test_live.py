@@ -13,13 +13,14 @@ from typing import cast
 
 import pytest
 
-from harness import wait
+from harness.cli import repeats
 from harness.errors import WaitExpired
-from harness.marked import MarkedStream
-from harness.operate import repeats, verdict_lines
-from harness.operate.live import Live, WholeWords, _Stream, in_words
-from harness.operate.verdict_lines import short_name
-from harness.wait import Waiting, settle, wait_until
+from harness.pytest_plugin import verdict_lines
+from harness.pytest_plugin.live import Live, WholeWords, _Stream, in_words
+from harness.pytest_plugin.verdict_lines import short_name
+from harness.record.marked import MarkedStream
+from harness.waiting import wait
+from harness.waiting.wait import Waiting, settle, wait_until
 
 
 class Terminal:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness import paths
+from harness.config import paths
 from harness.errors import HarnessError
-from harness.operate.bundle import pack
 from harness.operate.kept import Kept
+from harness.pytest_plugin.bundle import pack
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n"
 

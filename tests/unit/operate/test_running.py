@@ -15,12 +15,12 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from harness import paths
-from harness.cli import app
+from harness.cli.main import app
+from harness.config import paths
 from harness.errors import HarnessError
-from harness.lab.qemu.host import Qemu
-from harness.operate import running
+from harness.lab.qemu_host import Qemu
 from harness.operate.kept import About, Kept
+from harness.pytest_plugin import running
 from tests.unit.operate.conftest import Skunk, error_of
 
 

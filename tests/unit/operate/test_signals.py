@@ -9,7 +9,7 @@ import sys
 import termios
 from pathlib import Path
 
-from harness import paths
+from harness.config import paths
 from tests.documented import Reader
 from tests.signals import INTERRUPTED, at_hooks, left_in, trials
 
@@ -84,7 +84,7 @@ def test_a_terminal_that_is_closed(state_dir: Path) -> None:
 
 
 LEFT_BEHIND = """
-from harness import settings
+from harness.config import settings
 from harness.lab.simulated.lab import SimulatedLab
 
 SimulatedLab(settings.load()).__enter__()
@@ -94,6 +94,14 @@ raise OSError("No space left on device, and whoever has the lab does not stop it
 
 def test_a_lab_that_nobody_stops(state_dir: Path) -> None:
     """It ends with the process at the latest, as after an error of pytest's own."""
-    done = subprocess.run([sys.executable, "-c", LEFT_BEHIND], cwd=paths.PROJECT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_BEHIND],
+        cwd=paths.PROJECT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 1
+    assert "whoever has the lab does not stop it" in done.stderr
     assert left_in(state_dir) == []

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import clock as clocks
-from harness import settings as settings_file
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
+from harness.config import settings as settings_file
+from harness.config.settings import Settings
 from harness.lab.simulated.lab import SimulatedLab
-from harness.node import Node
-from harness.pair import Pair
-from harness.parallel import on_each
-from harness.session import Session
-from harness.settings import Settings
-from harness.transcript import Transcript
+from harness.record.transcript import Transcript
+from harness.run.session import Session
+from harness.waiting import clock as clocks
+from harness.waiting.parallel import on_each
 from tests.simulated_session import simulated_session
 
 

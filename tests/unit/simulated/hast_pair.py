@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from harness.lab.base import Power
-from harness.lab.simulated import commands, hastd, shell
-from harness.lab.simulated.disk import BLOCK, Bio, Content, LocalDisk, Op
-from harness.lab.simulated.guest import LATENCY, RATE, Console, Guest
-from harness.lab.simulated.hast_metadata import DATA, Metadata, OnDisk
-from harness.lab.simulated.process import Process
+from harness.lab.simulated import features
+from harness.lab.simulated.hardware.disk import BLOCK, Bio, Content, LocalDisk, Op
+from harness.lab.simulated.hast import hastd
+from harness.lab.simulated.hast.replication.metadata import DATA, Metadata, OnDisk
+from harness.lab.simulated.kernel.guest import LATENCY, RATE, Console, Guest
+from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.world import World
 
 MB = 1048576
@@ -40,7 +42,7 @@ class Pair:
     def __init__(
         self, *, seed: int = 1, size: int = 512 * MB, replication: str = "memsync", extra: str = ""
     ) -> None:
-        commands.load_all()
+        features.load_all()
         self.world = World(seed)
         self.logs: dict[str, list[str]] = {}
         for number in (1, 2):

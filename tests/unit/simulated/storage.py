@@ -6,13 +6,13 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
-from harness.lab.simulated import commands
-from harness.lab.simulated.commands import Context
-from harness.lab.simulated.disk import Bio, BlockDevice, Disk, LocalDisk, Op
-from harness.lab.simulated.guest import Console, Guest
-from harness.lab.simulated.process import NotModelled, Process, Program
+from harness.lab.simulated.hardware.disk import Bio, BlockDevice, Disk, LocalDisk, Op
+from harness.lab.simulated.kernel.guest import Console, Guest
+from harness.lab.simulated.kernel.process import NotModelled, Process, Program
+from harness.lab.simulated.shell import programs as commands
+from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.world import World
-from harness.lab.simulated.zfs import Zfs
+from harness.lab.simulated.zfs.zfs import Zfs
 
 MIB = 1 << 20
 

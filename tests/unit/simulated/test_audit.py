@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.audit import Finding, Left, audit, raise_unannounced
+from harness.cluster.audit import Finding, Left, audit, raise_unannounced
+from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed
 from harness.faults.process import hastd_pid, send_signal
 from harness.freebsd.zpool import Health
-from harness.pair import Pair
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 
 
 def both_primary(pair: Pair) -> None:

@@ -10,15 +10,17 @@ from functools import cache
 
 import pytest
 
-from harness.lab.simulated import commands, release, shell
-from harness.lab.simulated.commands import COMMANDS
-from harness.lab.simulated.files import DIRECTORY, Entry
-from harness.lab.simulated.guest import Console, Guest
-from harness.lab.simulated.process import Process
+from harness.lab.simulated import features
+from harness.lab.simulated.kernel import release
+from harness.lab.simulated.kernel.files import DIRECTORY, Entry
+from harness.lab.simulated.kernel.guest import Console, Guest
+from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.shell import interpreter as shell
+from harness.lab.simulated.shell.programs import COMMANDS
 from harness.lab.simulated.world import World
 
 NAMES = release.load()
-commands.load_all()
+features.load_all()
 
 
 def _forget(text: str) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import clock as clocks
 from harness.errors import WaitExpired
 from harness.lab.simulated.clock import VirtualClock
 from harness.lab.simulated.world import World
-from harness.parallel import in_background, on_each
-from harness.wait import Deadline, wait_until
+from harness.waiting import clock as clocks
+from harness.waiting.parallel import in_background, on_each
+from harness.waiting.wait import Deadline, wait_until
 
 
 @pytest.fixture

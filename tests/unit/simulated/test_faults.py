@@ -6,15 +6,15 @@ import contextlib
 
 import pytest
 
-from harness import clock
+from harness.cluster.healing import fault
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed, HarnessError, LabError
-from harness.faults.healing import fault
 from harness.faults.link import deaf, flapping, private_nic
 from harness.faults.process import hastd_killed, hastd_pid, stopped, worker_pid
 from harness.freebsd import hast, ifconfig
 from harness.freebsd.hast import Role
-from harness.node import Node
-from harness.pair import Pair
+from harness.waiting import clock
 
 
 class Glass:

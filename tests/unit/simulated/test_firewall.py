@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cluster.node import Node
+from harness.config.settings import Settings
 from harness.faults.link import deaf
-from harness.lab.simulated.firewall import Pf
-from harness.lab.simulated.process import NotModelled
-from harness.node import Node
-from harness.settings import Settings
+from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.network.pf import Pf
 
 REACHES = ("ping", "-c", "1", "-t", "2")
 

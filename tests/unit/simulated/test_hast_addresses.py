@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.simulated import hastd
-from harness.lab.simulated.hast_address import AddressError, UnixAddress, resolve
+from harness.lab.simulated.hast import hastd
+from harness.lab.simulated.hast.address import AddressError, UnixAddress, resolve
 from tests.unit.simulated.hast_pair import HAST_CONF, Pair
 
 HOSTS = b"""\

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.simulated import hast_conf
-from harness.lab.simulated.hast_conf import ConfigError, Node
+from harness.lab.simulated.hast import conf as hast_conf
+from harness.lab.simulated.hast.conf import ConfigError, Node
 
 NODE = Node("skunk2.example.org", "60346fcc-e6b3-11f1-ba63-ddc21e3cfd8c", 192862210)
 RESOURCE = "resource mirror {{ on {name} {{ local /dev/vtbd1\n remote 192.168.0.1 }} }}\n"

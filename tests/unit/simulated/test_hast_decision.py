@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.lab.simulated import hast_metadata
-from harness.lab.simulated.disk import Content
-from harness.lab.simulated.guest import Guest
+from harness.lab.simulated.hardware.disk import Content
+from harness.lab.simulated.hast.replication import metadata as hast_metadata
+from harness.lab.simulated.kernel.guest import Guest
 from tests.unit.simulated.hast_pair import Pair
 
 ID = 6738131601019503000

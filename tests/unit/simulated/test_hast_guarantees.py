@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.simulated.disk import BLOCK, Op
+from harness.lab.simulated.hardware.disk import BLOCK, Op
 from tests.unit.simulated.hast_pair import MB, Pair, Request
 
 LATE = 0.4

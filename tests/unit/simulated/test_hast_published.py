@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.simulated import hast_conf
+from harness.lab.simulated.hast import conf as hast_conf
 from tests.unit.simulated.hast_pair import Pair
 
 LINK_1, LINK_2 = "192.168.0.1", "192.168.0.2"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.simulated.hast_text import duration, humanize
+from harness.lab.simulated.hast.text import duration, humanize
 
 
 @pytest.mark.parametrize(

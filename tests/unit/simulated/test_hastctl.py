@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.lab.simulated.disk import Bio, Op
-from harness.lab.simulated.guest import Guest
+from harness.lab.simulated.hardware.disk import Bio, Op
+from harness.lab.simulated.kernel.guest import Guest
 from tests.unit.freebsd.recordings import RECORDED, recorded
 from tests.unit.simulated.hast_pair import Pair
 

@@ -7,10 +7,11 @@ import re
 
 import pytest
 
-from harness.lab.simulated import hastd, shell
-from harness.lab.simulated.disk import LocalDisk
-from harness.lab.simulated.guest import Guest
-from harness.lab.simulated.hastd_worker import Worker
+from harness.lab.simulated.hardware.disk import LocalDisk
+from harness.lab.simulated.hast import hastd
+from harness.lab.simulated.hast.replication.worker import Worker
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.shell import interpreter as shell
 from tests.unit.freebsd.recordings import recorded
 from tests.unit.simulated.hast_pair import Pair
 

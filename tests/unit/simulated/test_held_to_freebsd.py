@@ -7,12 +7,14 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from harness import paths
-from harness.conformance.replay import replay_recording
-from harness.lab.simulated import commands, fuzz_run, soak
-from harness.lab.simulated.commands import Context
-from harness.lab.simulated.fuzz_run import fuzz
-from harness.settings import Settings
+from harness.config import paths
+from harness.config.settings import Settings
+from harness.lab.simulated import features
+from harness.lab.simulated.shell import programs as commands
+from harness.lab.simulated.shell.programs import Context
+from harness.trials import fuzz_run, soak
+from harness.trials.conformance.replay import replay_recording
+from harness.trials.fuzz_run import fuzz
 
 RECORDINGS = sorted((paths.PROJECT / "tests" / "recordings").glob("*.jsonl"))
 
@@ -31,7 +33,7 @@ def test_a_changed_answer_would_be_seen(
         context.print("mirror: fine")
         return 0
 
-    commands.load_all()
+    features.load_all()
     monkeypatch.setitem(commands.COMMANDS, "hastctl", hastctl)
     result = replay_recording(RECORDINGS[0], settings)
     assert len(result.unexplained) > result.compared / 10
@@ -73,7 +75,7 @@ def test_a_touch_of_the_host_would_be_seen(
         (tmp_path / "host").write_text("touched")
         return 0
 
-    commands.load_all()
+    features.load_all()
     for name in list(commands.COMMANDS):
         monkeypatch.setitem(commands.COMMANDS, name, touching)
     assert fuzz(settings, lines=50, seed=7, say=lambda _: None).touched

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import known_bugs, paths
+from harness.cluster import known_bugs
+from harness.cluster.known_bugs import KnownBug, Watch
+from harness.config import paths
+from harness.config.settings import Settings
 from harness.errors import KnownBugMet, SettingsError
-from harness.known_bugs import KnownBug, Watch
 from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
-from harness.mutations import table
-from harness.session import Session
-from harness.settings import Settings
+from harness.run.session import Session
+from harness.trials.mutations import table
 
 RELEASES = {
     "13.2-RELEASE amd64": False,

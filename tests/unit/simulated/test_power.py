@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from harness.cluster.pair import Pair
 from harness.faults.power import both_powered_off
 from harness.faults.process import PID_FILE, hastd_pid
 from harness.freebsd.hast import Role
-from harness.lab.simulated.hastd_primary import Primary
-from harness.pair import Pair
+from harness.lab.simulated.hast.replication.primary import Primary
 from tests.unit.simulated.hast_pair import Pair as Nodes
 
 

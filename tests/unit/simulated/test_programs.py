@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
-from harness.lab.simulated.guest import Guest
-from harness.pair import Pair
+from harness.cluster.pair import Pair
+from harness.config import paths
+from harness.lab.simulated.kernel.guest import Guest
 from tests.tour.test_programs import lines_of
 from tests.unit.simulated.test_shell import _booted, run
 

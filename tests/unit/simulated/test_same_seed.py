@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.config.settings import Settings
 from harness.lab.simulated.lab import SimulatedLab
-from harness.session import Session
-from harness.settings import Settings
+from harness.run.session import Session
 from harness.workload.ledger import Ledger
 
 

@@ -12,12 +12,12 @@ import paramiko
 import psutil
 import pytest
 
+from harness.cluster.node import Node
 from harness.errors import CommandTimedOut, LabError, NodeUnreachable
-from harness.keys import KeyPair
 from harness.lab.base import Power
+from harness.lab.keys import KeyPair
 from harness.lab.simulated import server
 from harness.lab.simulated.lab import SimulatedLab
-from harness.node import Node
 
 Nodes = tuple[Node, Node]
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.audit import audit
+from harness.cluster.audit import audit
+from harness.cluster.pair import UnknownCharacters
 from harness.errors import LabError, SettingsError
 from harness.freebsd.hast import ReplicationMode, Role
 from harness.freebsd.zpool import Health
 from harness.lab.base import Gap
 from harness.lab.simulated.lab import SimulatedLab
-from harness.pair import UnknownCharacters
-from harness.session import Session
-from harness.transcript import PROVISIONED, SET_UP
+from harness.record.transcript import PROVISIONED, SET_UP
+from harness.run.session import Session
 
 
 def wipe(session: Session) -> None:

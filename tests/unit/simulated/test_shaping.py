@@ -10,10 +10,10 @@ import statistics
 
 import pytest
 
+from harness.cluster.node import Node
 from harness.errors import CommandTimedOut, NodeUnreachable
-from harness.lab.simulated.guest import Guest
-from harness.lab.simulated.nop import NopDevice
-from harness.node import Node
+from harness.lab.simulated.geom.nop import NopDevice
+from harness.lab.simulated.kernel.guest import Guest
 from tests.unit.simulated.hast_pair import MB, Pair
 
 ACCEPT = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload -n ipfw dummynet"

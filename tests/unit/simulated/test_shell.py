@@ -21,19 +21,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.lab.base import Power
-from harness.lab.simulated import commands, shell
-from harness.lab.simulated.files import Entry
-from harness.lab.simulated.fuzz import random_line
-from harness.lab.simulated.guest import Console, Guest
-from harness.lab.simulated.process import Process, Signal
-from harness.lab.simulated.shell_syntax import parse
+from harness.lab.simulated import features
+from harness.lab.simulated.kernel.files import Entry
+from harness.lab.simulated.kernel.guest import Console, Guest
+from harness.lab.simulated.kernel.process import Process, Signal
+from harness.lab.simulated.shell import interpreter as shell
+from harness.lab.simulated.shell.parser import parse
 from harness.lab.simulated.world import World
-from harness.ssh import remote_command
+from harness.lab.ssh import remote_command
+from harness.trials.fuzz import random_line
 
 RECORDED: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "recorded/13.2/shell.json").read_text(encoding="ascii")
 )
-commands.load_all()
+features.load_all()
 
 
 class Nothing:

@@ -6,14 +6,16 @@ import copy
 
 import pytest
 
+from harness.config.paths import PROVISION
 from harness.lab.base import Power
-from harness.lab.simulated import commands, rc, shell
-from harness.lab.simulated.boot import NOTICE
-from harness.lab.simulated.commands import COMMANDS, Context
-from harness.lab.simulated.guest import Console, Daemon, Guest
-from harness.lab.simulated.process import Process
+from harness.lab.simulated import features
+from harness.lab.simulated.base import rc
+from harness.lab.simulated.base.boot import NOTICE
+from harness.lab.simulated.kernel.guest import Console, Daemon, Guest
+from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.shell import interpreter as shell
+from harness.lab.simulated.shell.programs import COMMANDS, Context
 from harness.lab.simulated.world import World
-from harness.paths import PROVISION
 
 RECORDED = PROVISION.parent / "tests/unit/recorded/13.2"
 
@@ -59,7 +61,7 @@ class SuspendedZfs:
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    commands.load_all()
+    features.load_all()
 
     def start_hastd(guest: Guest, words: list[str], *_: object) -> int:
         guest.system.rc.write_pid(words[words.index("-P") + 1], FakeHastd(guest).pid)

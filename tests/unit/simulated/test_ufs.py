@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from harness.freebsd import df, geom
-from harness.lab.simulated import commands
-from harness.lab.simulated.disk import BLOCK, Op
-from harness.lab.simulated.files import FileError
-from harness.lab.simulated.guest import Guest
-from harness.lab.simulated.ufs import Ufs
+from harness.lab.simulated import features
+from harness.lab.simulated.hardware.disk import BLOCK, Op
+from harness.lab.simulated.kernel.files import FileError
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.ufs.ufs import Ufs
 from harness.lab.simulated.world import World
 from tests.unit.freebsd.recordings import recorded
 from tests.unit.simulated import storage
 from tests.unit.simulated.storage import MIB, Shared, fsync, refused, run, said, wait
 
-commands.load_all()
+features.load_all()
 
 DEVICE = "/dev/hast/mirror"
 

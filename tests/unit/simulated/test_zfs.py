@@ -6,16 +6,16 @@ import pytest
 
 from harness.freebsd import df, zpool
 from harness.freebsd import zfs as zfs_parser
-from harness.lab.simulated import commands
-from harness.lab.simulated.disk import Op
-from harness.lab.simulated.files import FileError
-from harness.lab.simulated.guest import Guest
+from harness.lab.simulated import features
+from harness.lab.simulated.hardware.disk import Op
+from harness.lab.simulated.kernel.files import FileError
+from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.world import World
 from tests.unit.freebsd.recordings import command, recorded
 from tests.unit.simulated import storage
 from tests.unit.simulated.storage import Shared, fsync, refused, run, said, start, wait
 
-commands.load_all()
+features.load_all()
 
 
 def with_pool(seed: int = 1, options: str = "") -> tuple[World, Guest, Shared]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import settings as settings_file
-from harness.settings import Settings
+from harness.config import settings as settings_file
+from harness.config.settings import Settings
 
 
 class Programs:

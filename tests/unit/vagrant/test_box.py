@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
-from harness.box import make_box
+from harness.config import paths
 from harness.errors import ImageError, LabError, MissingTool
+from harness.lab.vagrant.make_box import make_box
 from tests import needs
 from tests.unit.vagrant.conftest import Programs
 

@@ -13,11 +13,12 @@ import filelock
 import psutil
 import pytest
 
-from harness import paths, wait
+from harness.config import paths
+from harness.config.settings import Settings
 from harness.errors import HarnessError, ImageError, LabError, MissingTool, PairInUse
 from harness.lab.vagrant import lab
 from harness.lab.vagrant.lab import VagrantLab
-from harness.settings import Settings
+from harness.waiting import wait
 from tests.unit.vagrant.conftest import Programs, with_box
 
 NAME = "freebsd/FreeBSD-13.2-RELEASE"

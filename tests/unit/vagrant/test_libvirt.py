@@ -6,13 +6,13 @@ import ipaddress
 
 import pytest
 
-from harness import wait
+from harness.config.settings import Settings
 from harness.errors import LabError, MissingTool, SettingsError
 from harness.lab.base import Power
 from harness.lab.vagrant import libvirt as module
 from harness.lab.vagrant.lab import VagrantLab
 from harness.lab.vagrant.libvirt import Libvirt, find_driver, free_network
-from harness.settings import Settings
+from harness.waiting import wait
 from tests.unit.vagrant.conftest import Programs, with_box
 
 PREFIX = "skunk-try-0123abcd-"

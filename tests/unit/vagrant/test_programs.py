@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import LabError, MissingTool
 from harness.lab.vagrant.programs import run
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 
 
 def test_output_is_returned_and_errors_are_not() -> None:

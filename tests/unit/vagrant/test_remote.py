@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.config.settings import Settings
 from harness.errors import LabError
 from harness.lab.base import Endpoint
 from harness.lab.vagrant import libvirt as module
 from harness.lab.vagrant import remote, ssh_host
 from harness.lab.vagrant.lab import VagrantLab
 from harness.lab.vagrant.remote import RemoteLibvirt
-from harness.settings import Settings
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 from tests.unit.vagrant.conftest import Programs, children, kill_children, with_box
 
 URI = "qemu+ssh://me@hypervisor/system"

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import paths
+from harness.config import paths
 from harness.errors import LabError, SettingsError
 from harness.lab.vagrant import ssh_host
 from harness.lab.vagrant.ssh_host import Line, SshHost, follow, forward
-from harness.wait import wait_until
+from harness.waiting.wait import wait_until
 from tests.unit.vagrant.conftest import Programs, children, kill_children
 
 HOST = SshHost("hypervisor")

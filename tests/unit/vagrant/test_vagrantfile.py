@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import paths
-from harness.settings import Settings
+from harness.config import paths
+from harness.config.settings import Settings
 from tests import needs
 from tests.unit.vagrant.conftest import with_box
 

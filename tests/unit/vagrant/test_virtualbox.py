@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.settings import Settings
 from harness.errors import LabError, MissingTool
 from harness.lab.base import Power
 from harness.lab.vagrant.virtualbox import VirtualBox
-from harness.settings import Settings
 from tests.unit.vagrant.conftest import Programs
 
 PREFIX = "skunk-try-0123abcd-"

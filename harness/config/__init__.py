@@ -1,0 +1,1 @@
+"""What is set: the settings, where files are, and YAML read strictly."""

@@ -1,0 +1,320 @@
+"""The settings of a pair: `lab.yaml`, checked before anything is started."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.config import paths, yaml_file
+from harness.errors import SettingsError
+from harness.freebsd.hast_conf import KEYWORDS
+
+SMALLEST_DATA_DISK_MIB = 128
+"""ZFS refuses a vdev under 64 MiB (SPA_MINDEVSIZE in FreeBSD's sys/fs/zfs.h), and HAST keeps the
+start of the disk for its metadata; twice the ZFS minimum leaves room for files to check."""
+
+MAC_PREFIX = "52:54:00:c0:a8"
+"""Private NICs get this prefix (QEMU's own, locally administered) and the node's number."""
+
+LARGEST_DATA_DISK_MIB = 16 << 20
+"""16 TiB: what a file of the host's ext4, in which the disk is, can hold."""
+
+PARTITION_MIB = 160
+"""Of each partition, and of the file, as local provider (harness/cluster/provision.py)."""
+
+_RESERVED_POOLS = re.compile(r"(mirror|raidz|draid|spare).*|log")
+"""Names that zpool(8) keeps for itself (cmd/zpool/zpool_main.c; recorded on 13.2)."""
+
+_FOLDERS = "bin boot dev etc home lib libexec media mnt net proc rescue root sbin sys tmp usr var"
+_ROOT_FOLDERS = frozenset(_FOLDERS.split())
+"""What is in / of a FreeBSD system, where a pool is mounted by its name (hier(7))."""
+
+_OTHER_NETWORKS = {
+    "10.0.2.0/24": "the management network of QEMU and VirtualBox",
+    "192.168.121.0/24": "the management network of vagrant-libvirt",
+}
+"""Networks that the nodes are in already."""
+
+Port = Annotated[int, Field(ge=1024, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NodeSettings(_Section):
+    """One node: its address on the private link, and a fixed SSH port where one is wanted."""
+
+    private_address: ipaddress.IPv4Address
+    ssh_port: Port | None = None
+
+
+class MachineSettings(_Section):
+    """The virtual hardware of each node."""
+
+    cpus: Annotated[int, Field(ge=1, le=64)] = 1
+    memory_mib: Annotated[int, Field(ge=512, le=1 << 20)] = 1024
+    data_disk_mib: int = 512
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+
+    @pydantic.field_validator("data_disk_mib")
+    @classmethod
+    def _large_enough(cls, size: int) -> int:
+        if size < SMALLEST_DATA_DISK_MIB:
+            raise ValueError(
+                f"a data disk of {size} MiB is too small: HAST's metadata and the smallest ZFS "
+                f"pool need {SMALLEST_DATA_DISK_MIB} MiB"
+            )
+        if size > LARGEST_DATA_DISK_MIB:
+            raise ValueError(
+                f"a data disk of {size} MiB is too large: {LARGEST_DATA_DISK_MIB} (16 TiB) at most"
+            )
+        return size
+
+
+class ImageSettings(_Section):
+    """Which FreeBSD image the qemu lab takes when none is named: 13.2, or 16.0-CURRENT."""
+
+    release: str = Field(default="13.2", pattern=r"^\d+\.\d+(-CURRENT|-STABLE)?$")
+    architecture: Literal["amd64"] = "amd64"
+
+    @staticmethod
+    def named(release: str) -> str:
+        """The release as FreeBSD writes it: 13.2-RELEASE for 13.2, 16.0-CURRENT as it is."""
+        return release if "-" in release else f"{release}-RELEASE"
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it is of a branch, of which the project publishes another image every week."""
+        return "-" in self.release
+
+    @property
+    def full_release(self) -> str:
+        """As in the image's name: 13.2-RELEASE, 16.0-CURRENT."""
+        return self.named(self.release)
+
+    @property
+    def file_name(self) -> str:
+        """The project's own name of the image, as on download.freebsd.org."""
+        return f"FreeBSD-{self.full_release}-{self.architecture}.qcow2"
+
+
+class BoxSettings(_Section):
+    """The Vagrant lab's box and provider."""
+
+    name: str = Field(min_length=1)
+    version: str | None = None
+    provider: Literal["libvirt", "virtualbox"] = "libvirt"
+    driver: Literal["auto", "kvm", "qemu"] = "auto"
+    libvirt_uri: str = Field(default="qemu:///system", min_length=1)
+
+
+def _name_of_resource(name: str) -> str:
+    """Refuse what hast.conf or hastctl(8) takes for something else."""
+    if name.startswith("-"):
+        raise ValueError(f"hastctl takes {name} for an option: begin it with a letter")
+    if name == "all":
+        raise ValueError("`all` means every resource to hastctl: give it another name")
+    if name in KEYWORDS:
+        raise ValueError(f"`{name}` is a word of hast.conf itself: give it another name")
+    if name.isdecimal():
+        raise ValueError(f"hast.conf takes {name} for a number: add a letter")
+    return name
+
+
+ResourceName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_-]{1,60}$"),
+    pydantic.AfterValidator(_name_of_resource),
+]
+
+
+class HastSettings(_Section):
+    """The one HAST resource: hast.conf(5) and, from `extent_kib` on, the options of `create`.
+
+    `timeout` is in seconds. `exec` is a program on the node. None leaves a choice to FreeBSD.
+    `local` is what the provider is: the whole data disk, a partition of it, a file on the root
+    disk, or the data disk under gnop(8), through which a measurement can make it slow.
+    """
+
+    resource: ResourceName = "mirror"
+    replication: Literal["memsync", "fullsync", "async"] = "memsync"
+    timeout: Annotated[int, Field(ge=1, le=86400)] = 20
+    checksum: Literal["none", "crc32", "sha256"] | None = None
+    compression: Literal["none", "hole", "lzf"] | None = None
+    metaflush: bool | None = None
+    exec: str | None = Field(default=None, pattern=r"^/[A-Za-z0-9._/:\[\]-]+$", max_length=1000)
+    local: Literal["disk", "partition", "file", "gnop"] = "disk"
+    extent_kib: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    keep_dirty: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    media_mib: Annotated[int, Field(ge=1, le=LARGEST_DATA_DISK_MIB)] | None = None
+    """Use only so much of the provider, as `hastctl create -m` has it for unequal ones."""
+    second: ResourceName | None = None
+    """Another resource of this name, on a second partition of the data disk."""
+
+    @pydantic.field_validator("extent_kib")
+    @classmethod
+    def _power_of_two(cls, size: int | None) -> int | None:
+        if size is not None and size & (size - 1):
+            raise ValueError(f"extents of {size} KiB: hastctl aborts unless it is a power of two")
+        return size
+
+    @pydantic.model_validator(mode="after")
+    def _room_for_two(self) -> HastSettings:
+        if self.second is not None and self.local != "partition":
+            raise ValueError("a second resource needs partitions: set local to partition")
+        if self.second == self.resource:
+            raise ValueError(f"both resources have the name {self.second}")
+        return self
+
+    def but(self, **changes: object) -> HastSettings:
+        """The same with these changes. Raises `SettingsError` for what hast.conf cannot have."""
+        try:
+            return HastSettings.model_validate(self.model_dump() | changes)
+        except pydantic.ValidationError as error:
+            raise SettingsError(
+                f"these settings of HAST are wrong:\n{yaml_file.problems(error, HastSettings)}",
+                advice="correct them where they are given",
+            ) from None
+
+
+class SimulatedSettings(_Section):
+    """The simulated lab: its chance, its cable and its data disks.
+
+    Rates are in megabytes (1e6) and megabits a second, delays one way in milliseconds, `link_loss`
+    is the share of packets that have to be sent again.
+    """
+
+    seed: int = 1
+    link_delay_ms: Annotated[float, Field(ge=0)] = 0.2
+    link_mbit: Annotated[float, Field(gt=0)] = 1000.0
+    link_loss: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    disk_latency_ms: Annotated[float, Field(ge=0)] = 0.5
+    disk_mb: Annotated[float, Field(gt=0)] = 200.0
+
+
+class Deadlines(_Section):
+    """How long each thing may take, in seconds before the time scale."""
+
+    ssh_ready: Seconds = 180.0
+    command: Seconds = 60.0
+    alive: Seconds = 10.0
+    shutdown: Seconds = 90.0
+    hypervisor: Seconds = 60.0
+
+
+class Settings(_Section):
+    """Everything that can be chosen about a pair."""
+
+    nodes: dict[str, NodeSettings]
+    private_network: ipaddress.IPv4Network
+    machine: MachineSettings = MachineSettings()
+    image: ImageSettings = ImageSettings()
+    box: BoxSettings
+    hast: HastSettings = HastSettings()
+    pool: str = Field(default="failover", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")
+    time_scale: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    simulated: SimulatedSettings = SimulatedSettings()
+    deadlines: Deadlines = Deadlines()
+
+    @pydantic.field_validator("private_network")
+    @classmethod
+    def _of_hosts(cls, network: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+        if network.prefixlen > 31:
+            raise ValueError(f"{network} has no room for two nodes")
+        if network.is_loopback or network.is_multicast or network.is_unspecified:
+            raise ValueError(f"{network} has no addresses of hosts")
+        for taken, by in _OTHER_NETWORKS.items():
+            if network.overlaps(ipaddress.IPv4Network(taken)):
+                raise ValueError(f"{network} overlaps {taken}, {by}: take another one")
+        return network
+
+    @pydantic.field_validator("pool")
+    @classmethod
+    def _name_of_pool(cls, name: str) -> str:
+        if _RESERVED_POOLS.fullmatch(name):
+            raise ValueError(f"zpool keeps the name {name} for itself: give the pool another one")
+        if name in _ROOT_FOLDERS:
+            raise ValueError(f"the pool {name} would hide /{name}: give it another name")
+        return name
+
+    @pydantic.model_validator(mode="after")
+    def _fits_the_disk(self) -> Settings:
+        disk, hast = self.machine.data_disk_mib, self.hast
+        if hast.local == "partition" and disk < 2 * PARTITION_MIB + 2:
+            raise ValueError(
+                f"machine.data_disk_mib is {disk}, and two partitions of {PARTITION_MIB} MiB need "
+                f"{2 * PARTITION_MIB + 2}"
+            )
+        provider = PARTITION_MIB if hast.local in {"partition", "file"} else disk
+        media = hast.media_mib
+        if media is not None and not SMALLEST_DATA_DISK_MIB <= media <= provider:
+            raise ValueError(
+                f"hast.media_mib is {media}: a pool needs {SMALLEST_DATA_DISK_MIB}, and the "
+                f"provider has {provider}"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _a_pair(self) -> Settings:
+        if sorted(self.nodes) != ["skunk1", "skunk2"]:
+            raise ValueError(
+                "a pair has exactly the nodes skunk1 and skunk2, and here are "
+                + (", ".join(sorted(self.nodes)) or "none")
+            )
+        addresses = [node.private_address for node in self.nodes.values()]
+        for address in addresses:
+            if address not in self.private_network:
+                raise ValueError(f"{address} is not in the private network {self.private_network}")
+            ends = {self.private_network.network_address, self.private_network.broadcast_address}
+            if self.private_network.prefixlen < 31 and address in ends:
+                raise ValueError(
+                    f"{address} is the network's or the broadcast address of "
+                    f"{self.private_network}, and no node's"
+                )
+        if len(set(addresses)) != len(addresses):
+            raise ValueError(f"both nodes have the private address {addresses[0]}")
+        ports = [node.ssh_port for node in self.nodes.values() if node.ssh_port is not None]
+        if len(set(ports)) != len(ports):
+            raise ValueError(f"both nodes have the ssh_port {ports[0]}: one of them cannot have it")
+        return self
+
+    def with_seed(self, seed: int) -> Settings:
+        """The same with another chance for the simulated lab."""
+        simulated = self.simulated.model_copy(update={"seed": seed})
+        return self.model_copy(update={"simulated": simulated})
+
+    def with_hast(self, hast: HastSettings) -> Settings:
+        """The same with another hast.conf."""
+        return self.model_copy(update={"hast": hast})
+
+    def private_mac(self, node: str) -> str:
+        """The Ethernet address of `node`'s private NIC, by which the guest finds the NIC."""
+        return f"{MAC_PREFIX}:{sorted(self.nodes).index(node) + 1:02x}"
+
+    def data_disk_serial(self, node: str) -> str:
+        """The serial number of `node`'s data disk, by which the guest finds the disk.
+
+        At most 20 characters, which is what virtio-blk carries.
+        """
+        return f"{node}-data"
+
+
+def load(path: Path = paths.SETTINGS) -> Settings:
+    """Read and check a settings file.
+
+    Raises `SettingsError` naming the file, the key and what is wrong with it: no such file, not
+    UTF-8 or not YAML, a key twice, an unknown key, a value of the wrong kind or out of its range.
+    """
+    return yaml_file.read(
+        path,
+        Settings.model_validate,
+        called="the settings file",
+        advice="correct the keys above; lab.yaml in the repository shows them all",
+    )

@@ -1,0 +1,1 @@
+"""What the host lacks for each lab, and what mends it."""

@@ -1,0 +1,1 @@
+"""FreeBSD's images: looked for, looked into, downloaded."""

@@ -1,0 +1,1 @@
+"""The base system: rc(8), boot, shutdown, syslog, services."""

@@ -1,0 +1,295 @@
+"""A boot from the loader to the login prompt, in the order of 13.2's rc(8)."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from harness.lab.simulated.base import configuration, local_scripts
+from harness.lab.simulated.base.rc import SERVICES
+from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.network.interfaces import MANAGEMENT, PRIVATE
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.kernel.guest import Guest
+    from harness.lab.simulated.kernel.process import Process
+
+NOTICE = (
+    "*** This is a simulated machine: a model of FreeBSD 13.2, and no evidence about FreeBSD. ***"
+)
+"""The first line of every boot on a console."""
+
+_LOADER = """\
+Loading kernel...
+Loading configured modules...
+/boot/entropy size=0x1000
+
+Booting [/boot/kernel/kernel]..."""
+
+_KERNEL_EARLY = """\
+---<<BOOT>>---
+Copyright (c) 1992-2021 The FreeBSD Project.
+FreeBSD is a registered trademark of The FreeBSD Foundation.
+FreeBSD 13.2-RELEASE GENERIC amd64
+VT(vga): text 80x25
+real memory  = 1073741824 (1024 MB)
+avail memory = 1001906176 (955 MB)
+Event timer "LAPIC" quality 100
+ACPI APIC Table: <BOCHS  BXPC    >
+random: unblocking device.
+acpi0: <BOCHS BXPC>
+acpi0: Power Button (fixed)
+cpu0: <ACPI CPU> on acpi0"""
+
+_KERNEL_LATE = """\
+uart0: <16550 or compatible> port 0x3f8-0x3ff irq 4 flags 0x10 on acpi0
+uart0: console (115200,n,8,1)
+Timecounter "TSC-low" frequency 1298062002 Hz quality 800
+Timecounters tick every 10.000 msec
+Trying to mount root from ufs:/dev/gpt/rootfs [rw]..."""
+
+_STEPS = (
+    (3.0, "loader"),
+    (2.2, "kernel"),
+    (1.4, "devices"),
+    (3.2, "root"),
+    (0.9, "host_id"),
+    (0.9, "pools"),
+    (0.6, "file_systems"),
+    (0.7, "hostname"),
+    (0.6, "modules"),
+    (0.5, "loopback"),
+    (1.7, "management"),
+    (0.5, "private"),
+    (1.1, "devd"),
+    (0.7, "syslogd"),
+    (0.7, "hastd"),
+    (0.4, "cron"),
+    (0.9, "sshd"),
+    (0.3, "login"),
+)
+"""What happens and how many seconds after the step before; 20 s in all, for a guest alone.
+
+Under emulation it answered after about 20 s (13.2, QEMU 7.2).
+"""
+
+_SCRIPTS = {"file_systems": local_scripts.EARLY, "modules": "kld", "private": "netif"}
+"""Which of `local_scripts.STEPS` a step is the last part of, where it has another name."""
+
+_TWO_AT_ONCE = 1.75
+"""How much longer a step takes with two guests on two cores: 36 s in all (docs/benchmarks.md)."""
+
+
+class Boot:
+    """A boot that is under way."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._step = 0
+        self._pace = guest.rng.uniform(0.9, 1.1)
+        self._cancelled = False
+        self._local: dict[str, list[str]] = {}
+        """Scripts of /usr/local/etc/rc.d that have to be started, by the script before them."""
+        self._waiting: list[str] = []
+        """Those whose turn has come."""
+
+    def start(self) -> None:
+        """Begin: the loader has started."""
+        self._guest.say(NOTICE)
+        self._schedule()
+
+    def cancel(self) -> None:
+        """Go no further: a shutdown has begun."""
+        self._cancelled = True
+
+    def _schedule(self) -> None:
+        pace = _TWO_AT_ONCE * self._pace * self._guest.rng.uniform(0.9, 1.1)
+        delay = _STEPS[self._step][0] * pace
+        self._guest.world.schedule(self._guest, delay, self._next)
+
+    def _next(self) -> None:
+        if self._cancelled:
+            return
+        step = _STEPS[self._step][1]
+        getattr(self, "_do_" + step)()
+        self._step += 1
+        if step == "file_systems":
+            self._find_local()
+        self._waiting = self._local.pop(_SCRIPTS.get(step, step), [])
+        self._go_on()
+
+    def _go_on(self, _: Process | None = None) -> None:
+        """Start the next of the local scripts, which rc(8) waits for, or go on."""
+        if self._cancelled:
+            return
+        if self._waiting:
+            process = local_scripts.run(self._guest, self._waiting.pop(0), "faststart")
+            process.on_end = self._go_on
+        elif self._step < len(_STEPS):
+            self._schedule()
+
+    def _find_local(self) -> None:
+        try:
+            self._local = local_scripts.to_start(self._guest)
+        except NotModelled as gap:
+            self._guest.world.note_gap(self._guest.name, "boot", str(gap))
+
+    # --- the kernel -----------------------------------------------------------------------------
+
+    def _say(self, text: str) -> None:
+        self._guest.say(text)
+
+    def _kernel(self, text: str) -> None:
+        self._guest.say(text)
+        self._guest.system.kernel.messages += text.split("\n")
+
+    def _do_loader(self) -> None:
+        self._say(_LOADER)
+        configuration.of_loader(self._guest)
+
+    def _do_kernel(self) -> None:
+        self._guest.system.kernel.booted_at = self._guest.wall_clock()
+        self._kernel(_KERNEL_EARLY)
+
+    def _do_devices(self) -> None:
+        lines: list[str] = []
+        for number, disk in enumerate(self._guest.disks.values()):
+            lines += [
+                f"vtblk{number}: <VirtIO Block Adapter> on virtio_pci{number}",
+                f"vtblk{number}: {disk.size >> 20}MB ({disk.size // 512} 512 byte sectors)",
+            ]
+        for number, name in enumerate((MANAGEMENT, PRIVATE), start=3):
+            lines += [
+                f"{name}: <VirtIO Networking Adapter> on virtio_pci{number}",
+                f"{name}: Ethernet address: {self._guest.system.network.interfaces[name].ether}",
+            ]
+        self._kernel("\n".join(lines))
+
+    def _do_root(self) -> None:
+        self._kernel(_KERNEL_LATE)
+        if self._unclean:
+            self._kernel("WARNING: / was not properly dismounted")
+
+    @property
+    def _unclean(self) -> bool:
+        return self._guest.disks["vtbd0"].reserved == "mounted"
+
+    # --- rc(8) ----------------------------------------------------------------------------------
+
+    def _start(self, name: str) -> None:
+        service = SERVICES[name]
+        rc = self._guest.system.rc
+        if not rc.enabled(service):
+            return
+        if name != "hastd":  # whose start has done what it does when rc(8) goes on
+            for hook in ("start_precmd", "start_postcmd"):
+                if hook in rc.conf(name):
+                    self._guest.world.note_gap(self._guest.name, "boot", f"{name}'s {hook}")
+        try:
+            rc.start(service, self._say, self._say)
+        except NotModelled as gap:
+            self._guest.world.note_gap(self._guest.name, f"service {name} start", str(gap))
+
+    def _do_host_id(self) -> None:
+        configuration.of_boot(self._guest)
+        self._start("hostid")
+
+    def _do_pools(self) -> None:
+        self._start("zpool")
+
+    def _do_file_systems(self) -> None:
+        if self._unclean:
+            self._say(
+                "Starting file system checks:\n"
+                "/dev/gpt/rootfs: FREE BLK COUNT(S) WRONG IN SUPERBLK (SALVAGED)\n"
+                "/dev/gpt/rootfs: SUMMARY INFORMATION BAD (SALVAGED)\n"
+                "/dev/gpt/rootfs: BLK(S) MISSING IN BIT MAPS (SALVAGED)"
+            )
+        else:
+            self._say(
+                "Starting file system checks:\n/dev/gpt/rootfs: FILE SYSTEM CLEAN; SKIPPING CHECKS"
+            )
+        self._guest.disks["vtbd0"].reserved = "mounted"
+        self._clean_var_run()
+        self._save_host_id()
+        self._say("Mounting local filesystems:.")
+
+    def _clean_var_run(self) -> None:
+        """rc.d/cleanvar removes what an earlier boot left."""
+        root = self._guest.root
+        for name in root.names("/var/run"):
+            entry = root.entries[f"/var/run/{name}"]
+            if entry.kind in {"file", "sock"} and name != "os-release":
+                root.remove(f"/var/run/{name}")
+
+    def _save_host_id(self) -> None:
+        """rc.d/hostid_save keeps the firmware's UUID as the host's own."""
+        entry = self._guest.root.entries.get("/etc/hostid")
+        uuid = self._guest.system.kernel.host_uuid
+        if self._guest.system.rc.enabled(SERVICES["hostid_save"]) and (
+            entry is None or entry.data.decode("ascii", "replace").strip() != uuid
+        ):
+            self._guest.tree.write("/etc/hostid", f"{uuid}\n".encode())
+
+    def _do_hostname(self) -> None:
+        self._start("hostname")
+
+    def _do_modules(self) -> None:
+        self._start("kld")
+        configuration.of_sysctl_conf(self._guest)
+
+    def _do_loopback(self) -> None:
+        self._guest.system.network.add("lo0", ipaddress.IPv4Interface("127.0.0.1/8"), alias=False)
+
+    def _do_management(self) -> None:
+        network = self._guest.system.network
+        if MANAGEMENT not in self._guest.system.rc.dhcp_interfaces():
+            self._guest.system.network.configure(MANAGEMENT)
+            return
+        network.set_up(MANAGEMENT, up=True)
+        self._say(
+            "Starting dhclient.\n"
+            f"DHCPREQUEST on {MANAGEMENT} to 255.255.255.255 port 67\n"
+            "DHCPACK from 10.0.2.2\n"
+            "bound to 10.0.2.15 -- renewal in 43200 seconds."
+        )
+        network.add(MANAGEMENT, ipaddress.IPv4Interface("10.0.2.15/24"), alias=False)
+
+    def _do_private(self) -> None:
+        self._guest.system.network.configure(PRIVATE)
+        network = self._guest.system.network
+        names = ["lo0", *(n for n in (MANAGEMENT, PRIVATE) if network.interfaces[n].up)]
+        lines = [f"Starting Network: {' '.join(names)}."]
+        for name in names:
+            lines += network.show(name)
+        self._say("\n".join(lines))
+
+    def _do_devd(self) -> None:
+        self._start("devd")
+
+    def _do_syslogd(self) -> None:
+        self._start("syslogd")
+        system = self._guest.system
+        for line in system.kernel.messages:
+            system.log("kernel", None, "kern.crit", line)
+
+    def _do_hastd(self) -> None:
+        self._start("hastd")
+
+    def _do_cron(self) -> None:
+        self._say("Mounting late filesystems:.")
+        self._start("cron")
+
+    def _do_sshd(self) -> None:
+        self._start("sshd")
+
+    def _do_login(self) -> None:
+        system = self._guest.system
+        system.terminals = {
+            self._guest.next_pid(): line for line in (*(f"v{number}" for number in range(8)), "u0")
+        }
+        now = self._guest.now_utc()
+        self._say(
+            f"\n{now:%a %b} {now.day:2} {now:%H:%M:%S} UTC {now:%Y}\n\n"
+            f"FreeBSD/amd64 ({system.hostname or 'Amnesiac'}) (ttyu0)\n\nlogin: "
+        )

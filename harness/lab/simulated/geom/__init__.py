@@ -1,0 +1,1 @@
+"""GEOM: partitions, gnop(8), and their commands."""

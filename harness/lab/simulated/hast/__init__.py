@@ -1,0 +1,1 @@
+"""hastd: its configuration, its control socket, hastctl(8)."""

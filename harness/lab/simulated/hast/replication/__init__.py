@@ -1,0 +1,1 @@
+"""What a worker of hastd does: the two roles, the handshake, the resync."""

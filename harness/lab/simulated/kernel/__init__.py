@@ -1,0 +1,1 @@
+"""A guest's kernel: files, processes, signals, modules, its release."""

@@ -1,0 +1,311 @@
+"""One simulated FreeBSD node: power, kernel, disks, file systems, processes, console."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from harness.lab.base import Power
+from harness.lab.simulated.hardware.disk import BlockDevice, Disk, LocalDisk
+from harness.lab.simulated.kernel import release
+from harness.lab.simulated.kernel.files import RootFileSystem, Tree
+from harness.lab.simulated.kernel.process import Process, Signal
+from harness.lab.simulated.kernel.release import Release
+from harness.lab.simulated.network.tcp import Listener, Socket
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.base.system import System
+    from harness.lab.simulated.hast.hastd import Hastd
+    from harness.lab.simulated.shell.interpreter import Shell
+    from harness.lab.simulated.world import Event, World
+    from harness.lab.simulated.zfs.zfs import Zfs
+
+LATENCY = 0.0005
+"""Seconds that each request to a simulated disk takes on top of its length."""
+
+RATE = 200e6
+"""Bytes a second of a simulated disk."""
+
+
+class Console:
+    """Where a guest's serial line goes. It is outside of the world: a snapshot does not have it."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.write = write
+
+    def __deepcopy__(self, memo: object) -> Console:
+        return self
+
+
+class SshdSwitch:
+    """Who is told when sshd(8) begins or ceases to answer. Outside of the world, too."""
+
+    def __init__(self, turn: Callable[[bool], None]) -> None:
+        self.turn = turn
+
+    def __deepcopy__(self, memo: object) -> SshdSwitch:
+        return self
+
+
+class Daemon(ABC):
+    """A long-lived process of the base system, as ps(1) and kill(1) know it.
+
+    It is in `Guest.daemons` under its pid for as long as it lives.
+    """
+
+    pid: int
+    title: str
+    """As ps(1) shows its command."""
+    user = "root"
+    stopped = False
+    """Whether SIGSTOP holds it."""
+
+    @property
+    def parent(self) -> int:
+        """The pid of its parent: init's, as daemon(3) leaves it."""
+        return 1
+
+    @property
+    def group(self) -> int:
+        """Its process group: one of its own, as daemon(3) makes it."""
+        return self.pid
+
+    @abstractmethod
+    def signal(self, number: int) -> None:
+        """Receive a signal, as by kill(2)."""
+
+
+class Guest:
+    """A simulated machine and the FreeBSD on it.
+
+    What FreeBSD does is in its parts: `system` (boot, rc(8), network, syslog), `zfs` and `hastd`.
+    They are made anew at each boot; disks and the root file system stay.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        *,
+        number: int,
+        data_disk_bytes: int,
+        data_disk_serial: str,
+        private_mac: str,
+        console: Console,
+        disk_latency: float = LATENCY,
+        disk_rate: float = RATE,
+    ) -> None:
+        """A machine without power. `number` is 1 for skunk1; rates are in bytes a second."""
+        self._disk_speed = (disk_latency, disk_rate)
+        self.world = world
+        self.name = name
+        self.number = number
+        self.private_mac = private_mac
+        self.console = console
+        self.rng = random.Random(f"{world.seed}/{name}")  # noqa: S311 - chance, not secrets
+        self.boot = 0
+        """Counts power-ons and resets. What was to happen to an earlier boot never does."""
+        self.power = Power.OFF
+        self.sshd_up = False
+        """Whether it answers over SSH; changed by `set_sshd`."""
+        self.on_sshd: SshdSwitch | None = None
+        self.disks = {
+            "vtbd0": Disk("vtbd0", 4329123840, None),
+            "vtbd1": Disk("vtbd1", data_disk_bytes, data_disk_serial),
+            "vtbd2": Disk("vtbd2", 73728, "seed"),
+        }
+        self.partitions: dict[str, Disk] = {}
+        """Those of the data disk, by name. What is in one is not seen through the whole disk."""
+        self.large_files: dict[str, Disk] = {}
+        """Files of zeros that truncate(1) has made, by path, where hastd can keep a resource."""
+        self.taps: list[Callable[[bytes], None]] = []
+        """Who reads along what hastd sends and receives (tcpdump)."""
+        self.root = RootFileSystem(self)
+        self.tree = Tree(self)
+        self.processes: dict[int, Process] = {}
+        self.daemons: dict[int, Daemon] = {}
+        self.devices: dict[str, BlockDevice] = {}
+        """By name without /dev/: vtbd1, hast/mirror."""
+        self.shells: dict[int, Shell] = {}
+        """Running shells by their ids: those of processes, and of scripts within them."""
+        self.sockets: list[Socket] = []
+        """Its ends of the TCP connections over the private link, in the order they were made."""
+        self.file_locks: dict[str, Signal] = {}
+        """Files that are locked, by path, each with what is fired when it is unlocked."""
+        self.listeners: dict[int, Listener] = {}
+        self.private_address: str | None = None
+        """The IPv4 address of its private NIC while that is up and has one."""
+        self.private_nic_up = False
+        self.hastd: Hastd | None = None
+        """The running hastd, if there is one. It registers itself here."""
+        self.system: System
+        self.zfs: Zfs
+        self.clock_offset = 0.0
+        """Seconds that its clock is ahead of the true time."""
+        self._pid = 500
+        self._aside: list[Event] = []
+        self._frozen_at = 0.0
+        self.make_parts()
+        world.guests[name] = self
+
+    # --- hardware -------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it has power (frozen or not)."""
+        return self.power is not Power.OFF
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the hypervisor has stopped its CPU."""
+        return self.power is Power.PAUSED
+
+    def power_on(self) -> None:
+        """Give it power: the boot begins."""
+        if self.running:
+            return
+        self.power = Power.RUNNING
+        self._start_over()
+
+    def power_cut(self) -> None:
+        """Take the power away between two instructions."""
+        self._die()
+        self.power = Power.OFF
+        for disk in (*self.disks.values(), *self.partitions.values()):
+            disk.lose_power(self.rng)
+        self.limit_data_disk(None)
+
+    def limit_data_disk(self, rate: float | None) -> None:
+        """Let the data disk carry at most so many bytes a second, until it loses its power."""
+        for disk in (self.disks["vtbd1"], *self.partitions.values()):
+            disk.limit = rate
+
+    def reset(self) -> None:
+        """Start the CPU over. The disks keep their power and their caches."""
+        self._die()
+        self.power = Power.RUNNING
+        self._start_over()
+
+    def pause(self) -> None:
+        """Freeze it."""
+        if self.power is Power.RUNNING:
+            self.power = Power.PAUSED
+            self._frozen_at = self.world.now
+
+    def resume(self) -> None:
+        """Let it go on; its clock has stood still meanwhile."""
+        if self.power is not Power.PAUSED:
+            return
+        self.power = Power.RUNNING
+        missed = self.world.now - self._frozen_at
+        self.clock_offset -= missed
+        aside, self._aside = self._aside, []
+        for event in aside:
+            if not event.cancelled and event.boot == self.boot:
+                delay = event.at - self._frozen_at
+                self.world.schedule(self, delay, event.action, *event.arguments)
+
+    def put_aside(self, event: Event) -> None:
+        """Keep what would happen now until the guest is no longer frozen."""
+        self._aside.append(event)
+
+    # --- what its parts share -------------------------------------------------------------------
+
+    def make_parts(self) -> None:
+        """Make the kernel's parts anew, as at each boot."""
+        from harness.lab.simulated.base.system import System  # noqa: PLC0415 - they know each other
+        from harness.lab.simulated.zfs.zfs import Zfs  # noqa: PLC0415
+
+        self.world.link.count_anew(self.name)
+        self.system = System(self)
+        self.zfs = Zfs(self)
+
+    def next_pid(self) -> int:
+        """A new process id."""
+        self._pid += self.rng.randint(1, 3)
+        return self._pid
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970 by its own clock."""
+        return self.now_utc().timestamp()
+
+    def now_utc(self) -> datetime:
+        """The time by its own clock."""
+        return self.world.utc() + timedelta(seconds=self.clock_offset)
+
+    def set_clock(self, when: datetime) -> None:
+        """Set its clock, as date(1) does."""
+        self.clock_offset = (when.astimezone(UTC) - self.world.utc()).total_seconds()
+
+    def say(self, text: str) -> None:
+        """Write a line to the console."""
+        self.console.write(text + "\n")
+
+    def set_sshd(self, *, up: bool) -> None:
+        """Note that sshd(8) began or ceased to answer, and tell the lab."""
+        if self.sshd_up != up:
+            self.sshd_up = up
+            if self.on_sshd is not None:
+                self.on_sshd.turn(up)
+
+    def device_names(self) -> set[str]:
+        """Everything in /dev, without the /dev/."""
+        return {*self.devices, *self.release.devices, "gpt/rootfs", "iso9660/CIDATA"}
+
+    @property
+    def release(self) -> Release:
+        """What its FreeBSD has by name."""
+        return release.load()
+
+    def syncer_held_up(self) -> bool:
+        """Whether a suspended pool keeps other file systems from being written (13.2)."""
+        return self.zfs.suspended
+
+    def log(self, program: str, pid: int, level: str, text: str) -> None:
+        """Send a line to syslogd(8)."""
+        self.system.log(program, pid, level, text)
+
+    def local(self, disk: Disk) -> LocalDisk:
+        """A disk, or what is like one, as a device of this boot."""
+        return LocalDisk(self, disk, *self._disk_speed)
+
+    def add_partition(self, name: str, size: int) -> None:
+        """Make a partition of so many bytes; its device is there at once."""
+        self.partitions[name] = disk = Disk(name, size, None)
+        disk.limit = self.disks["vtbd1"].limit
+        self.devices[name] = self.local(disk)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _die(self) -> None:
+        """All that is in memory is gone; nobody is told."""
+        self.set_sshd(up=False)
+        self.boot += 1
+        for process in list(self.processes.values()):
+            process.kill(9)
+        self.processes = {}
+        self.daemons = {}
+        self._aside = []
+        self.hastd = None
+        self.devices = {}
+        self.taps = []
+        self.listeners = {}
+        self.file_locks = {}
+        self.sockets = []
+        self.shells = {}
+        self.private_address = None
+        self.private_nic_up = False
+        self.root.lose_power()
+        self.tree.mounts = {}
+        self._pid = 500
+
+    def _start_over(self) -> None:
+        self.boot += 1
+        self.make_parts()
+        self.tree.mounts = {"/": self.root}
+        disks = {**self.disks, **self.partitions}
+        self.devices = {name: self.local(disk) for name, disk in disks.items()}
+        self.system.boot()

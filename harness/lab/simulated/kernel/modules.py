@@ -1,0 +1,292 @@
+"""The kernel's modules, its variables for sysctl(8) and kenv(1), and its message buffer."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import posixpath
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.network.ipfw import Ipfw
+from harness.lab.simulated.network.pf import Pf
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.kernel.guest import Guest
+
+KERNEL_BASE = 0xFFFFFFFF80200000
+KERNEL_SIZE = 0x213E2A0
+_FIRST_SMALL = 0xFFFFFFFF82518000
+_FIRST_LARGE = 0xFFFFFFFF82600000
+_PAGE = 0x1000
+_LARGE = 0x200000
+
+_SIZES = {
+    "zfs": (0x3C0778, 10),
+    "geom_gate": (0x4538, 2),
+    "carp": (0x7840, 2),
+    "pf": (0x3FA78, 2),
+}
+"""Bytes of a module's file and the references on the kernel that it adds.
+
+Sizes, and the sum for zfs with geom_gate, are from `kldstat` on 13.2; how those twelve references
+are shared between the two was not seen.
+"""
+
+_UNSEEN = {"ipfw": (), "dummynet": ("ipfw",), "geom_nop": ()}
+"""Modules that the model has, whose size nobody has seen, and what they load before."""
+
+HZ = 100
+"""Ticks of the clock a second (kern.hz): FreeBSD's choice on every hypervisor that it knows."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A loaded module, as a line of kldstat(8). A size of 0 is not known."""
+
+    number: int
+    name: str
+    address: int
+    size: int
+
+
+class Kernel:
+    """What lasts from the kernel's start to its end."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self.booted_at = guest.wall_clock()
+        self._ticking_since = guest.world.now
+        self.messages: list[str] = []
+        self.modules: dict[str, Module] = {}
+        self._set: dict[str, str] = {}
+        self.environment: dict[str, str] = {
+            "console": "comconsole",
+            "bootfile": "kernel",
+            "kernelname": "/boot/kernel/kernel",
+            "smbios.system.uuid": hardware_uuid(guest),
+            "vfs.root.mountfrom": "ufs:/dev/gpt/rootfs",
+            "vfs.root.mountfrom.options": "rw",
+        }
+        self.host_uuid: str = "00000000-0000-0000-0000-000000000000"
+        self.host_id: int = 0
+        self.pf = Pf()
+        self.ipfw: Ipfw | None = None
+        """Once its module is loaded."""
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def ticks_at(self, now: float) -> float:
+        """Ticks since it has started, with what has passed of the one that has begun."""
+        ticks = (now - self._ticking_since) * HZ
+        whole = round(ticks)
+        return (
+            float(whole) if abs(ticks - whole) < 1e-6 else ticks
+        )  # a tick has come when it is due
+
+    def time_of(self, tick: int) -> float:
+        """The virtual time of a tick."""
+        return self._ticking_since + tick / HZ
+
+    def after_ticks(self, count: int, now: float) -> float:
+        """Seconds from now that callout(9) takes for so many ticks, of which one has begun."""
+        return self.time_of(math.floor(self.ticks_at(now)) + count) - now
+
+    # --- modules --------------------------------------------------------------------------------
+
+    def load(self, name: str) -> str | None:
+        """Load a module; returns the errno's name of what went wrong."""
+        name = name.removeprefix("/boot/kernel/").removesuffix(".ko")
+        if name in self.modules or name == "kernel":
+            return "EEXIST"
+        if name not in _SIZES and name not in _UNSEEN:
+            if posixpath.basename(name) in self._guest.release.modules:
+                raise NotModelled(f"the module {name}")
+            if self._guest.tree.entry(f"/boot/modules/{name}.ko") or name.startswith("/"):
+                raise NotModelled(f"the module {name}")
+            return "ENOENT"
+        for needed in _UNSEEN.get(name, ()):
+            self.load(needed)
+        size = _SIZES[name][0] if name in _SIZES else 0
+        number = max((module.number for module in self.modules.values()), default=1) + 1
+        self.modules[name] = Module(number, name, self._room_for(size), size)
+        if name == "zfs":
+            self.say("ZFS filesystem version: 5")
+            self.say("ZFS storage pool version: features support (5000)")
+        elif name == "ipfw":
+            self._start_ipfw()
+        return None
+
+    def _start_ipfw(self) -> None:
+        accepts = self.environment.get("net.inet.ip.fw.default_to_accept", "0") not in {"0", ""}
+        self.ipfw = Ipfw(accepts=accepts)
+        self.say(
+            "ipfw2 (+ipv6) initialized, divert loadable, nat loadable, "
+            f"default to {'accept' if accepts else 'deny'}, logging disabled"
+        )
+        self._guest.system.update_sshd()
+
+    def knows(self, name: str) -> bool:
+        """Whether the model can tell if a module is there: of those in the kernel itself it cannot.
+
+        Drivers have names such as pci/virtio_pci, classes of geom(4) such as g_part.
+        """
+        if name in _SIZES or name in _UNSEEN:
+            return True
+        inside = "/" in name or name.startswith("g_") or name in {"cam", "cd9660", "ufs"}
+        return not inside and name not in self._guest.release.modules
+
+    def unload(self, name: str) -> None:
+        """Unload a loaded module."""
+        del self.modules[name]
+
+    @property
+    def references(self) -> int:
+        """How many references there are to the kernel itself."""
+        return 1 + sum(_SIZES[name][1] for name in self.modules if name in _SIZES)
+
+    def _room_for(self, size: int) -> int:
+        large = size >= _LARGE
+        step = _LARGE if large else _PAGE
+        at = _FIRST_LARGE if large else _FIRST_SMALL
+        for module in sorted(self.modules.values(), key=lambda each: each.address):
+            end = module.address + module.size
+            if (module.size >= _LARGE) == large and end > at:
+                at = (end + step - 1) // step * step
+        return at
+
+    # --- identity -------------------------------------------------------------------------------
+
+    def set_host_uuid(self, text: str) -> None:
+        """Set kern.hostuuid, and kern.hostid as rc.d/hostid makes it of that."""
+        self.host_uuid = text
+        self.host_id = int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8], 16)
+
+    # --- variables ------------------------------------------------------------------------------
+
+    def value(self, name: str) -> str | None:
+        """What sysctl(8) shows of a variable, or None when there is none of that name."""
+        if name in self._set:
+            return self._set[name]
+        if name in _CONSTANT:
+            return _CONSTANT[name]
+        if name in _COMPUTED:
+            return _COMPUTED[name](self._guest)
+        if name.startswith("net.inet.ip.fw."):
+            return self._of_ipfw(name)
+        without_carp = name.startswith("net.inet.carp") and "carp" not in self.modules
+        known = name.partition(".")[0] in _TOP.split()
+        if without_carp or not known or not self._guest.release.may_have_sysctl(name):
+            return None
+        raise NotModelled(f"sysctl {name}")
+
+    def _of_ipfw(self, name: str) -> str | None:
+        if self.ipfw is None:
+            return None
+        known = {"default_to_accept": str(int(self.ipfw.accepts)), "enable": "1", "one_pass": "1"}
+        if (leaf := name.rpartition(".")[2]) not in known:
+            raise NotModelled(f"sysctl {name}")
+        return known[leaf]
+
+    def assign(self, name: str, value: str) -> None:
+        """Set a variable that may be set."""
+        if name == "kern.hostname":
+            self._guest.system.set_hostname(value)
+        elif name == "kern.hostuuid":
+            self.host_uuid = value
+        elif name == "kern.hostid":
+            self.host_id = int(value, 0)
+        elif name in WRITABLE.split():
+            self._set[name] = value
+        else:
+            raise NotModelled(f"sysctl {name}={value}")
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """A line of the kernel's own: console, dmesg(8) and syslogd."""
+        self._guest.say(text)
+        self.messages.append(text)
+        self._guest.system.log("kernel", None, "kern.crit", text)
+
+
+def hardware_uuid(guest: Guest) -> str:
+    """The UUID that the machine's firmware has, another one on each machine."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{guest.world.seed}.{guest.name}"))
+
+
+def _boot_time(guest: Guest) -> str:
+    at = guest.system.kernel.booted_at
+    shown = guest.system.local_time(at)
+    return f"{{ sec = {int(at)}, usec = {int(at % 1 * 1e6)} }} {shown}"
+
+
+def _version(guest: Guest) -> str:
+    return f"FreeBSD {guest.system.release} GENERIC\n"
+
+
+_TOP = "kern vm vfs net debug hw machdep user p1003_1b security dev kstat compat"
+
+_CONSTANT = {
+    "debug.kdb.panic": "0",
+    "debug.kdb.available": "",
+    "debug.kdb.current": "",
+    "hw.byteorder": "1234",
+    "hw.machine": "amd64",
+    "hw.machine_arch": "amd64",
+    "hw.model": "QEMU Virtual CPU version 2.5+",
+    "hw.ncpu": "1",
+    "hw.pagesize": "4096",
+    "hw.physmem": "1036398592",
+    "hw.realmem": "1073741824",
+    "hw.usermem": "916873216",
+    "kern.bootfile": "/boot/kernel/kernel",
+    "kern.dirdelay": "29",
+    "kern.disks": "vtbd2 vtbd1 vtbd0",
+    "kern.filedelay": "30",
+    "kern.geom.debugflags": "0",
+    "kern.hz": str(HZ),
+    "kern.metadelay": "28",
+    "kern.osreldate": "1302001",
+    "kern.ostype": "FreeBSD",
+    "kern.randompid": "0",
+    "kern.securelevel": "-1",
+    "net.inet.icmp.icmplim": "200",
+    "net.inet.ip.forwarding": "0",
+    "net.inet.tcp.keepidle": "7200000",
+    "net.link.ether.inet.max_age": "1200",
+    "security.jail.jailed": "0",
+    "vfs.zfs.txg.timeout": "5",
+    "vm.loadavg": "{ 0.20 0.20 0.20 }",
+    "vfs.zfs.version.spa": "5000",
+}
+"""As on the running guests (13.2)."""
+
+WRITABLE = (
+    "kern.geom.debugflags net.inet.icmp.icmplim net.inet.ip.forwarding net.inet.tcp.keepidle "
+    "kern.filedelay kern.dirdelay kern.metadelay"
+)
+"""What can be set and is shown as it was set. The model does nothing else by it."""
+
+_STATHZ = 127
+"""Ticks a second of the statistics clock (`sysctl kern.clockrate`)."""
+
+
+def _processor_time(guest: Guest) -> str:
+    """User, nice, system, interrupt and idle ticks: the model's processors have nothing to do."""
+    ticks = round(max(0.0, guest.wall_clock() - guest.system.kernel.booted_at) * _STATHZ)
+    return f"0 0 {ticks // 50} 0 {ticks - ticks // 50}"
+
+
+_COMPUTED: dict[str, Callable[[Guest], str]] = {
+    "kern.boottime": _boot_time,
+    "kern.cp_time": _processor_time,
+    "kern.hostid": lambda guest: str(guest.system.kernel.host_id),
+    "kern.hostname": lambda guest: guest.system.hostname,
+    "kern.hostuuid": lambda guest: guest.system.kernel.host_uuid,
+    "kern.osrelease": lambda guest: guest.system.release,
+    "kern.version": _version,
+}

@@ -1,0 +1,1 @@
+"""Interfaces, TCP, firewalls, and their commands."""

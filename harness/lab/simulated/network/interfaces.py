@@ -1,0 +1,224 @@
+"""The network interfaces of a guest, as ifconfig(8) sets and shows them."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.lab.simulated.kernel.guest import Guest
+    from harness.lab.simulated.network.ipfw import Pipe
+    from harness.lab.simulated.network.pf import Direction
+
+MANAGEMENT = "vtnet0"
+PRIVATE = "vtnet1"
+
+_UP = "8863<UP,BROADCAST,RUNNING,SIMPLEX,MULTICAST>"
+_DOWN = "8822<BROADCAST,SIMPLEX,MULTICAST>"
+_LOOPBACK_UP = "8049<UP,LOOPBACK,RUNNING,MULTICAST>"
+_LOOPBACK_DOWN = "8008<LOOPBACK,MULTICAST>"
+
+
+@dataclass
+class Interface:
+    """One interface. `addresses` are IPv4 with their prefix length, the primary one first."""
+
+    name: str
+    ether: str | None
+    up: bool = False
+    addresses: list[ipaddress.IPv4Interface] = field(default_factory=list)
+
+
+class Network:
+    """vtnet0 to the host, vtnet1 to the other node, and lo0."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        management_mac = f"52:54:00:a0:00:{guest.number:02x}"
+        self.interfaces = {
+            MANAGEMENT: Interface(MANAGEMENT, management_mac),
+            PRIVATE: Interface(PRIVATE, guest.private_mac),
+            "lo0": Interface("lo0", None),
+        }
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the host's SSH finds its way in."""
+        management = self.interfaces[MANAGEMENT]
+        ipfw = self._guest.system.kernel.ipfw
+        if ipfw and not (ipfw.passes("in", MANAGEMENT) and ipfw.passes("out", MANAGEMENT)):
+            return False
+        return management.up and bool(management.addresses)
+
+    def plugged(self, name: str) -> bool:
+        """Whether there is a carrier."""
+        return name != PRIVATE or self._guest.world.link.plugged.get(self._guest.name, True)
+
+    def passes(self, direction: Direction) -> bool:
+        """Whether pf and ipfw let packets of the private link pass."""
+        kernel = self._guest.system.kernel
+        if kernel.ipfw is not None and not kernel.ipfw.passes(direction, PRIVATE):
+            return False
+        return kernel.pf.passes(direction, PRIVATE)
+
+    @property
+    def pipe(self) -> Pipe | None:
+        """The pipe of dummynet(4) through which packets leave for the other node."""
+        ipfw = self._guest.system.kernel.ipfw
+        return None if ipfw is None else ipfw.pipe("out", PRIVATE)
+
+    def set_up(self, name: str, *, up: bool) -> None:
+        """Bring an interface up or down. The kernel notes the change of its link."""
+        interface = self.interfaces[name]
+        if interface.up == up:
+            return
+        interface.up = up
+        if up and self.plugged(name):
+            self._guest.system.kernel_says(f"{name}: link state changed to UP")
+        self.update()
+
+    def add(self, name: str, address: ipaddress.IPv4Interface, *, alias: bool) -> None:
+        """Give an interface an address, instead of its first one or beside the others."""
+        interface = self.interfaces[name]
+        known = [each.ip for each in interface.addresses]
+        if address.ip in known:
+            interface.addresses[known.index(address.ip)] = address
+        elif alias or not interface.addresses:
+            interface.addresses.append(address)
+        else:
+            interface.addresses[0] = address
+        self.set_up(name, up=True)
+        self.update()
+
+    def remove(self, name: str, address: ipaddress.IPv4Address | None) -> bool:
+        """Take an address away, the first one when none is named; False: there is no such one."""
+        interface = self.interfaces[name]
+        for each in interface.addresses:
+            if address in {None, each.ip}:
+                interface.addresses.remove(each)
+                self.update()
+                return True
+        return False
+
+    def configure(self, name: str) -> None:
+        """Give an interface the addresses that rc.conf has for it."""
+        conf = self._guest.system.rc.conf("netif")
+        settings = [conf.get(f"ifconfig_{name}", "")]
+        while alias := conf.get(f"ifconfig_{name}_alias{len(settings) - 1}"):
+            settings.append(alias)
+        for number, setting in enumerate(settings):
+            if setting.upper() in {"", "DHCP", "SYNCDHCP"} and name == MANAGEMENT:
+                continue
+            if (words := setting.split()) in ([], ["up"], ["down"]):
+                if words:
+                    self.set_up(name, up=words == ["up"])
+                continue
+            try:
+                address = _address(words)
+            except ValueError:
+                self._guest.say(f"ifconfig: {words[1].partition('/')[0]}: bad value")
+                continue
+            if address is None:
+                what = f"ifconfig_{name}{f'_alias{number - 1}' if number else ''}={setting}"
+                self._guest.world.note_gap(self._guest.name, "/etc/rc.conf", what)
+                continue
+            self.add(name, address, alias=number > 0)
+
+    def link_changed(self) -> None:
+        """Notice that the cable of the private NIC was pulled out or put back."""
+        if self.interfaces[PRIVATE].up:
+            state = "UP" if self.plugged(PRIVATE) else "DOWN"
+            self._guest.system.kernel_says(f"{PRIVATE}: link state changed to {state}")
+
+    def update(self) -> None:
+        """Tell the cable and the SSH server what has changed."""
+        private = self.interfaces[PRIVATE]
+        self._guest.private_nic_up = private.up
+        self._guest.private_address = (
+            str(private.addresses[0].ip) if private.up and private.addresses else None
+        )
+        self._guest.system.update_sshd()
+
+    def owns(self, address: str) -> bool:
+        """Whether an address is one of its own on an interface that is up."""
+        return any(
+            str(each.ip) == address
+            for interface in self.interfaces.values()
+            if interface.up
+            for each in interface.addresses
+        )
+
+    def show(self, name: str, family: str = "") -> list[str]:
+        """The lines of `ifconfig NAME [FAMILY]` (recorded on 13.2)."""
+        interface = self.interfaces[name]
+        return (
+            self._show_loopback(interface, family)
+            if interface.ether is None
+            else self._show_ethernet(interface, family)
+        )
+
+    def _show_ethernet(self, interface: Interface, family: str) -> list[str]:
+        lines = [
+            f"{interface.name}: flags={_UP if interface.up else _DOWN} metric 0 mtu 1500",
+            "\toptions=80028<VLAN_MTU,JUMBO_MTU,LINKSTATE>",
+        ]
+        if family in {"", "ether", "link"}:
+            lines.append(f"\tether {interface.ether}")
+        if family in {"", "inet"}:
+            lines += [
+                f"\tinet {each.ip} netmask {_mask(each)} broadcast {each.network.broadcast_address}"
+                for each in interface.addresses
+            ]
+        if not family:
+            carrier = self.plugged(interface.name)
+            media = "10Gbase-T <full-duplex>" if carrier else "none"
+            lines += [
+                f"\tmedia: Ethernet autoselect ({media})",
+                f"\tstatus: {'active' if carrier else 'no carrier'}",
+            ]
+        if family in {"", "inet6"}:
+            lines.append("\tnd6 options=29<PERFORMNUD,IFDISABLED,AUTO_LINKLOCAL>")
+        return lines
+
+    def _show_loopback(self, interface: Interface, family: str) -> list[str]:
+        lines = [
+            f"lo0: flags={_LOOPBACK_UP if interface.up else _LOOPBACK_DOWN} metric 0 mtu 16384",
+            "\toptions=680003<RXCSUM,TXCSUM,LINKSTATE,RXCSUM_IPV6,TXCSUM_IPV6>",
+        ]
+        if family in {"", "inet6"}:
+            lines += [
+                "\tinet6 ::1 prefixlen 128",
+                "\tinet6 fe80::1%lo0 prefixlen 64 scopeid 0x3",
+            ]
+        if family in {"", "inet"}:
+            lines += [f"\tinet {each.ip} netmask {_mask(each)}" for each in interface.addresses]
+        if not family:
+            lines.append("\tgroups: lo")
+        if family in {"", "inet6"}:
+            lines.append("\tnd6 options=21<PERFORMNUD,AUTO_LINKLOCAL>")
+        return lines
+
+
+def _address(words: list[str]) -> ipaddress.IPv4Interface | None:
+    """The address in `inet 192.0.2.1/24` or with a netmask; None for words of another kind.
+
+    Raises `ValueError` for one that is none. Without a length it is of the class that it is in.
+    """
+    if words[:1] != ["inet"] or len(words) < 2 or not words[1][:1].isdigit():
+        return None
+    rest = [word for word in words[2:] if word not in {"up", "alias"}]
+    if "/" in words[1] and not rest:
+        return ipaddress.IPv4Interface(words[1])
+    if not rest:
+        first = int(words[1].partition(".")[0])
+        length = 8 if first < 128 else 16 if first < 192 else 24
+        return ipaddress.IPv4Interface(f"{words[1]}/{length}")
+    if len(rest) != 2 or rest[0] != "netmask":
+        return None
+    mask = str(ipaddress.IPv4Address(int(rest[1], 16))) if rest[1].startswith("0x") else rest[1]
+    return ipaddress.IPv4Interface(f"{words[1]}/{mask}")
+
+
+def _mask(address: ipaddress.IPv4Interface) -> str:
+    return f"0x{int(address.netmask):08x}"

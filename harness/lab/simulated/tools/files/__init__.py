@@ -1,0 +1,1 @@
+"""Programs that copy, list, mount and pack files."""

@@ -1,0 +1,1 @@
+"""Programs that ask and tell the host: its processes, its users, its counters."""

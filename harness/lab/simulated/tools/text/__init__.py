@@ -1,0 +1,1 @@
+"""Programs that read and change text: awk, sed, grep and the small ones."""

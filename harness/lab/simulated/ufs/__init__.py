@@ -1,0 +1,1 @@
+"""UFS: the file system, its format, fsck_ffs(8)."""

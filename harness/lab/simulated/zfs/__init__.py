@@ -1,0 +1,1 @@
+"""ZFS: pools, datasets, zpool(8) and zfs(8)."""

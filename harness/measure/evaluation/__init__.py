@@ -1,0 +1,1 @@
+"""What measurements say: statistics, the model of a resync, tables and plots; touches no node."""

@@ -1,0 +1,1 @@
+"""Measurements on nodes: resyncs, failovers, writes, and the load beside them."""

@@ -1,0 +1,145 @@
+"""Scenarios by pytest, with their evidence in a folder and a report at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+from _pytest.junitxml import xml_key  # pytest's own name for who writes junit.xml
+
+from harness.config import paths
+from harness.errors import HarnessError
+from harness.pytest_plugin import ending, verdict_lines
+from harness.pytest_plugin.ending import BROKE, FAILED, INTERRUPTED
+from harness.report.publish import publish
+from harness.run.evidence import make_latest, new_run_folder
+from harness.waiting import interrupt
+
+_JUNIT = "junit.xml"
+
+
+def run_tests(
+    lab: str, arguments: list[str], say: Callable[[str], None]
+) -> tuple[int, tuple[str, ...]]:
+    """Run pytest with these arguments, write the report; return the exit status and warnings.
+
+    results/latest is moved to a run that has a verdict. Of a run that was refused, or only listed
+    its scenarios, no folder is left; of one whose lab did not start, what that left. A report that
+    cannot be written is a warning, and then 3 where nothing failed.
+    """
+    folder = new_run_folder(lab)
+    again = f"interrupted before the report was there: `skunk report {as_typed(folder)}`"
+    whole = _WholeRun()
+    interrupted = False
+    try:
+        status = _run(folder, arguments, whole)
+    except KeyboardInterrupt:  # in what pytest does at its end, or the second one
+        status, interrupted = INTERRUPTED, True
+    if not any(path.stat().st_size for path in _files(folder) if path.name != _JUNIT):
+        shutil.rmtree(folder)
+        return status, ()
+    say(f"evidence: {as_typed(folder)}")
+    if not ((folder / _JUNIT).exists() and (folder / "run.json").exists()):
+        return status, ()
+    if interrupted:
+        return status, (again,)
+    try:
+        published = publish(folder, remember=True)
+        say(f"report:   {as_typed(published.report)}")
+        if published.ran:
+            make_latest(folder)
+    except HarnessError as error:
+        return (status if status == FAILED else BROKE), whole.untold(str(error))
+    except KeyboardInterrupt:
+        return (status if status in (FAILED, BROKE) else INTERRUPTED), (again,)
+    return status, whole.untold(*published.warnings)
+
+
+def _run(folder: Path, arguments: list[str], whole: _WholeRun) -> int:
+    """Run pytest, and return the exit status."""
+    with whole:
+        status = int(
+            pytest.main(
+                [
+                    *("--rootdir", str(paths.PROJECT), "--harness", str(paths.PROJECT)),
+                    *verdict_lines.ARGUMENTS,
+                    *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
+                    *arguments,
+                ],
+                plugins=[verdict_lines.VerdictLines(), whole],
+            )
+        )
+    if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
+        return INTERRUPTED
+    return status
+
+
+class _WholeRun:
+    """A plugin that is there from the first moment to the last.
+
+    Until every scenario is read, Ctrl-C is taken between two steps of pytest. Raised while plugins
+    are made, it would leave pytest with some of them: their end is then an error of pytest's own,
+    with its stack, in place of the word that the run was interrupted.
+    """
+
+    def __init__(self) -> None:
+        self._told = ""
+        self._signals = contextlib.ExitStack()
+        self._shield = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._signals.enter_context(interrupt.at_checkpoints())
+        self._shield.enter_context(interrupt.shielded())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._shield.close()
+        self._signals.close()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        """All plugins are made; the reading begins."""
+        self._shield.close()
+        try:
+            interrupt.checkpoint()
+            return (yield)
+        finally:
+            self._signals.close()
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Let pytest not say where junit.xml is: a run without a verdict leaves none."""
+        try:
+            return (yield)
+        finally:
+            junit_writer = session.config.stash.get(xml_key, None)
+            if junit_writer is not None:
+                del session.config.stash[xml_key]
+                session.config.pluginmanager.unregister(junit_writer)
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Know what a person has been told, where the run came so far that it has an end."""
+        if ending.is_in(config):
+            self._told = "\n".join(ending.of(config).lines())
+
+    def untold(self, *messages: str) -> tuple[str, ...]:
+        """Those of the messages that say more than the end of the run has."""
+        return tuple(ending.told_once(messages, self._told))
+
+    def pytest_collectstart(self) -> None:
+        """The next file."""
+        interrupt.checkpoint()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return filter(Path.is_file, folder.rglob("*"))
+
+
+def as_typed(path: Path) -> str:
+    """A path as short as it works from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,313 @@
+"""Several pairs on one host: `-n 2`, a pair to each worker process of pytest-xdist.
+
+The pairs share nothing. Each has a name, and with it a folder, machines, ports and keys of its own
+(`harness.lab.pairs`). The evidence of a test goes where it goes with one pair; what belongs to a
+pair (run.json, gaps.json, the transcript of its start) goes to lab/PAIR and is gathered at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import psutil
+import pytest
+
+from harness.config import paths
+from harness.config.settings import Settings
+from harness.errors import LabError, SettingsError, WaitExpired
+from harness.lab.choose import LabName
+from harness.pytest_plugin import ending
+from harness.run.evidence import new_run_folder, run_folder
+from harness.waiting import interrupt
+from harness.waiting.wait import wait_until
+
+if TYPE_CHECKING:
+    from xdist.scheduler import Scheduling
+    from xdist.workermanage import WorkerController
+
+CONTROLLER = pytest.StashKey["Controller"]()
+
+SIMULATED_MIB = 1024
+"""Memory of a process with two simulated nodes and their snapshots; all scenarios took 890 MiB."""
+
+EMULATION_MIB = 1024
+"""What QEMU takes besides a guest's memory when it emulates: mostly its buffer of translated code.
+A guest of 1024 MiB took 2080 MiB (13.2, QEMU 7.2)."""
+
+STOP_SECONDS = 60.0
+"""In which the other pairs of a run that is stopped have to be put away."""
+
+
+def pair_name(pair: str, number: int) -> str:
+    """The name of the pair of one worker, counted from 1: default-1."""
+    return f"{pair}-{number}"
+
+
+# --- room ---------------------------------------------------------------------------------------
+
+
+def memory_of_a_pair(lab: LabName, settings: Settings) -> int:
+    """MiB of the host's memory that a pair may come to need."""
+    if lab == "simulated":
+        return SIMULATED_MIB
+    emulated = settings.machine.accelerator == "tcg" or not Path("/dev/kvm").exists()
+    return 2 * (settings.machine.memory_mib + (EMULATION_MIB if emulated else 0))
+
+
+def check_room(
+    lab: LabName, settings: Settings, pairs: int, *, free_memory_mib: int, free_disk_mib: int
+) -> None:
+    """Raise the `HarnessError` that tells why so many pairs cannot run side by side."""
+    for name, node in settings.nodes.items():
+        if node.ssh_port is not None:
+            raise SettingsError(
+                f"{pairs} pairs cannot share port {node.ssh_port} of {name}",
+                advice=f"set nodes.{name}.ssh_port in the settings to null: any free port",
+            )
+    memory = memory_of_a_pair(lab, settings)
+    disk = 1  # Vagrant's machines are in another place
+    if lab == "qemu":
+        from harness.lab.qemu_host import DISK_ROOM_MIB  # noqa: PLC0415 - of that lab alone
+
+        disk = DISK_ROOM_MIB
+    for what, needed, free in (
+        ("memory", memory, free_memory_mib),
+        ("disk", disk, free_disk_mib),
+    ):
+        if pairs * needed > free:
+            fit = min(free_memory_mib // memory, free_disk_mib // disk)
+            raise LabError(
+                f"{pairs} pairs need {_gib(pairs * needed)} of {what}, {_gib(free)} are free",
+                advice=f"give -n {fit}" if fit > 1 else "run one pair: leave -n out",
+            )
+
+
+def _gib(mib: int) -> str:
+    return f"{mib / 1024:.1f} GiB"
+
+
+def most_pairs(lab: LabName, settings: Settings) -> int:
+    """What `-n auto` means: as many as the memory and the processors are enough for."""
+    processors = 1 if lab == "simulated" else 2 * settings.machine.cpus
+    fit = _free_memory_mib() // memory_of_a_pair(lab, settings)
+    return max(1, min(fit, (os.cpu_count() or 1) // processors))
+
+
+def _free_memory_mib() -> int:
+    return psutil.virtual_memory().available >> 20
+
+
+# --- one process --------------------------------------------------------------------------------
+
+
+class Place:
+    """Where this process runs its scenarios: on which pair, and with which folder for evidence."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Find out whether this is one of several."""
+        given: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self._config = config
+        self._given = given
+        self.pair: str = config.getoption("--pair") if given is None else given["pair"]
+        self.part = None if given is None else self.pair
+        """The pair's own part of the run's folder; None for the only pair."""
+        self._lab: LabName = config.getoption("--lab")
+
+    def check(self, settings: Settings) -> None:
+        """Raise the `HarnessError` that tells why so many pairs cannot run side by side."""
+        if self._given is None:
+            return
+        paths.state_dir().mkdir(parents=True, exist_ok=True)
+        check_room(
+            self._lab,
+            settings,
+            self._given["workercount"],
+            free_memory_mib=self._given["free_memory_mib"],
+            free_disk_mib=shutil.disk_usage(paths.state_dir()).free >> 20,
+        )
+
+    @property
+    def results(self) -> Path:
+        """The run's folder, made when it is asked for."""
+        if self._given is not None:
+            return Path(self._given["results"])
+        given: Path | None = self._config.getoption("--results")
+        return given or new_run_folder(self._lab)
+
+    def say(self, text: str) -> None:
+        """Print a line, now."""
+        if self._given is not None:
+            self._given["say"].send(text)
+            return
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(text)
+
+    def give_up(self, why: str) -> NoReturn:
+        """End the run because the lab cannot run."""
+        if self._given is not None:
+            self._config.workeroutput["broken"] = why  # type: ignore[attr-defined]
+        ending.of(self._config).give_up(why)
+
+
+def concerns(config: pytest.Config) -> bool:
+    """Whether `-n` means pairs: not for tests that have none, of which any process runs any."""
+    unit = paths.PROJECT / "tests" / "unit"
+    here = config.invocation_params.dir
+    named = [here / argument.partition("::")[0] for argument in config.args]
+    return not all(path.resolve().is_relative_to(unit) for path in named)
+
+
+def configure(config: pytest.Config) -> None:
+    """Prepare this process for its part. Raises `pytest.UsageError` for what excludes `-n`."""
+    if not concerns(config):
+        return
+    if hasattr(config, "workerinput"):
+        # Ctrl-C reaches all processes of the terminal, and then `Controller` stops them all again.
+        interrupts = contextlib.ExitStack()
+        interrupts.enter_context(interrupt.at_checkpoints(once=True))
+        config.add_cleanup(interrupts.close)
+        selected: Any = config.workerinput["selected"]
+        ending.of(config).on_selected = selected.send
+    elif config.getoption("dist", "no") != "no":
+        if config.getoption("--record") is not None:
+            raise pytest.UsageError("--record is of one pair: leave -n out")
+        controller = config.stash[CONTROLLER] = Controller(config)
+        config.pluginmanager.register(controller)
+
+
+# --- the process that the others report to ------------------------------------------------------
+
+
+class Controller:
+    """Gives each worker its pair, prints what it says, and makes one run of all at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Register it as a plugin where `-n` was given."""
+        self._config = config
+        self._folder: Path = config.getoption("--results") or run_folder(config.getoption("--lab"))
+        ending.of(config).results = self._folder
+        self._free_memory_mib = _free_memory_mib()
+        self._pairs: dict[WorkerController, int] = {}
+        self.overdue: list[str] = []
+        """What the workers want to have said of known bugs at the end."""
+
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        """Give a worker its pair; the worker in a dead one's place takes its pair over."""
+        number = next(n for n in range(1, 1000) if n not in self._pairs.values())
+        self._pairs[node] = number
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        channel = node.gateway.newchannel()
+        channel.setcallback(terminal.write_line)
+        selected = node.gateway.newchannel()
+        selected.setcallback(ending.of(self._config).select)
+        node.workerinput |= {
+            "pair": pair_name(self._config.getoption("--pair"), number),
+            "results": str(self._folder.absolute()),
+            "free_memory_mib": self._free_memory_mib,
+            "say": channel,
+            "selected": selected,
+        }
+
+    def pytest_testnodedown(self, node: WorkerController, error: object | None) -> None:  # noqa: ARG002
+        """Take what a worker leaves; without its lab the whole run ends."""
+        self._pairs.pop(node, None)
+        output: dict[str, Any] = getattr(node, "workeroutput", {})
+        for trouble in output.get("troubles", ()):
+            ending.of(self._config).note(trouble)
+        self.overdue += [line for line in output.get("overdue", ()) if line not in self.overdue]
+        if (why := output.get("broken")) is not None:
+            pytest.exit(why, returncode=3)
+
+    def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
+        """Let a scenario whose process was killed say nothing about FreeBSD."""
+        report.longrepr = f"{LabError.__qualname__}: {report.longrepr}"
+
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Scheduling | None:
+        """Halve the scenarios in their order, and let who is done first take from the others.
+
+        Neighbours have the same hast.conf, which a pair is set up with only once.
+        """
+        if config.getoption("dist") != "load":
+            return None
+        from xdist.scheduler import WorkStealingScheduling  # noqa: PLC0415 - only here
+
+        return WorkStealingScheduling(config, log)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Stop every pair that still runs, as Ctrl-C would, before its process is ended.
+
+        Then make one run of the parts.
+        """
+        busy = [node for node in self._pairs if _has_pair(node)]
+        for node in busy:
+            with contextlib.suppress(OSError):
+                os.kill(node.gateway._rinfo().pid, signal.SIGINT)
+        if busy:
+            terminal = self._config.pluginmanager.getplugin("terminalreporter")
+            terminal.write_line(f"stopping {' and '.join(self._name_of(node) for node in busy)}")
+        with contextlib.suppress(WaitExpired):
+            wait_until(
+                "the other pairs to be put away",
+                lambda: not any(_has_pair(node) for node in busy),
+                STOP_SECONDS,
+            )
+        if self._folder.exists():
+            with ending.of(self._config).noting("the parts of the run were not made one"):
+                gather(self._folder)
+
+    def _name_of(self, node: WorkerController) -> str:
+        return pair_name(self._config.getoption("--pair"), self._pairs[node])
+
+
+def _has_pair(node: WorkerController) -> bool:
+    """Whether a worker may still have a pair.
+
+    One that was interrupted before it had any may be dead, or may never have been told what to do:
+    then nobody is left to say that it is done.
+    """
+    channel = getattr(node, "channel", None)
+    if channel is None or hasattr(node, "workeroutput"):
+        return False
+    try:
+        channel.waitclose(0)
+    except channel.TimeoutError:
+        return True
+    except (EOFError, channel.RemoteError):
+        return False
+    return False
+
+
+# --- one run of several parts -------------------------------------------------------------------
+
+
+def gather(folder: Path) -> None:
+    """Make run.json and gaps.json from those of all pairs in lab/."""
+    runs = list(_read(folder, "run.json"))
+    if runs:
+        first = min(runs, key=lambda run: datetime.fromisoformat(run["started"]))
+        _write(folder / "run.json", {**first, "pairs": len(runs)})
+    gaps = [gap for gaps in _read(folder, "gaps.json") for gap in gaps]
+    if runs and "seed" in runs[0]:
+        unique = {tuple(sorted(gap.items())): gap for gap in gaps}
+        _write(folder / "gaps.json", list(unique.values()))
+
+
+def _read(folder: Path, name: str) -> Iterator[Any]:
+    for path in sorted((folder / "lab").glob(f"*/{name}")):
+        with contextlib.suppress(ValueError):  # on a full disk it is cut off, and its pair says so
+            yield json.loads(path.read_text())
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")

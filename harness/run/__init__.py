@@ -1,0 +1,1 @@
+"""The pair for the length of a run, and its evidence; no pytest."""

@@ -1,0 +1,294 @@
+"""One run: a lab, its two nodes, the known states that scenarios start from, and the evidence.
+
+A known state is a snapshot of the running pair. It is made once, when the first scenario wants it,
+and brought back for each later one: restoring takes a second or two, booting half a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.cluster.known_bugs import Watch
+from harness.cluster.node import Node
+from harness.cluster.pair import Pair
+from harness.cluster.provision import configure, provision
+from harness.config.settings import HastSettings, Settings
+from harness.errors import HarnessError, KnownBugMet, LabLost
+from harness.lab.base import Gap, Lab
+from harness.lab.ssh import Connect, Connection
+from harness.record.marked import prefix
+from harness.record.transcript import PROVISIONED, SET_UP, Entry, Transcript
+from harness.run.evidence import Evidence
+from harness.waiting import clock, interrupt, spent, wait
+from harness.waiting.parallel import on_each
+from harness.waiting.spent import Activity
+from harness.waiting.wait import Waited
+
+
+class Session:
+    """The pair for the length of a run. A context manager: leaving it stops everything."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lab: Lab,
+        *,
+        say: Callable[[str], None],
+        results: Path,
+        part: str | None = None,
+        connect: Connect = Connection,
+    ) -> None:
+        """Describe the run; the lab is started on entering.
+
+        `say` gets a line for each stage, and evidence goes into the folder `results`; `part` is
+        the name of the pair where others do the same at the same time.
+        `connect` logs in to a node.
+        """
+        self.settings = settings
+        self.lab = lab
+        self.release = "unknown"
+        self.watch = Watch()
+        self.boot_seconds = 0.0
+        self.restore_seconds = 0.0
+        mark = prefix(lab.mark) + (f"{part}: " if part else "")
+        self._say: Callable[[str], None] = lambda text: say(mark + text)
+        self._connect = connect
+        self._transcript = Transcript(lab.mark)
+        self.evidence = Evidence(results, self._transcript, part)
+        self._nodes: tuple[Node, Node] | None = None
+        self._pair: Pair | None = None
+        self._clock_before = clock.current()
+        self._interrupts = contextlib.ExitStack()
+        self._snapshots: set[str] = set()
+        self._state: str | None = None
+        self.handed_out = False
+        """Whether a scenario has the pair, or had it and `used` has not been called."""
+        self.lost: LabLost | None = None
+        """Set when there is no pair any more: no further scenario can run."""
+        self._asked_for = False
+        self._gaps_before: frozenset[Gap] = frozenset()
+
+    def __enter__(self) -> Self:
+        """Start the lab and provision both nodes."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(interrupt.at_checkpoints())
+            self._start()
+            self._interrupts = stack.pop_all()
+        return self
+
+    def _start(self) -> None:
+        lab_folder = self.evidence.lab_folder
+        self._transcript.open(lab_folder)
+        self.evidence.raise_if_lost()
+        start = self.lab.clock.monotonic()
+        with spent.on(Activity.BOOT):
+            self.lab.__enter__()
+        self._clock_before = clock.current()
+        clock.use(self.lab.clock)
+        wait.observe(self._waited)
+        try:
+            with spent.on(Activity.BOOT):
+                self._boot(start)
+            self.evidence.describe(self.lab.describe(), self.release)
+            self.evidence.raise_if_lost()
+        except BaseException:
+            with interrupt.shielded():
+                with contextlib.suppress(Exception):
+                    self._keep_consoles(lab_folder)
+                self.lab.stop()
+            self._leave()
+            raise
+        finally:
+            self._transcript.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the lab, whatever happened."""
+        with self._interrupts, interrupt.shielded():
+            try:
+                if self._pair is not None:
+                    with contextlib.suppress(Exception):  # the connection dies with its machine
+                        on_each(self._pair.nodes, Node.disconnect)
+                with self.evidence.writing():
+                    self.lab.leave_notes(self.evidence.notes_folder)
+            finally:
+                try:
+                    self.lab.__exit__(kind, error, traceback)
+                finally:
+                    self._leave()
+
+    @property
+    def pair(self) -> Pair:
+        """The pair as it is now, whatever state it is in."""
+        assert self._pair is not None, "the session has not been entered"
+        return self._pair
+
+    def provisioned(self, hast: HastSettings | None = None) -> Pair:
+        """The pair with both nodes up and provisioned, and HAST not yet created.
+
+        `hast` is another hast.conf than that of the settings.
+        """
+        self.handed_out = self._asked_for = True
+        self._bring(PROVISIONED)
+        self._take_hast(hast)
+        if self.pair.settings.hast != self.settings.hast:
+            configure(self.pair.nodes, self.pair.settings)
+        return self.pair
+
+    def set_up(self, hast: HastSettings | None = None) -> Pair:
+        """The pair as claim 1 leaves it: the pool on skunk1, skunk2 in sync.
+
+        `hast` is another hast.conf than that of the settings. Raises `KnownBugMet` where FreeBSD
+        has a bug that lets no pair be set up, and at once when it has been met before.
+        """
+        self._asked_for = True
+        tag = self._tag_of(hast)
+        if tag in self._snapshots and self._bring(tag):
+            self.handed_out = True
+            self._take_hast(hast)
+        elif self.watch.met is not None and self.watch.met.breaks.set_up:
+            met = self.watch.met
+            raise KnownBugMet(f"{met.name}: met before in this run", met.number)
+        else:
+            self.provisioned(hast).set_up()
+            self._save(tag)
+            self._mark_consoles()
+        return self.pair
+
+    def begin(self) -> None:
+        """Note that a scenario begins."""
+        self._asked_for = False
+        self._gaps_before = frozenset(self.lab.gaps())
+
+    def gaps_met(self) -> tuple[Gap, ...]:
+        """What the lab lacks of all that the scenario rests on: its own doing and its pair's."""
+        met = self.lab.gaps()
+        return met if self._asked_for else tuple(g for g in met if g not in self._gaps_before)
+
+    def used(self) -> None:
+        """Note that a scenario has had the pair, so the next one needs it brought back."""
+        self._state = None
+        self.handed_out = False
+
+    def restore(self, tag: str) -> None:
+        """Bring the pair back to a saved state, with SSH up and the host's time on both clocks."""
+        start = self.lab.clock.monotonic()
+        on_each(self.pair.nodes, Node.disconnect)
+        self.lab.restore(tag)
+        self.pair.wait_for_ssh()
+        self.restore_seconds = self.lab.clock.monotonic() - start
+        self.pair.set_clocks()
+
+    def _boot(self, start: float) -> None:
+        """Wait for both machines, which were powered on at `start`, and provision them."""
+        self._say(f"booting skunk1 and skunk2: {self.lab.describe()}")
+        skunk1, skunk2 = (
+            Node(self.lab.machines[name], self.settings.deadlines, self._transcript, self._connect)
+            for name in ("skunk1", "skunk2")
+        )
+        self._nodes = skunk1, skunk2
+        self._pair = Pair(skunk1, skunk2, self.settings, self.watch)
+        self._pair.wait_for_ssh()
+        self.boot_seconds = self.lab.clock.monotonic() - start
+        self._say(f"both answer over SSH after {self.boot_seconds:.1f} s")
+        self.release = skunk1.run("uname", "-rm").stdout.strip()
+        self.watch.release = self.release
+        start = self.lab.clock.monotonic()
+        provision(self._pair.nodes, self.settings)
+        self._save(PROVISIONED)
+        self._say(
+            f"provisioned in {self.lab.clock.monotonic() - start:.1f} s: FreeBSD {self.release}"
+        )
+
+    def _replace(self, why: HarnessError) -> None:
+        """Cut the power of a pair that cannot be brought back, and boot another one."""
+        self._say(f"the pair cannot be brought back, and is replaced: {why}")
+        self._transcript.note("pair", f"replaced: {why.what}")
+        on_each(self.pair.nodes, Node.disconnect)
+        self._snapshots.clear()
+        try:
+            self.lab.stop()
+            start = self.lab.clock.monotonic()
+            self.lab.start()
+            self._boot(start)
+        except (HarnessError, OSError) as error:
+            self.lost = LabLost(
+                f"the pair cannot be brought back ({why.what}), and no other can be started: "
+                f"{getattr(error, 'what', error)}",
+                advice=getattr(error, "advice", None),
+            )
+            raise self.lost from error
+
+    def _take_hast(self, hast: HastSettings | None) -> None:
+        settings = self.settings if hast is None else self.settings.with_hast(hast)
+        assert self._nodes is not None
+        self._pair = Pair(*self._nodes, settings, self.watch)
+
+    def _tag_of(self, hast: HastSettings | None) -> str:
+        """The name of the set-up state with this hast.conf: what differs from the settings.
+
+        Only with characters that every hypervisor takes in the name of a snapshot.
+        """
+        if hast is None:
+            return SET_UP
+        usual = self.settings.hast.model_dump()
+        different = [
+            re.sub(r"[^A-Za-z0-9_-]", "-", f"{key}-{value}")
+            for key, value in hast.model_dump().items()
+            if value != usual[key]
+        ]
+        return ".".join([SET_UP, *different])
+
+    def _bring(self, tag: str) -> bool:
+        """Bring a known state back; False when the pair had to be replaced and has it no more."""
+        if self.lost is not None:
+            raise self.lost
+        with spent.on(Activity.BOOT):
+            if self._state != tag:
+                start = self.lab.clock.monotonic()
+                try:
+                    self.restore(tag)
+                except HarnessError as error:
+                    self._replace(error)
+                self._transcript.note(
+                    "pair", f"restored to {tag!r}", self.lab.clock.monotonic() - start
+                )
+                self._state = tag if tag in self._snapshots else PROVISIONED
+            self._mark_consoles()
+        return self._state == tag
+
+    def _leave(self) -> None:
+        wait.observe(None)
+        clock.use(self._clock_before)
+
+    def _waited(self, waited: Waited) -> None:
+        text = waited.what if waited.came else f"{waited.what}, in vain"
+        self._transcript.add(Entry(waited.since, "pair", "wait", text, waited.seconds))
+
+    def _mark_consoles(self) -> None:
+        for node in self.pair:
+            node.mark_console()
+            node.faults.clear()
+
+    def _save(self, tag: str) -> None:
+        # No SSH session goes into the snapshot: its peer would be long gone after a restore.
+        on_each(self.pair.nodes, Node.disconnect)
+        start = self.lab.clock.monotonic()
+        self.lab.save(tag)
+        self._transcript.note("pair", f"saved as {tag!r}", self.lab.clock.monotonic() - start)
+        self._snapshots.add(tag)
+        self._state = tag
+
+    def _keep_consoles(self, folder: Path) -> None:
+        for name, machine in self.lab.machines.items():
+            if machine.console.exists():
+                (folder / f"{name}-console.txt").write_bytes(machine.console.read_bytes())

@@ -1,0 +1,1 @@
+"""The harness itself on trial: conformance, mutations, soak, fuzz."""
