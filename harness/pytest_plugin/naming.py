@@ -45,7 +45,7 @@ def give(items: Iterable[pytest.Item]) -> None:
     _clean(items)
     taken: set[str] = set()
     for item in items:
-        test = _test(item)
+        test = as_it_may_leave(_test(item))
         folder = folder_name(test)
         if folder.lower() in taken:  # two folders of the same name, each with such a test
             folder = marked(folder, item.nodeid)
@@ -66,7 +66,7 @@ def _clean(items: Sequence[pytest.Item]) -> None:
         taken.add(cleaned)
         path, line, name = item.location
         _rename(item, cleaned)
-        item.location = outgoing(path), line, as_it_may_leave(name, number)
+        item.location = _path(path), line, as_it_may_leave(name, number)
 
 
 def show(items: Iterable[pytest.Item]) -> None:
@@ -91,8 +91,13 @@ def as_it_may_leave(name: str, number: int = 1) -> str:
     more = f"-{number}" if number > 1 else ""
     test, bracket, parameters = name.partition("[")
     if not (bracket and parameters.endswith("]")):
-        return outgoing(name) + more
-    return f"{outgoing(test)}[{outgoing(parameters[:-1])}{more}]"
+        return _path(name) + more
+    return f"{_path(test)}[{outgoing(parameters[:-1])}{more}]"
+
+
+def _path(name: str) -> str:
+    """Each folder for itself: a password ends where its name does."""
+    return outgoing("/".join(map(outgoing, name.split("/"))))
 
 
 def _test(item: pytest.Item) -> str:

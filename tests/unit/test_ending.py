@@ -14,6 +14,7 @@ import pytest
 from harness import errors
 from harness.config import paths
 from harness.pytest_plugin import ending
+from harness.pytest_plugin.naming import as_it_may_leave
 from harness.record.folder_name import folder_name
 from harness.report.publish import publish
 from harness.results import results_json as model
@@ -344,6 +345,13 @@ def test_a_secret_in_a_name_stays_there(ran: dict[str, Ran], name: str) -> None:
     folders = {case.folder for case in one.cases.values()}
     assert len(folders) == 9
     assert all((one.folder / folder / "transcript.jsonl").is_file() for folder in folders)
+
+
+def test_a_secret_in_the_name_of_a_folder_or_a_file() -> None:
+    name = "mine/vhid 1 pass sesame/test_\x1b[31m.py::test_it[ftp://me:hunter@host/]"
+    shown = "mine/vhid 1 pass (left out)/test_\u241b[31m.py::test_it[ftp://me:(left out)@host/]"
+    assert as_it_may_leave(name) == shown
+    assert as_it_may_leave(shown) == shown
 
 
 def test_a_secret_is_not_listed_and_not_in_what_cannot_be_read(ran: dict[str, Ran]) -> None:
