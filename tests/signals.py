@@ -94,7 +94,7 @@ def trials(
 
 def at_hooks(words: Sequence[str], state_dir: Path, hooks: Sequence[str]) -> list[Trial]:
     """Run `skunk` with these words, with Ctrl-C in the middle of each of these hooks of pytest."""
-    within = len(hooks) * MOST_SECONDS
+    within = (len(hooks) + 1) * MOST_SECONDS
     return _in_a_process([",".join(hooks), *words], state_dir, within=within)
 
 

@@ -198,6 +198,7 @@ class Controller:
         ending.of(config).results = self._folder
         self._free_memory_mib = _free_memory_mib()
         self._pairs: dict[WorkerController, int] = {}
+        self._ready: set[WorkerController] = set()
         self.overdue: list[str] = []
         """What the workers want to have said of known bugs at the end."""
 
@@ -217,6 +218,10 @@ class Controller:
             "say": channel,
             "selected": selected,
         }
+
+    def pytest_testnodeready(self, node: WorkerController) -> None:
+        """Know which workers may have something to run."""
+        self._ready.add(node)
 
     def pytest_testnodedown(self, node: WorkerController, error: object | None) -> None:  # noqa: ARG002
         """Take what a worker leaves; without its lab the whole run ends."""
@@ -249,10 +254,13 @@ class Controller:
 
         Then make one run of the parts.
         """
-        busy = [node for node in self._pairs if _has_pair(node)]
-        for node in busy:
+        busy = [node for node in self._pairs if node in self._ready and _has_pair(node)]
+        for node in self._pairs:
+            # One that is not ready has nothing to run, and so no pair. It could miss Ctrl-C: Python
+            # ignores one that it raises in a `__del__`, and prints a traceback instead.
             with contextlib.suppress(OSError):
-                os.kill(node.gateway._rinfo().pid, signal.SIGINT)
+                number = signal.SIGINT if node in self._ready else signal.SIGKILL
+                os.kill(node.gateway._rinfo().pid, number)
         if busy:
             terminal = self._config.pluginmanager.getplugin("terminalreporter")
             terminal.write_line(f"stopping {' and '.join(self._name_of(node) for node in busy)}")
