@@ -44,6 +44,7 @@ demo: setup  ## the whole story on two simulated nodes, in seconds: a model, no 
 check: setup  ## lint, types and the tests that need no virtual machine
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	@$(MAKE) --no-print-directory -j2 types unit
 
 types: setup  # by itself, or beside the tests
@@ -106,7 +107,7 @@ docs: setup  ## the documentation as a site in build/site, every link checked
 pictures: setup  ## make the pictures of README.md anew: needs chromium and its driver
 	$(VENV)/bin/python -m tests.pictures
 
-reference: setup  ## write the tables of docs/fixtures.md anew from the code
+reference: setup  ## write the tables of the documents anew from the code
 	$(VENV)/bin/python -m tests.reference
 
 lock: setup  ## pin every dependency anew

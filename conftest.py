@@ -14,7 +14,6 @@ from typing import TextIO, cast, get_args
 
 import pytest
 
-from harness.cli import repeats
 from harness.cluster.audit import Left, audit, raise_unannounced
 from harness.cluster.pair import Pair
 from harness.config import paths
@@ -28,10 +27,10 @@ from harness.operate.clean_reports import CleanReports
 from harness.pytest_plugin import ending, naming, on_failure, side_by_side
 from harness.pytest_plugin.failures import Failures
 from harness.pytest_plugin.live import FollowedConnect, Live
+from harness.record.folders import make_latest, without_number
 from harness.record.marked import MarkedStream
 from harness.results import junit
 from harness.results.run import Verdict
-from harness.run.evidence import make_latest
 from harness.run.session import Session
 from harness.trials.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.trials.mutations.mutation import Mutation
@@ -337,7 +336,7 @@ def _expect_known_bugs(request: pytest.FixtureRequest, session: Session) -> None
     One that needs a pair fails in its set-up, by the bug's number; anything else is news.
     """
     needs_pair = "pair" in request.fixturenames
-    test = repeats.without_number(request.node.nodeid)
+    test = without_number(request.node.nodeid)
     for bug in session.watch.expected():
         if bug.breaks_test(test, needs_pair=needs_pair):
             raises = KnownBugMet if needs_pair else AssertionError

@@ -1,15 +1,16 @@
-"""Writes the tables of docs/fixtures.md from the code: `make reference`. A test compares them."""
+"""Writes tables of the documents from the code: `make reference`. A test compares them."""
 
 from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.config import paths
 
-PAGE = paths.PROJECT / "docs" / "fixtures.md"
+PAGES = [paths.PROJECT / "docs" / name for name in ("fixtures.md", "architecture.md")]
 _PLACE = re.compile(r"(<!-- begin: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _HIDDEN = {"evidence"}
 """Fixtures that only others ask for."""
@@ -23,6 +24,8 @@ def page(text: str) -> str:
 def _table(name: str) -> str:
     kind, _, source = name.partition(":")
     file, _, wanted = source.partition("#")
+    if kind == "layers":
+        return _rows([("floor", "folder", "what is there"), *_layers(paths.PROJECT / file)])
     tree = ast.parse((paths.PROJECT / file).read_text())
     head, rows = {
         "fixtures": (("fixture", "is", "made anew for", ""), _fixtures),
@@ -34,10 +37,28 @@ def _table(name: str) -> str:
         "values": (("value", ""), lambda tree: _values(_class(tree, wanted))),
         "events": (("event", ""), _events),
     }[kind]
-    lines = [head, tuple("---" for _ in head), *rows(tree)]
-    if len(lines) == 2:
+    lines = [head, *rows(tree)]
+    if len(lines) == 1:
         raise ValueError(f"nothing to tell of {name}")
-    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+    return _rows(lines)
+
+
+def _rows(lines: list[tuple[str, ...]]) -> str:
+    head, *rows = lines
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, tuple("---" for _ in head), *rows))
+
+
+def _layers(settings: Path) -> Iterator[tuple[str, ...]]:
+    """The floors that import-linter holds the imports to, the lowest first, from pyproject.toml."""
+    contracts = tomllib.loads(settings.read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers")
+    for floor, modules in enumerate(reversed(layers), 1):
+        for module in modules.split(" | "):
+            place = paths.PROJECT / module.replace(".", "/")
+            file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+            says = ast.get_docstring(ast.parse(file.read_text())) or ""
+            shown = f"{module.replace('.', '/')}{'/' if place.is_dir() else '.py'}"
+            yield str(floor), f"`{shown}`", says.partition("\n\n")[0].replace("\n", " ")
 
 
 def _class(tree: ast.Module, name: str) -> ast.ClassDef:
@@ -134,9 +155,9 @@ def _plain(node: ast.expr) -> str:
 
 
 def main() -> None:
-    """Write the page."""
-    path: Path = PAGE
-    path.write_text(page(path.read_text()))
+    """Write the pages."""
+    for path in PAGES:
+        path.write_text(page(path.read_text()))
 
 
 if __name__ == "__main__":

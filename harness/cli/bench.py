@@ -43,7 +43,7 @@ def run_plan(
     from harness.measure import plan
     from harness.measure.run import Subject, run
     from harness.operate.kept import refuse_if_up
-    from harness.run.evidence import new_run_folder
+    from harness.record.folders import new_run_folder
     from harness.run.session import Session
 
     wanted = plan.load(what)
@@ -78,7 +78,7 @@ def compare_two(  # noqa: PLR0917 - each is an option of the command line
     from harness.measure import plan
     from harness.measure.evaluation.compare import Contestant, Opening, opened
     from harness.measure.run import run
-    from harness.run.evidence import new_run_folder
+    from harness.record.folders import new_run_folder
 
     wanted = plan.load(what)
     first, second = (Contestant.read(text, settings, image) for text in (a, b))

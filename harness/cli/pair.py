@@ -208,13 +208,14 @@ def status(
         typer.echo(look().as_json())
         return
     from harness.operate import show
+    from harness.record.terminal import console_for
 
     if watch:
         with contextlib.suppress(KeyboardInterrupt):
             show.watch(look, every)
     else:
         view = look()
-        show.console_for(view.mark).print(show.table(view))
+        console_for(view.mark).print(show.table(view))
 
 
 def ssh(
@@ -307,9 +308,10 @@ def heal(lab: UpLab = None, pair: UpPair = None) -> None:
     kept = Kept.find(lab, pair)
     kept.ask("heal", within=HEAL_SECONDS)
     from harness.operate import show
+    from harness.record.terminal import console_for
 
     view = PairView.read(kept.ask("status"))
-    show.console_for(view.mark).print(show.table(view))
+    console_for(view.mark).print(show.table(view))
     roles = [resource.role for node in view.nodes for resource in node.resources]
     if "init" in roles:
         typer.echo(

@@ -6,7 +6,6 @@ The plugins are pytest-repeat and pytest-random-order; neither changes anything 
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,8 +30,3 @@ def chosen(words: Sequence[str]) -> list[str]:
     named = [Path(word.partition("::")[0]) for word in words if not word.startswith("-")]
     own = any(path.suffix == ".py" or path.is_dir() for path in named if path.exists())
     return [] if own else [str(SCENARIOS)]
-
-
-def without_number(nodeid: str) -> str:
-    """A test's name without the number that pytest-repeat gives to each of its runs."""
-    return re.sub(r"(?:\[|-)\d+-\d+\]$", lambda found: "" if found[0][0] == "[" else "]", nodeid)

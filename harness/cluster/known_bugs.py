@@ -25,7 +25,6 @@ from harness.freebsd import hast, hastd_log
 
 if TYPE_CHECKING:
     from harness.cluster.node import Node
-    from harness.cluster.pair import Pair
 
 _SECONDS = 20.0
 _VERSION = re.compile(r"(\d+)\.(\d+)")
@@ -49,9 +48,9 @@ class Symptom(_Section):
             raise ValueError("a symptom has either `says` or `never_says`")
         return self
 
-    def seen(self, pair: Pair, primary: Node) -> bool:
+    def seen(self, primary: Node, secondary: Node) -> bool:
         """Whether the node says it now, or has never said it. Raises like `Node.ask`."""
-        node = primary if self.node == "primary" else pair.peer(primary)
+        node = primary if self.node == "primary" else secondary
         command = hast.LIST_COMMAND if self.where == "list" else hastd_log.COMMAND
         printed = node.ask(*command, within=_SECONDS).stdout
         pattern = self.says or self.never_says
@@ -171,9 +170,9 @@ class Watch:
             for bug in self.bugs:
                 yield from bug.overdue(self.release, today)
 
-    def explain(self, pair: Pair, primary: Node, error: HarnessError) -> HarnessError:
-        """The error by the bug's number, if the pair shows one's symptoms; else as it is."""
-        bug = self.met or self.recognise(pair, primary)
+    def explain(self, primary: Node, secondary: Node, error: HarnessError) -> HarnessError:
+        """The error by the bug's number, if the two nodes show one's symptoms; else as it is."""
+        bug = self.met or self.recognise(primary, secondary)
         if bug is None:
             return error
         if self.expects(bug.number):
@@ -186,11 +185,11 @@ class Watch:
             )
         return KnownBugMet(what, bug.number, node=primary.name)
 
-    def recognise(self, pair: Pair, primary: Node) -> KnownBug | None:
-        """The bug whose symptoms the pair shows, if it does. A silent node shows none."""
+    def recognise(self, primary: Node, secondary: Node) -> KnownBug | None:
+        """The bug whose symptoms the two nodes show, if they do. A silent node shows none."""
         for bug in self.bugs:
             try:
-                if all(symptom.seen(pair, primary) for symptom in bug.symptoms):
+                if all(symptom.seen(primary, secondary) for symptom in bug.symptoms):
                     return bug
             except HarnessError:
                 continue

@@ -300,7 +300,7 @@ class Pair:
                     hint=lambda info, node=node: self._role_hint(node, info, primary),  # type: ignore[misc]
                 )
             except WaitExpired as expired:
-                raise self._watch.explain(self, primary, expired) from expired
+                raise self._watch.explain(primary, self.peer(primary), expired) from expired
 
     def _role_hint(self, node: Node, info: hast.ResourceInfo, primary: Node) -> str | None:
         """What a node's role has to do with its not being connected."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.cluster.node import Node
+from harness.cluster.private_link import HAST_PORT, private_nic
 from harness.config.settings import Settings
-from harness.faults.link import HAST_PORT, private_nic
 from harness.waiting.wait import wait_until
 
 _FILE = "/tmp/hast.pcap"  # noqa: S108 - a path on the guest

@@ -29,7 +29,7 @@ from harness.errors import HarnessError, MissingTool
 from harness.lab.images import download as images
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
-from harness.operate.show import console_for
+from harness.record.terminal import console_for
 
 if TYPE_CHECKING:
     from harness.lab.qemu_host import Qemu

@@ -8,21 +8,10 @@ from collections.abc import Iterator
 
 from harness.cluster.healing import fault
 from harness.cluster.node import Node
+from harness.cluster.private_link import private_nic
 from harness.config.settings import Settings
-from harness.freebsd import ifconfig
 from harness.waiting import clock
 from harness.waiting.parallel import in_background
-
-HAST_PORT = 8457
-"""HAST_PORT of sbin/hastd/hast.h."""
-
-
-def private_nic(node: Node, settings: Settings) -> str:
-    """The name of the NIC on the private link, found by its Ethernet address."""
-    interfaces = ifconfig.parse(node.run(*ifconfig.COMMAND).stdout)
-    nic = ifconfig.interface(interfaces, ether=settings.private_mac(node.name))
-    assert nic is not None, "provisioning has seen it"
-    return nic.name
 
 
 @contextlib.contextmanager

@@ -26,8 +26,8 @@ from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
 from harness.lab.ssh import remote_command
 from harness.measure import start_up
+from harness.record.folders import new_run_folder
 from harness.record.transcript import SET_UP
-from harness.run.evidence import new_run_folder
 from harness.run.session import Session
 from harness.waiting.wait import wait_until
 

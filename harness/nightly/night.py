@@ -15,8 +15,7 @@ from harness.errors import HarnessError
 from harness.nightly.plan import Lane
 from harness.report.render import NAME as REPORT
 from harness.results import results_json as model
-from harness.results.difference import Changed
-from harness.results.results_json import Ended, Results
+from harness.results.results_json import Changed, Ended, Results
 from harness.results.run import BAD, Verdict
 
 NAME = "night.json"

@@ -19,7 +19,7 @@ from harness.nightly import night
 from harness.nightly.collect import prune
 from harness.nightly.night import Night
 from harness.nightly.plan import Lane, Plan
-from harness.pytest_plugin.ending import MET_GAPS
+from harness.record.exit_status import MET_GAPS
 from harness.results.results_json import NAME as RESULTS
 
 LOG = "night.log"

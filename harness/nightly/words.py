@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.nightly.night import LaneNews, News, Standing
 from harness.report.summary import code, plain
-from harness.results.difference import Changed
+from harness.results.results_json import Changed
 from harness.results.run import Verdict
 
 LARGEST = 60_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import TextIO, cast
+from typing import TextIO
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from harness.errors import HarnessError
 from harness.operate.views import NodeView, PairView
-from harness.record.marked import MarkedStream
+from harness.record.terminal import console_for
 
 _NOTHING = Text("-", style="dim")
 
@@ -35,16 +35,6 @@ _COLOURS = {
     "UNAVAIL": "red",
 }
 """Never the only sign: the word itself is there."""
-
-
-def console_for(mark: str | None, file: TextIO | None = None) -> Console:
-    """A console on standard output; with a mark every line begins with it."""
-    file = file or sys.stdout
-    if mark is None:
-        return Console(file=file, highlight=False)
-    marked = MarkedStream(file, mark)
-    width = Console(file=file).width - marked.width
-    return Console(file=cast(TextIO, marked), width=width, highlight=False)
 
 
 def table(view: PairView) -> Table:

@@ -22,29 +22,16 @@ from _pytest.runner import runtestprotocol  # as other plugins that tell a verdi
 
 from harness.errors import EvidenceLost, HarnessError
 from harness.lab.base import Gap
+from harness.record.exit_status import BROKE, FAILED, INTERRUPTED, MET_GAPS
+from harness.record.folders import ELSEWHERE
 from harness.record.outgoing import outgoing
 from harness.results import junit
 from harness.results.run import ABOUT_FREEBSD, Verdict
-from harness.run.evidence import ELSEWHERE
 from harness.waiting import interrupt
 
 if TYPE_CHECKING:
     from harness.run.session import Session
 
-HELD = 0
-"""Exit status: every claim held."""
-
-FAILED = 1
-"""Exit status: FreeBSD broke a claim."""
-
-BROKE = 3
-"""Exit status: the lab, the host or a scenario broke, and no claim did."""
-
-MET_GAPS = 6
-"""Exit status: nothing failed, and a scenario met a gap in the model."""
-
-INTERRUPTED = 130
-"""Exit status: Ctrl-C or SIGTERM, and nothing failed or broke before."""
 
 GAPS = pytest.StashKey[tuple[Gap, ...]]()
 """What a scenario met, as it was before its audit and its evidence asked for more."""

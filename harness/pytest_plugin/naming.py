@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness.config import paths
-from harness.record.folder_name import folder_name, marked
+from harness.record.folders import folder_name, marked
 from harness.record.outgoing import outgoing
 
 

@@ -14,9 +14,9 @@ from _pytest.junitxml import xml_key  # pytest's own name for who writes junit.x
 from harness.config import paths
 from harness.errors import HarnessError
 from harness.pytest_plugin import ending, verdict_lines
-from harness.pytest_plugin.ending import BROKE, FAILED, INTERRUPTED
+from harness.record.exit_status import BROKE, FAILED, INTERRUPTED
+from harness.record.folders import make_latest, new_run_folder
 from harness.report.publish import publish
-from harness.run.evidence import make_latest, new_run_folder
 from harness.waiting import interrupt
 
 _JUNIT = "junit.xml"

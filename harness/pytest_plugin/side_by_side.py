@@ -25,7 +25,7 @@ from harness.config.settings import Settings
 from harness.errors import LabError, SettingsError, WaitExpired
 from harness.lab.choose import LabName
 from harness.pytest_plugin import ending
-from harness.run.evidence import new_run_folder, run_folder
+from harness.record.folders import new_run_folder, run_folder
 from harness.waiting import interrupt
 from harness.waiting.wait import wait_until
 

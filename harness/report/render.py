@@ -23,8 +23,8 @@ from harness.results.run import BAD, Claim, Run, Scenario, Verdict
 from harness.results.timeline import Span, Timeline, Write
 
 if TYPE_CHECKING:
-    from harness.results.difference import Difference
     from harness.results.history import Past
+    from harness.results.results_json import Difference
 
 NAME = "report.html"
 

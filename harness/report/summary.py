@@ -14,9 +14,8 @@ from urllib.parse import quote
 from harness.record.outgoing import printable, without_secrets
 from harness.report.drawing import seconds
 from harness.results.causes import by_cause, cause
-from harness.results.difference import Changed, Difference
 from harness.results.history import Past, flakiest
-from harness.results.results_json import Ended, Results
+from harness.results.results_json import Changed, Difference, Ended, Results
 from harness.results.run import BAD, Verdict
 
 NAME = "summary.md"

@@ -3,70 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from statistics import fmean
-from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from harness.results.results_json import Changed, Difference, Ended, Results, Time
 from harness.results.run import BAD, SILENT, Verdict
-
-if TYPE_CHECKING:
-    from harness.results.results_json import Ended, Results
 
 SLOWER = 1.25
 """A time has changed when it is this many times longer or shorter, and"""
 
 SECONDS = 2.0
 """when it differs by at least so many seconds."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Changed(_Part):
-    """A scenario that ended otherwise; `reason` is the first line of why, if it is bad now."""
-
-    id: str
-    before: Verdict
-    now: Verdict
-    reason: str = ""
-
-
-class Time(_Part):
-    """A scenario that held in both runs and took longer or shorter, in seconds."""
-
-    id: str
-    before: float
-    now: float
-
-
-class Difference(_Part):
-    """This run beside an earlier one, scenario by scenario.
-
-    One that was repeated counts once, with its worst verdict and its mean time.
-    """
-
-    name: str = Field(description="The results folder of the other run.")
-    started: datetime
-    release: str
-    harness: str
-    compared: int = Field(description="How many scenarios both runs had.")
-    new_failures: tuple[Changed, ...] = Field(description="Failed or broke, and did not before.")
-    fixed: tuple[Changed, ...] = Field(description="Failed or broke before, and do not now.")
-    changed: tuple[Changed, ...] = Field(description="Other verdicts that changed.")
-    added: tuple[str, ...] = Field(description="Only this run had them.")
-    missing: tuple[str, ...] = Field(description="Only the other run had them.")
-    times: tuple[Time, ...] = Field(
-        description="Whose time changed, the most first; on the simulated lab the nodes' time. "
-        "None when another number of pairs shared the host's processors."
-    )
-
-    @property
-    def verdicts(self) -> tuple[Changed, ...]:
-        """Every verdict that changed, the new failures first."""
-        return (*self.new_failures, *self.fixed, *self.changed)
 
 
 def difference(now: Results, before: Results) -> Difference:

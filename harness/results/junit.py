@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.errors import HarnessError
-from harness.record.folder_name import folder_name
+from harness.record.folders import folder_name
 from harness.results.claims import BY_FILE, TITLES
 from harness.results.run import Case, Failure, Verdict
 from harness.waiting.spent import Spent

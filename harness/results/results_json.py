@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import HarnessError
 from harness.record.outgoing import without_secrets
-from harness.results.difference import Difference
 from harness.results.run import Failure, Run, Scenario, Verdict, headline
 
 NAME = "results.json"
@@ -182,6 +181,50 @@ class Gap(_Part):
     node: str
     command: str
     what: str
+
+
+class Changed(_Part):
+    """A scenario that ended otherwise; `reason` is the first line of why, if it is bad now."""
+
+    id: str
+    before: Verdict
+    now: Verdict
+    reason: str = ""
+
+
+class Time(_Part):
+    """A scenario that held in both runs and took longer or shorter, in seconds."""
+
+    id: str
+    before: float
+    now: float
+
+
+class Difference(_Part):
+    """This run beside an earlier one, scenario by scenario.
+
+    One that was repeated counts once, with its worst verdict and its mean time.
+    """
+
+    name: str = Field(description="The results folder of the other run.")
+    started: datetime
+    release: str
+    harness: str
+    compared: int = Field(description="How many scenarios both runs had.")
+    new_failures: tuple[Changed, ...] = Field(description="Failed or broke, and did not before.")
+    fixed: tuple[Changed, ...] = Field(description="Failed or broke before, and do not now.")
+    changed: tuple[Changed, ...] = Field(description="Other verdicts that changed.")
+    added: tuple[str, ...] = Field(description="Only this run had them.")
+    missing: tuple[str, ...] = Field(description="Only the other run had them.")
+    times: tuple[Time, ...] = Field(
+        description="Whose time changed, the most first; on the simulated lab the nodes' time. "
+        "None when another number of pairs shared the host's processors."
+    )
+
+    @property
+    def verdicts(self) -> tuple[Changed, ...]:
+        """Every verdict that changed, the new failures first."""
+        return (*self.new_failures, *self.fixed, *self.changed)
 
 
 class Results(_Part):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from harness import errors
-from harness.cli.repeats import without_number
 from harness.freebsd.bug_number import number_in
 from harness.lab.base import Gap
+from harness.record.folders import without_number
 from harness.record.transcript import Entry
 from harness.results.timeline import Timeline
 from harness.waiting.spent import Spent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +12,10 @@ from pathlib import Path
 from harness import __version__
 from harness.cluster.audit import Finding
 from harness.cluster.node import Node
-from harness.config import paths
 from harness.errors import EvidenceLost, HarnessError
 from harness.freebsd import hastd_log
 from harness.lab.base import LabDescription
+from harness.record.folders import ELSEWHERE, no_folder
 from harness.record.outgoing import without_secrets
 from harness.record.transcript import Transcript
 from harness.waiting.parallel import on_each
@@ -41,66 +40,6 @@ _COLLECTED_OF_A_FAILURE = {
 
 _COLLECT_SECONDS = 20.0
 
-ELSEWHERE = "make room, or name another place: SKUNK_RESULTS_DIR=FOLDER"
-"""What to do where the results cannot be written."""
-
-
-def run_folder(lab: str) -> Path:
-    """The folder of a run that begins now: results/TIME-LAB. It is not made yet."""
-    return paths.results_dir() / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{lab}"
-
-
-def make_latest(folder: Path) -> None:
-    """Point results/latest to the folder of a run that has a verdict.
-
-    Raises `EvidenceLost` where that cannot be.
-    """
-    # In one step: another run may do the same at this moment.
-    new = folder.with_name(f".latest-{folder.name[:200]}")
-    try:
-        new.unlink(missing_ok=True)
-        new.symlink_to(folder.name, target_is_directory=True)
-        new.replace(folder.parent / "latest")
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise EvidenceLost(
-            f"{folder.parent / 'latest'} cannot be pointed to {folder.name}: {error}",
-            advice="if it is a folder or a file of yours, move it away",
-        ) from error
-
-
-def new_run_folder(lab: str) -> Path:
-    """Make results/TIME-LAB for a new run.
-
-    Of several that begin in the same second, the later ones are called TIME-LAB-2 and so on.
-    Raises `EvidenceLost` where no folder can be made, or `latest` beside it is no link.
-    """
-    first = folder = run_folder(lab)
-    latest = first.parent / "latest"
-    if latest.exists() and not latest.is_symlink():
-        raise EvidenceLost(
-            f"{latest} is to be a link to the last run, and is a folder or file of its own",
-            advice="move it away",
-        )
-    try:
-        first.parent.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(2):
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-                break
-            folder = first.with_name(f"{first.name}-{number}")
-    except OSError as error:
-        raise _no_folder(folder, error) from error
-    return folder
-
-
-def _no_folder(folder: Path, error: OSError) -> EvidenceLost:
-    return EvidenceLost(
-        f"the folder for the results cannot be made: {folder}: {error.strerror or error}",
-        advice=ELSEWHERE,
-    )
-
 
 class Evidence:
     """The folder of one run under results/, and in it a folder for each test."""
@@ -114,7 +53,7 @@ class Evidence:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _no_folder(folder, error) from error
+            raise no_folder(folder, error) from error
         self._trouble = ""
         self.folder = folder
         self.lab_folder = folder / "lab" / (part or "")

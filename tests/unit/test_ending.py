@@ -15,7 +15,7 @@ from harness import errors
 from harness.config import paths
 from harness.pytest_plugin import ending
 from harness.pytest_plugin.naming import as_it_may_leave
-from harness.record.folder_name import folder_name
+from harness.record.folders import folder_name
 from harness.report.publish import publish
 from harness.results import results_json as model
 from harness.results.history import FILE, VerdictHistory

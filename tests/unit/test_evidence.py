@@ -13,6 +13,7 @@ from harness.errors import EvidenceLost
 from harness.lab import console
 from harness.lab.keys import KeyPair
 from harness.lab.seed import VOLUME, Seed
+from harness.record import folders as folders_of_runs
 from harness.record.transcript import Entry, Transcript
 from harness.run import evidence
 
@@ -68,9 +69,9 @@ def test_the_seed_is_a_volume_that_a_guest_can_read(tmp_path: Path) -> None:
 def test_runs_that_begin_in_the_same_second_have_each_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "run_folder", lambda lab: tmp_path / f"TIME-{lab}")
+    monkeypatch.setattr(folders_of_runs, "run_folder", lambda lab: tmp_path / f"TIME-{lab}")
     with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(evidence.new_run_folder, ["qemu"] * 8))
+        folders = list(pool.map(folders_of_runs.new_run_folder, ["qemu"] * 8))
     assert sorted(folder.name for folder in folders) == [
         "TIME-qemu",
         *(f"TIME-qemu-{number}" for number in range(2, 9)),
@@ -83,15 +84,15 @@ def test_latest_is_moved_in_one_step_and_never_over_somebodys_folder(
 ) -> None:
     monkeypatch.setenv("SKUNK_RESULTS_DIR", str(tmp_path))
     for _ in range(2):
-        folder = evidence.new_run_folder("qemu")
-        evidence.make_latest(folder)
+        folder = folders_of_runs.new_run_folder("qemu")
+        folders_of_runs.make_latest(folder)
         assert (tmp_path / "latest").resolve() == folder
     (tmp_path / "latest").unlink()
     (tmp_path / "latest").mkdir()
     with pytest.raises(EvidenceLost, match="latest cannot be pointed to"):
-        evidence.make_latest(folder)
+        folders_of_runs.make_latest(folder)
     with pytest.raises(EvidenceLost, match="a folder or file of its own"):
-        evidence.new_run_folder("qemu")
+        folders_of_runs.new_run_folder("qemu")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         {folder.name, "latest"} | {path.name for path in tmp_path.glob("2*")}
     )
@@ -103,7 +104,7 @@ def test_a_results_folder_that_cannot_be_made_is_an_error_with_advice(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SKUNK_RESULTS_DIR", str(tmp_path / "file"))
     with pytest.raises(EvidenceLost, match="SKUNK_RESULTS_DIR=FOLDER"):
-        evidence.new_run_folder("qemu")
+        folders_of_runs.new_run_folder("qemu")
     with pytest.raises(EvidenceLost, match="cannot be made"):
         evidence.Evidence(tmp_path / "file" / "run", Transcript())
 

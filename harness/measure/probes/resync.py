@@ -18,8 +18,8 @@ import numpy as np
 
 from harness.cluster.node import Node
 from harness.cluster.pair import CONNECT_SECONDS, SLOWEST_RESYNC, Pair
+from harness.cluster.private_link import private_nic
 from harness.errors import ClaimFailed, HarnessError, WaitExpired
-from harness.faults.link import private_nic
 from harness.freebsd.hast import Status
 from harness.freebsd.hastd_log import (
     InSync,

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from harness.cluster.healing import fault
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
+from harness.cluster.private_link import private_nic
 from harness.errors import LabError
-from harness.faults.link import private_nic
 from harness.freebsd.output import Output
 from harness.measure.result import DiskSetting, LinkSetting
 

@@ -15,7 +15,7 @@ import psutil
 
 from harness.config import paths
 from harness.errors import LabError
-from harness.pytest_plugin import ending
+from harness.record.exit_status import BROKE, FAILED, HELD, MET_GAPS
 from harness.results import junit
 from harness.results.run import Case, Verdict
 from harness.trials.mutations.mutation import ALL, Mutation
@@ -23,7 +23,7 @@ from harness.trials.mutations.mutation import ALL, Mutation
 SLOWEST_RUN = 1800.0
 """Seconds of the host for all scenarios with one mutation."""
 
-_RAN = (ending.HELD, ending.FAILED, ending.BROKE, ending.MET_GAPS)
+_RAN = (HELD, FAILED, BROKE, MET_GAPS)
 """The exit status of a run that came to its end, however it ended."""
 
 

@@ -18,6 +18,7 @@ from harness.errors import WaitExpired
 from harness.pytest_plugin import verdict_lines
 from harness.pytest_plugin.live import Live, WholeWords, _Stream, in_words
 from harness.pytest_plugin.verdict_lines import short_name
+from harness.record.folders import without_number
 from harness.record.marked import MarkedStream
 from harness.waiting import wait
 from harness.waiting.wait import Waiting, settle, wait_until
@@ -132,9 +133,9 @@ def test_repeats_and_order_are_pytest_s_arguments() -> None:
         *("--count", "3", "--random-order-bucket", "global", "--random-order-seed", "7"),
     ]
     assert repeats.arguments(1, shuffle=True, shuffle_seed=None)[-1].isdigit()
-    assert repeats.without_number("test_a.py::test_x[2-20]") == "test_a.py::test_x"
-    assert repeats.without_number("test_a.py::test_x[skunk1-2-20]") == "test_a.py::test_x[skunk1]"
-    assert repeats.without_number("test_a.py::test_x[skunk1]") == "test_a.py::test_x[skunk1]"
+    assert without_number("test_a.py::test_x[2-20]") == "test_a.py::test_x"
+    assert without_number("test_a.py::test_x[skunk1-2-20]") == "test_a.py::test_x[skunk1]"
+    assert without_number("test_a.py::test_x[skunk1]") == "test_a.py::test_x[skunk1]"
 
 
 def test_the_scenarios_named_are_the_only_ones() -> None:

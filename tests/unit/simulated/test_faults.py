@@ -9,8 +9,9 @@ import pytest
 from harness.cluster.healing import fault
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
+from harness.cluster.private_link import private_nic
 from harness.errors import ClaimFailed, HarnessError, LabError
-from harness.faults.link import deaf, flapping, private_nic
+from harness.faults.link import deaf, flapping
 from harness.faults.process import hastd_killed, hastd_pid, stopped, worker_pid
 from harness.freebsd import hast, ifconfig
 from harness.freebsd.hast import Role

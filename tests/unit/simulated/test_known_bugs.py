@@ -111,5 +111,5 @@ def test_a_pair_that_has_replicated_has_another_trouble(session: Session) -> Non
     skunk1.run("touch", f"{pair.mountpoint}/x")
     pair.wait_until_degraded(skunk1)
     watch = Watch()
-    assert watch.recognise(pair, skunk1) is None
+    assert watch.recognise(skunk1, skunk2) is None
     session.used()
