@@ -24,7 +24,13 @@ from harness.trials.conformance.recording import (
     Step,
     load,
 )
-from harness.trials.conformance.replay import fold
+from harness.trials.conformance.replay import (
+    Difference,
+    KnownDifference,
+    KnownGap,
+    fold,
+    known_differences,
+)
 from harness.waiting.clock import Clock
 from tests.nested import run_all
 
@@ -136,6 +142,72 @@ def test_only_what_differs_between_two_runs_is_taken_out() -> None:
     )
     assert normalise("status: degraded") != normalise("status: complete")
     assert normalise("localcnt: 1") != normalise("localcnt: 2")
+
+
+def test_the_name_that_mkstemp_makes_up_is_taken_out() -> None:
+    said = "mktemp: mkstemp failed on /nonexistent/x.{}: No such file or directory"
+    assert normalise(said.format("bLL")) == normalise(said.format("jIw"))
+    assert normalise(said.format("bLL")) != normalise(said.format("bLL").replace("/x", "/y"))
+
+
+def answer(stdout: str, stderr: str = "", status: int = 0) -> str:
+    return f"{stdout}\n--- stderr ---\n{stderr}\n--- status {status}"
+
+
+RECORDED_LINES = answer("PID TT\n1 root ILs")
+
+
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        (answer("  PID TT\n1 root ILs"), True),
+        (answer("  PID TT\n1 root SLs"), False),
+        (answer("  PID TT\n1 root ILs", status=1), False),
+        (answer("  PID TT\n1 root ILs", "sh: not modelled: ps -o"), False),
+        (answer("", "sh: not modelled: ps", 127), False),
+    ],
+)
+def test_a_known_difference_is_in_its_lines_alone(model: str, known: bool) -> None:
+    entry = KnownDifference.model_validate(
+        {
+            "recording": "a.jsonl", "nodes": ("skunk1",), "commands": ("ps",),
+            "lines": ("^ *PID ", "not modelled"), "why": "wide",
+        }
+    )
+    assert entry.explains(Difference("skunk1", "ps", RECORDED_LINES, model)) == (
+        "wide" if known else None
+    )
+
+
+def test_a_gap_is_known_by_what_the_model_says() -> None:
+    entry = KnownGap(recording="a.jsonl", nodes=("skunk1",), commands=("ps",), says="ps -o")
+    path = Path("a.jsonl")
+    for said, known in (("ps -o", True), ("ps -o x", False), ("ps", False)):
+        model = answer("", f"sh: not modelled: {said}", 127)
+        difference = Difference("skunk1", "ps", RECORDED_LINES, model)
+        assert difference.gap == said
+        assert (entry.explains(difference) is not None) is known
+        assert entry.names(path, difference)
+    wrong = Difference("skunk1", "ps", RECORDED_LINES, answer("2"))
+    assert (wrong.gap, entry.explains(wrong)) == (None, None)
+    assert not entry.names(path, Difference("skunk2", "ps", "", ""))
+    assert not entry.names(Path("b.jsonl"), wrong)
+
+
+def test_all_that_is_known_is_of_an_answer_that_was_recorded() -> None:
+    folder = paths.PROJECT / "tests" / "recordings"
+    known = known_differences(folder / "known-differences.yaml")
+    for recording in {each.recording for each in known}:
+        _, steps = load(folder / recording)
+        answered = {(step.node, " ".join(step.argv)) for step in steps}
+        wanted = {
+            (node, command)
+            for each in known
+            if each.recording == recording
+            for node in each.nodes
+            for command in each.commands
+        }
+        assert wanted <= answered
 
 
 def test_digests_of_stand_ins_are_translated() -> None:

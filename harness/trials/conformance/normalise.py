@@ -37,6 +37,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"(WRITE|DELETE|READ|FLUSH)\(\d+, \d+\)", r"\1(N)"),
     # How fast dd(1) was.
     (r"( bytes transferred in )[\d.]+ secs \(\d+ bytes/sec\)", r"\1N"),
+    # The letters that mkstemp(3) puts for the Xs of a template.
+    (r"^(mktemp: mk(?:s|d)temp failed on .*\.)[0-9A-Za-z]+(: )", r"\1CHANCE\2"),
     # How full the system's own file system is.
     (r'"(total|used|available)-blocks":\d+', r'"\1-blocks":N'),
     (r'"used-percent":\d+', '"used-percent":N'),

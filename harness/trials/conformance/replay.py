@@ -59,19 +59,55 @@ _ASKING = re.compile(
 """Commands that change nothing."""
 
 
-class KnownDifference(BaseModel):
-    """An answer that differs by chance, in lines that have one of `lines` in them, and why."""
+_GAP = re.compile(r"^\S+: not modelled: (.*)$", re.MULTILINE)
+"""What the model says where it knows that it cannot answer."""
+
+
+class _Known(BaseModel):
+    """Answers of a recording: what `nodes` said to `commands`, whose words are joined by blanks."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     recording: str
-    node: str
-    command: str
-    lines: tuple[str, ...]
+    nodes: tuple[str, ...]
+    commands: tuple[str, ...]
+
+    def names(self, path: Path, difference: Difference) -> bool:
+        """Whether an answer of the recording `path` is among them."""
+        return (
+            path.name == self.recording
+            and difference.node in self.nodes
+            and difference.command in self.commands
+        )
+
+
+class KnownDifference(_Known):
+    """Answers that differ by chance or by nature, and why.
+
+    Only in lines in which one of `lines` is found, each a regular expression.
+    """
+
+    lines: tuple[re.Pattern[str], ...]
     why: str
 
+    def explains(self, difference: Difference) -> str | None:
+        """Why it differs, if it does so in these lines only and the model claimed to know."""
+        if difference.gap is None and _is_same_but_for(self.lines, difference):
+            return self.why
+        return None
 
-_KNOWN = TypeAdapter(tuple[KnownDifference, ...])
+
+class KnownGap(_Known):
+    """Answers that the model does not give, as it says itself: `not modelled: ` and `says`."""
+
+    says: str
+
+    def explains(self, difference: Difference) -> str | None:
+        """That it is a gap, if the model says just that."""
+        return f"a gap: {self.says}" if difference.gap == self.says else None
+
+
+_KNOWN = TypeAdapter(tuple[KnownDifference | KnownGap, ...])
 
 
 @dataclass(frozen=True)
@@ -83,7 +119,13 @@ class Difference:
     recorded: str
     model: str
     why: str | None = None
-    """Why two runs of FreeBSD itself differ in this way, if somebody knows."""
+    """What known-differences.yaml says of it, if anything."""
+
+    @property
+    def gap(self) -> str | None:
+        """What the model says that it lacks, if it does."""
+        said = _GAP.search(self.model)
+        return None if said is None else said[1]
 
     def __str__(self) -> str:
         changes = difflib.unified_diff(
@@ -113,11 +155,17 @@ class Conformance:
         """Answers that the model gave to the letter."""
         return self.compared - len(self.differences)
 
+    @property
+    def gaps(self) -> int:
+        """Answers that the model did not give and said so."""
+        return sum(each.gap is not None for each in self.differences)
+
     def __str__(self) -> str:
         return (
             f"{self.compared} answers of FreeBSD {self.release} compared: {self.equal} equal, "
-            f"{len(self.differences)} different; of {self.on_the_way} answers on the way, which "
-            f"depend on the moment of asking, {self.seen_on_the_way} were seen"
+            f"{len(self.differences)} different, {self.gaps} of them gaps that the model tells; "
+            f"of {self.on_the_way} answers on the way, which depend on the moment of asking, "
+            f"{self.seen_on_the_way} were seen"
         )
 
 
@@ -172,29 +220,27 @@ def _explained(path: Path, differences: Iterable[Difference]) -> Iterator[Differ
     for difference in differences:
         why = next(
             (
-                entry.why
+                why
                 for entry in known
-                if (entry.recording, entry.node, entry.command)
-                == (path.name, difference.node, difference.command)
-                and _is_same_but_for(entry.lines, difference)
+                if entry.names(path, difference) and (why := entry.explains(difference))
             ),
             None,
         )
         yield replace(difference, why=why)
 
 
-def known_differences(path: Path) -> tuple[KnownDifference, ...]:
+def known_differences(path: Path) -> tuple[KnownDifference | KnownGap, ...]:
     """Read known-differences.yaml. Raises `SettingsError`."""
     return yaml_file.read(path, _KNOWN.validate_python, advice="its first lines say what it has")
 
 
-def _is_same_but_for(parts: Sequence[str], difference: Difference) -> bool:
-    """Whether recording and model agree once every line with one of `parts` in it is taken out."""
+def _is_same_but_for(patterns: Sequence[re.Pattern[str]], difference: Difference) -> bool:
+    """Whether recording and model agree but for the lines in which a pattern is found."""
     recorded, model = (
         "\n".join(
             line
             for line in text.split("\n")
-            if line and not any(part in line for part in parts)  # nothing printed is an empty line
+            if line and not any(each.search(line) for each in patterns)  # "" is nothing printed
         )
         for text in (difference.recorded, difference.model)
     )

@@ -124,6 +124,23 @@ def test_the_sockets_of_hastd(pair: Pair) -> None:
         assert {line: node.sh(line).stdout for line in lines} == lines
 
 
+def test_the_titles_that_hastd_gives_itself(pair: Pair) -> None:
+    """Only ps(1) puts the program's name behind them."""
+    for node in pair:
+        assert (
+            node.sh("pgrep -lf hastd: | awk '{ print NF, $2, $3 }'").stdout == "4 hastd: mirror\n"
+        )
+        assert node.sh("pgrep -f 'hastd[)]'; echo $?").stdout == "1\n"
+        shown = node.sh("ps -ax | awk '/hastd: mirror/ && !/awk/ { print $NF }'").stdout
+        assert shown == "(hastd)\n"
+
+
+def test_a_gap_at_the_end_of_a_pipe_is_told_there_too(guest: Guest) -> None:
+    process = run(guest, "echo | nc -w 1 127.0.0.1 9; echo $?")
+    assert process.stdout == b"127\n"
+    assert process.stderr == b"sh: not modelled: nc -w 1 127.0.0.1 9\n"
+
+
 def test_what_the_model_lacks_is_said(guest: Guest) -> None:
     """No line of lacking.txt is answered without a gap in the report."""
     lines = lines_of(paths.PROJECT / "tests/tour/lines/lacking.txt")

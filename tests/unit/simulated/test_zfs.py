@@ -550,6 +550,101 @@ def test_a_healthy_pool_looks_as_recorded() -> None:
     assert mounted["/failover"].used_kib == 1314, "the same files were recorded on 13.2"
 
 
+@pytest.mark.parametrize(
+    ("line", "table"),
+    [
+        (
+            "zpool get failmode,health failover",
+            "NAME      PROPERTY  VALUE     SOURCE\n"
+            "failover  failmode  wait      default\n"
+            "failover  health    ONLINE    -\n",
+        ),
+        (
+            "zpool get -p size failover",
+            "NAME      PROPERTY  VALUE      SOURCE\nfailover  size      503316480  -\n",
+        ),
+        (
+            "zpool get -o value,source,name autoexpand failover",
+            "VALUE   SOURCE                  NAME\noff     default                 failover\n",
+        ),
+        (
+            "zfs get sync failover",
+            "NAME      PROPERTY  VALUE     SOURCE\nfailover  sync      standard  default\n",
+        ),
+        (
+            "zfs get compression failover",
+            "NAME      PROPERTY     VALUE           SOURCE\n"
+            "failover  compression  off             default\n",
+        ),
+        (
+            "zfs get mountpoint failover",
+            "NAME      PROPERTY    VALUE       SOURCE\nfailover  mountpoint  /failover   default\n",
+        ),
+    ],
+)
+def test_a_value_has_room_for_the_longest_that_it_may_be(line: str, table: str) -> None:
+    """The first was recorded; zprop_width() in OpenZFS has the others."""
+    _, skunk1, _ = with_pool()
+    assert said(skunk1, line) == table
+
+
+def test_a_number_that_is_longer_than_its_column_moves_the_rest() -> None:
+    _, skunk1, _ = with_pool()
+    head, row = said(skunk1, "zpool get guid failover").splitlines()
+    assert head == "NAME      PROPERTY  VALUE  SOURCE"
+    assert row == f"failover  guid      {skunk1.zfs.pools['failover'].guid}  -"
+
+
+@pytest.mark.parametrize(("key", "value"), [("sync", "always"), ("atime", "off"), ("a:b", "c")])
+def test_a_property_is_inherited_again(key: str, value: str) -> None:
+    _, skunk1, _ = with_pool()
+    get = f"zfs get -H -o value,source {key} failover"
+    before = said(skunk1, get)
+    said(skunk1, f"zfs set {key}={value} failover")
+    assert said(skunk1, get) == f"{value}\tlocal\n"
+    said(skunk1, f"zfs inherit {key} failover")
+    assert said(skunk1, get) == before
+    assert said(skunk1, "zpool history").splitlines()[-2].endswith(f" zfs inherit {key} failover")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("zfs inherit sync tank", "cannot open 'tank': dataset does not exist\n"),
+        ("zfs inherit used failover", "used property is read-only\n"),
+        ("zfs inherit canmount failover", "'canmount' property cannot be inherited\n"),
+        (
+            "zfs inherit quota failover",
+            "'quota' property cannot be inherited\nuse 'zfs set quota=none' to clear\n"
+            "use 'zfs inherit -S quota' to revert to received value\n",
+        ),
+        ("zfs destroy tank@now", "cannot open 'tank': dataset does not exist\n"),
+        (
+            "zfs destroy failover@now",
+            "could not find any snapshots to destroy; check snapshot names.\n",
+        ),
+        (
+            "zfs set compression=nosuch failover",
+            "cannot set property for 'failover': 'compression' must be one of 'on | off | lzjb | "
+            "gzip | gzip-[1-9] | zle | lz4 | zstd | zstd-[1-19] | zstd-fast | "
+            "zstd-fast-[1-10,20,30,40,50,60,70,80,90,100,500,1000]'\n",
+        ),
+    ],
+)
+def test_complaints_of_zfs(line: str, complaint: str) -> None:
+    """Recorded, or zfs_main.c (13.2)."""
+    _, skunk1, _ = with_pool()
+    assert refused(skunk1, line) == complaint
+
+
+def test_the_snapshots_of_one_name_are_destroyed_together() -> None:
+    _, skunk1, _ = with_pool()
+    for line in ("create failover/a", "snapshot -r failover@now", "snapshot failover@then"):
+        said(skunk1, f"zfs {line}")
+    said(skunk1, "zfs destroy -r failover@now")
+    assert said(skunk1, "zfs list -H -t snapshot -o name") == "failover@then\n"
+
+
 def test_without_a_pool_all_is_as_recorded() -> None:
     _, skunk1, _ = storage.make()
     for name in (

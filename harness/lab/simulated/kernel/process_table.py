@@ -35,6 +35,16 @@ class Row:
     started: float = 0.0
     """In virtual time."""
 
+    @property
+    def arguments(self) -> str:
+        """The process's own, as pgrep(1) has them; ps(1) adds the name to a title that it set.
+
+        A process of the kernel has none, and is known by its name.
+        """
+        if self.title.startswith("["):
+            return self.name
+        return self.title.removesuffix(f" ({self.name})")
+
 
 _KERNEL = (
     *((0, "DLs", "kernel"), (2, "DL", "KTLS"), (3, "DL", "crypto"), (4, "DL", "cam")),
@@ -68,6 +78,7 @@ def rows(guest: Guest, asking: int) -> list[Row]:
     for pid, process in guest.processes.items():
         shell = guest.shells.get(pid)
         title = shell.title if shell is not None and shell.title else process.command
+        title = title.removeprefix("exec ")  # sh(1) has given its place to the program
         name = posixpath.basename((title.split() or ["sh"])[0])
         found.append(
             Row(
@@ -118,7 +129,7 @@ def matching(
             raise NotModelled(f"the regular expression {pattern}") from error
     chosen = []
     for row in found:
-        text = row.title[:_LONGEST] if full else row.name
+        text = row.arguments[:_LONGEST] if full else row.name
         if any(e.fullmatch(text) if whole else e.search(text) for e in expressions):
             chosen.append(row)
     return chosen

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 
 _TOKEN = re.compile(
     r"\s*(?:(0[xX][0-9a-fA-F]+|[0-9]+)|([A-Za-z_][A-Za-z0-9_]*)"
-    r"|(<<=|>>=|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&^|]=|[-+*/%&^|<>=!~?:()]))"
+    r"|(\+\+|--|<<=|>>=|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&^|]=|[-+*/%&^|<>=!~?:()]))"
 )
 _STRENGTH = {
     **dict.fromkeys(["||"], 1),
@@ -22,6 +22,9 @@ _STRENGTH = {
     **dict.fromkeys(["*", "/", "%"], 10),
 }
 _ASSIGNING = frozenset({"=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="})
+_REFUSED = frozenset({"++", "--"})
+"""Operators of C that yylex() knows only to refuse them (bin/sh/arith_yylex.c)."""
+
 _DEEPEST = 40
 _BITS = 1 << 64
 
@@ -67,7 +70,7 @@ class _Evaluation:
         stripped = text.rstrip()
         while at < len(stripped):
             match = _TOKEN.match(stripped, at)
-            if match is None:
+            if match is None or match[3] in _REFUSED:
                 self._tokens.append("?!")
                 break
             self._tokens.append(match[1] or match[2] or match[3])

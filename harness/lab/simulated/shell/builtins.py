@@ -9,6 +9,8 @@ from collections.abc import Callable
 from harness.lab.simulated.kernel.files import STRERROR, normal
 from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.signals import NAMES, kill_command, number_of
+from harness.lab.simulated.shell.arithmetic import ArithmeticFault
+from harness.lab.simulated.shell.arithmetic import evaluate as compute
 from harness.lab.simulated.shell.conditions import TestFault, evaluate
 from harness.lab.simulated.shell.expand import ShellError
 from harness.lab.simulated.shell.interpreter import (
@@ -144,6 +146,17 @@ def _exec(shell: Shell, arguments: list[str]) -> Program:
     if not arguments:
         return 0
     raise ShellExit((yield from shell.external(arguments)))
+
+
+@_builtin("let")
+def _let(shell: Shell, arguments: list[str]) -> int:
+    """Print what an expression comes to (letcmd() in bin/sh/arith_yacc.c)."""
+    try:
+        value = compute(" ".join(arguments), shell.settable())
+    except ArithmeticFault as fault:
+        raise ShellError(str(fault)) from None
+    shell.print(str(value))
+    return int(value == 0)
 
 
 @_builtin("eval")

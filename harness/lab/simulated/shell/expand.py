@@ -218,7 +218,7 @@ class Expansion:
     def _parameter(self, part: Parameter, fields: Fields, *, split: bool) -> Program:
         shell = self._shell
         if part.operator == "bad":
-            raise ShellError(f"${{{part.name}...}}: Bad substitution")
+            raise ShellError(f"${{{part.name}}}: Bad substitution")
         value = shell.parameter(part.name)
         operator = part.operator.removeprefix(":")
         unset = value is None or (value == "" and part.operator.startswith(":"))

@@ -18,6 +18,7 @@ from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.expand import Expansion, ShellError
 from harness.lab.simulated.shell.parser import (
     AndOr,
+    Assignment,
     Background,
     Case,
     Compound,
@@ -30,7 +31,6 @@ from harness.lab.simulated.shell.parser import (
     Script,
     Sequence,
     Simple,
-    Substitution,
     TooDeep,
     While,
     parse,
@@ -749,6 +749,7 @@ class Shell:
         finally:
             flow.end()
         yield flow.gone
+        self._buffer(2).extend(job.stderr)  # a gap that ended it
         self.status = 127 if job.status is None else job.status & 0xFF
         return writer.status
 
@@ -907,6 +908,7 @@ class Shell:
     def _simple(self, node: Simple) -> Program:
         self.budget.step()
         self._substitution_status = None
+        values = (yield from self._values(node.assignments)) if node.assignments else []
         if len(node.words) == 1 and node.words[0].plain is not None:
             argv = [node.words[0].plain]
         else:
@@ -915,7 +917,7 @@ class Shell:
             argv = expansion.fields
         saved = self.fds
         if "x" in self.options:
-            yield from self._trace(node, argv)
+            self._trace(values, argv)
         try:
             if node.redirections:
                 try:
@@ -927,9 +929,9 @@ class Shell:
                     self._check()
                     return self.status
             if argv:
-                yield from self._call(node, argv)
+                yield from self._call(values, argv)
             else:
-                yield from self._assign_all(node)
+                self._assign_all(values)
                 self.status = self._substitution_status or 0
             if any(not w.kept for w in self.fds.values() if isinstance(w, Writer)):
                 yield from self.flush()
@@ -941,38 +943,38 @@ class Shell:
         self._check()
         return self.status
 
-    def _trace(self, node: Simple, argv: list[str]) -> Program:
-        """What `set -x` prints of a command (xtracecommand() in bin/sh/eval.c)."""
-        words = []
-        for assignment in node.assignments:
-            if any(isinstance(part, Substitution) for part in assignment.word.parts):
-                raise NotModelled("set -x with a substitution in an assignment")
-            expansion = Expansion(self)
+    def _values(
+        self, assignments: tuple[Assignment, ...]
+    ) -> Generator[float | Signal, None, list[tuple[str, str]]]:
+        """Expand all assignments before any is made: `a=1 b=$a` sees the old a (evalcommand())."""
+        expansion = Expansion(self)
+        values = []
+        for assignment in assignments:
             yield from expansion.one(assignment.word)
-            words.append(f"{assignment.name}={quoted(expansion.text)}")
+            values.append((assignment.name, expansion.text))
+        return values
+
+    def _trace(self, values: list[tuple[str, str]], argv: list[str]) -> None:
+        """What `set -x` prints of a command (xtracecommand() in bin/sh/eval.c)."""
+        words = [f"{name}={quoted(value)}" for name, value in values]
         words += [quoted(word) for word in argv]
         self.print_error(self.variables.get("PS4", "+ ") + " ".join(words))
-        return 0
 
-    def _assign_all(self, node: Simple) -> Program:
-        expansion = Expansion(self)
-        for assignment in node.assignments:
-            yield from expansion.one(assignment.word)
-            self.assign(assignment.name, expansion.text)
-        return 0
+    def _assign_all(self, values: list[tuple[str, str]]) -> None:
+        for name, value in values:
+            self.assign(name, value)
 
-    def _call(self, node: Simple, argv: list[str]) -> Program:
+    def _call(self, values: list[tuple[str, str]], argv: list[str]) -> Program:
         """Run a function, builtin or program."""
         name = argv[0]
-        if name in _SPECIAL or not node.assignments:
-            if node.assignments:
-                yield from self._assign_all(node)
+        if name in _SPECIAL or not values:
+            self._assign_all(values)
             return (yield from self.call(argv))
-        names = [each.name for each in node.assignments]
+        names = [each for each, _ in values]
         before = [(self.variables.get(each), each in self.exported) for each in names]
         try:
             try:
-                yield from self._assign_all(node)
+                self._assign_all(values)
             except ShellError as error:
                 self.report(error)
                 return self.status

@@ -263,6 +263,9 @@ _RESERVED = frozenset(
 )
 _CLOSERS = frozenset({"}", "do", "done", "elif", "else", "esac", "fi", "then"})
 _STRENGTH = {"case", "for", "if", "until", "while", "{"}
+_NO_LAST_OF_A_FUNCTION = frozenset("!%*+-=?@}~")
+"""What a function's name does not end with (simplecmd() in bin/sh/parser.c)."""
+
 _SPECIAL_BUILTINS = frozenset(
     {
         *(".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return"),
@@ -575,18 +578,21 @@ class _Parser:
         words: list[Word] = []
         redirections: list[Redirection] = []
         self._opened.append(redirections)
+        first: Word | None = None
         while True:
             token = self._peek()
             if token.kind in _REDIRECTIONS:
                 self._redirection(redirections)
                 end = self.at
                 continue
-            if token.kind == "(" and len(words) == 1 and not assignments and not redirections:
-                return self._function(words[0])
+            alone = len(words) + len(assignments) == 1 and not redirections
+            if token.kind == "(" and alone and first is not None:
+                return self._function(first)
             if token.word is None:
                 break
             self._next()
             end = token.end
+            first = first or token.word
             assignment = None if words else _assignment(token.word)
             if assignment is not None:
                 assignments.append(assignment)
@@ -599,7 +605,7 @@ class _Parser:
         self._opened.pop()
         self._next()
         self._expect(")")
-        if name.plain is None or not name.plain or "/" in name.plain:
+        if not name.plain or "/" in name.plain or name.plain[-1] in _NO_LAST_OF_A_FUNCTION:
             raise _BadSyntax("Bad function name")
         if name.plain in _SPECIAL_BUILTINS:
             raise _BadSyntax("Cannot override a special builtin with a function")
@@ -934,21 +940,25 @@ class _Parser:
                 self.at += 1
                 found.append(Parameter(name, quoted, "length"))
                 return
-            self._bad_substitution(found, quoted, name or "")
+            self._bad_substitution(found, quoted, name or "", more=0 if name else 1)
             return
         name = self._parameter_name()
         if name is None:
-            self._bad_substitution(found, quoted, "")
+            self._bad_substitution(
+                found, quoted, "", more=0 if text.startswith("}", self.at) else 1
+            )
             return
-        if text.startswith("}", self.at):
-            self.at += 1
+        ended = re.compile(r":?\}").match(text, self.at)
+        if ended is not None:
+            self.at = ended.end()
             found.append(Parameter(name, quoted))
             return
-        if text[self.at : self.at + 1] in {"", "\n"}:
+        colon = int(text.startswith(":", self.at))
+        if text[self.at + colon : self.at + colon + 1] in {"", "\n"}:
             raise _BadSyntax("Unexpected end of line in substitution")
         match = re.compile(r"%%|##|:?[-=+?]|[%#]").match(text, self.at)
         if match is None:
-            self._bad_substitution(found, quoted, name)
+            self._bad_substitution(found, quoted, name, more=1 + colon)
             return
         operator = match[0]
         self.at = match.end()
@@ -965,11 +975,18 @@ class _Parser:
         self.at = match.end()
         return match[0]
 
-    def _bad_substitution(self, found: list[Part], quoted: bool, name: str) -> None:
-        """An error of the expansion, not of the syntax: it is found when it is expanded."""
-        shown = name + self.text[self.at : self.at + 1]
+    def _bad_substitution(self, found: list[Part], quoted: bool, name: str, *, more: int) -> None:
+        """An error of the expansion, not of the syntax: it is found when it is expanded.
+
+        So many `more` characters are shown after the name, and dots for what comes then (VSERROR
+        in bin/sh/parser.c and expand.c).
+        """
+        shown = name + self.text[self.at : self.at + more]
+        self.at += more
         if self.at >= len(self.text):
             raise _BadSyntax("Missing '}'")
+        if shown and not self.text.startswith("}", self.at):
+            shown += "..."
         self.parts(quoted=quoted, end="}")
         self.at += 1
         found.append(Parameter(shown, quoted, "bad"))

@@ -251,6 +251,9 @@ ZFS_COMMANDS = {
 \t    [-t type[,...]] [-s source[,...]]
 \t    <"all" | property[,...]> [filesystem|volume|snapshot|bookmark] ...
 """,
+    "inherit": """\
+\tinherit [-rS] <property> <filesystem|volume|snapshot> ...
+""",
     "mount": """\
 \tmount
 \tmount [-flvO] [-o opts] <-a | filesystem>

@@ -38,6 +38,42 @@ _RIGHT = {"used": 5, "available": 5, "referenced": 8}
 _SHORT = {"avail": "available", "refer": "referenced"}
 
 
+_COMPRESSIONS = (
+    "on | off | lzjb | gzip | gzip-[1-9] | zle | lz4 | zstd | zstd-[1-19] | zstd-fast"
+    " | zstd-fast-[1-10,20,30,40,50,60,70,80,90,100,500,1000]"
+)
+_COMPRESSION = re.compile(
+    r"on|off|lzjb|gzip(-[1-9])?|zle|lz4|zstd(-([1-9]|1\d))?|zstd-fast(-([1-9]|[1-9]0|[15]00|1000))?"
+)
+_NOT_INHERITED = ("canmount", "quota", "reservation")
+_WIDTHS = {
+    "atime": 5,
+    "available": 5,
+    "canmount": 8,
+    "checksum": 9,
+    "compression": 14,
+    "copies": 6,
+    "createtxg": 9,
+    "exec": 4,
+    "guid": 5,
+    "logbias": 10,
+    "mounted": 7,
+    "primarycache": 12,
+    "quota": 5,
+    "readonly": 6,
+    "recordsize": 7,
+    "referenced": 5,
+    "reservation": 6,
+    "setuid": 6,
+    "sync": 8,
+    "used": 5,
+    "written": 7,
+}
+"""How wide a value is in `zfs get`; the widest of its short heading and of what it may be."""
+
+_TEXT_WIDTHS = {"creation": 8, "mountpoint": 10, "origin": 6, "type": 4}
+
+
 @dataclass(frozen=True)
 class _Row:
     """A file system or a snapshot as it is listed."""
@@ -265,7 +301,7 @@ def _get(context: Context, arguments: list[str]) -> int:
         for each in names:
             value = _cell(_Row(name, dataset), each, exact="p" in options)
             rows.append((name, each, value, _source(dataset, each)))
-    table(context, options, rows)
+    table(context, options, rows, widths=_WIDTHS, text_widths=_TEXT_WIDTHS)
     return status
 
 
@@ -327,6 +363,8 @@ def _wrong_value(key: str, value: str) -> str | None:
         return f"'{key}' is readonly"
     if key in _CHOICES and value not in _CHOICES[key].split(" | "):
         return f"'{key}' must be one of '{_CHOICES[key]}'"
+    if key == "compression" and not _COMPRESSION.fullmatch(value):
+        return f"'{key}' must be one of '{_COMPRESSIONS}'"
     if key in DEFAULTS or key == "mountpoint" or ":" in key:
         if key in {"quota", "reservation", "recordsize", "compression", "copies"}:
             raise NotModelled(f"zfs set {key}")
@@ -346,8 +384,58 @@ def _apply(context: Context, dataset: Dataset, key: str, value: str) -> None:
         if value not in {"none", "legacy"}:
             zfs_.mount(dataset)
     if key == "readonly":
-        for each in dataset.pool.datasets.values():
-            each.read_only = each.pool.read_only or each.setting("readonly") == "on"
+        _apply_read_only(dataset)
+
+
+def _apply_read_only(dataset: Dataset) -> None:
+    for each in dataset.pool.datasets.values():
+        each.read_only = each.pool.read_only or each.setting("readonly") == "on"
+
+
+def _inherit(context: Context, arguments: list[str]) -> int | Program:
+    """Have a property be what it is above, or by default (zfs_do_inherit() in zfs_main.c)."""
+    options = Options(arguments, "rS")
+    more = "\n" + zfs_usage.ZFS_PROPERTIES
+    if not options.rest:
+        return _command_usage(context, "inherit", "missing property argument", more)
+    key, *names = options.rest
+    if not names:
+        return _command_usage(context, "inherit", "missing dataset argument", more)
+    if key in _READ_ONLY:
+        context.complain(f"{key} property is read-only")
+        return 1
+    if key in _NOT_INHERITED and "S" not in options:
+        context.complain(f"'{key}' property cannot be inherited")
+        if key != "canmount":
+            context.complain(
+                f"use 'zfs set {key}=none' to clear\n"
+                f"use 'zfs inherit -S {key}' to revert to received value"
+            )
+        return 1
+    if key not in DEFAULTS and key != "mountpoint" and ":" not in key:
+        if re.search(rf"^\t{re.escape(key)} ", zfs_usage.ZFS_PROPERTIES, re.MULTILINE):
+            raise NotModelled(f"zfs inherit {key}")
+        return _command_usage(context, "inherit", f"invalid property '{key}'", more)
+    return _inherit_all(context, options, key, names)
+
+
+def _inherit_all(context: Context, options: Options, key: str, names: list[str]) -> Program:
+    status = 0
+    for name in names:
+        if "@" in name:
+            raise NotModelled("zfs inherit of a snapshot")
+        dataset = _open(context, name)
+        if dataset is None:
+            status = 1
+            continue
+        if "r" in options or "S" in options or key == "mountpoint":
+            raise NotModelled(f"zfs inherit {' '.join(options.rest)} with -r, -S or mountpoint")
+        dataset.properties.pop(key, None)
+        if key == "readonly":
+            _apply_read_only(dataset)
+        dataset.pool.add_history(f"zfs inherit {key} {name}")
+        yield dataset.pool.wait_synced()
+    return status
 
 
 def _create(context: Context, arguments: list[str]) -> int | Program:
@@ -416,7 +504,7 @@ def _destroy(context: Context, arguments: list[str]) -> int | Program:
         return _command_usage(context, "destroy", "missing dataset argument", _HINT)
     name = options.rest[0]
     if "@" in name:
-        return _destroy_snapshot(context, name)
+        return _destroy_snapshot(context, name, below="r" in options)
     dataset = _open(context, name)
     if dataset is None:
         return 1
@@ -460,12 +548,26 @@ def _destroy_all(
     return 0
 
 
-def _destroy_snapshot(context: Context, name: str) -> int | Program:
+def _destroy_snapshot(context: Context, name: str, *, below: bool) -> int | Program:
+    """One snapshot, or those of that name `below`, too (gather_snapshots() in zfs_main.c)."""
     top, _, snapshot = name.partition("@")
-    dataset = context.guest.zfs.dataset(top)
-    if dataset is None or f"{dataset.relative}@{snapshot}" not in dataset.pool.snapshots:
-        raise NotModelled("zfs destroy of a snapshot that is not there")
-    del dataset.pool.snapshots[f"{dataset.relative}@{snapshot}"]
+    if not snapshot or set(snapshot) & set("%,@"):
+        raise NotModelled("zfs destroy of several snapshots")
+    dataset = _open(context, top)
+    if dataset is None:
+        return 1
+    prefix = dataset.relative + "/" if dataset.relative else ""
+    found = [
+        each
+        for each in dataset.pool.snapshots
+        if each == f"{dataset.relative}@{snapshot}"
+        or (below and each.startswith(prefix) and each.endswith(f"@{snapshot}"))
+    ]
+    if not found:
+        context.complain("could not find any snapshots to destroy; check snapshot names.")
+        return 1
+    for each in found:
+        del dataset.pool.snapshots[each]
     dataset.pool.add_history(f"zfs destroy {name}")
     return _synced(dataset.pool)
 
@@ -598,6 +700,7 @@ _COMMANDS: dict[str, Callable[[Context, list[str]], int | Program]] = {
     "list": _list,
     "get": _get,
     "set": _set,
+    "inherit": _inherit,
     "create": _create,
     "destroy": _destroy,
     "snapshot": _snapshot,

@@ -18,6 +18,8 @@ from harness.lab.simulated.zfs.pool_name import wrong_name
 from harness.lab.simulated.zfs.zpool_import import zpool_import
 from harness.lab.simulated.zfs.zpool_print import (
     SUSPENDED,
+    TEXT_WIDTHS,
+    WIDTHS,
     print_list,
     print_status,
     property_row,
@@ -411,7 +413,7 @@ def _get(context: Context, arguments: list[str]) -> int:
             status = no_such_pool(context, name)
             continue
         rows += [(name, each, *property_row(pool, each, exact="p" in options)) for each in names]
-    table(context, options, rows)
+    table(context, options, rows, widths=WIDTHS, text_widths=TEXT_WIDTHS)
     return status
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.shell.options import Options
@@ -69,8 +69,61 @@ def property_row(pool: Pool, name: str, *, exact: bool) -> tuple[str, str]:
     return value, "local" if name in pool.properties else "default"
 
 
-def table(context: Context, options: Options, rows: Sequence[tuple[str, ...]]) -> None:
-    """Print `zpool get` and `zfs get`: NAME PROPERTY VALUE SOURCE."""
+WIDTHS = {
+    "allocated": 5,
+    "ashift": 6,
+    "autoexpand": 6,
+    "autoreplace": 7,
+    "autotrim": 8,
+    "capacity": 5,
+    "checkpoint": 7,
+    "dedupratio": 5,
+    "delegation": 10,
+    "expandsize": 8,
+    "failmode": 8,
+    "fragmentation": 5,
+    "free": 5,
+    "freeing": 7,
+    "guid": 5,
+    "health": 8,
+    "leaked": 6,
+    "listsnapshots": 9,
+    "load_guid": 9,
+    "multihost": 9,
+    "readonly": 6,
+    "size": 5,
+    "version": 7,
+}
+"""How wide the values of a pool's property are, all that are not texts.
+
+The widest of its short heading, of what it may be, and of 5 for a number (zprop_width() and
+zpool_prop_init() in OpenZFS's module/zcommon).
+"""
+
+TEXT_WIDTHS = {
+    "altroot": 7,
+    "bootfs": 6,
+    "cachefile": 9,
+    "comment": 7,
+    "compatibility": 13,
+}
+"""The same of texts, whose values make the column wider."""
+
+
+def table(
+    context: Context,
+    options: Options,
+    rows: Sequence[tuple[str, ...]],
+    *,
+    widths: Mapping[str, int],
+    text_widths: Mapping[str, int],
+) -> None:
+    """Print `zpool get` and `zfs get`: NAME PROPERTY VALUE SOURCE.
+
+    A value that is longer than its column has room moves what is right of it (zprop_get_list() and
+    zprop_print_headers() in lib/libzfs/libzfs_util.c). A property that is in neither mapping is
+    somebody's own: a text, and as wide as its name.
+    """
     columns = ["name", "property", "value", "source"]
     wanted = options.value("o", "name,property,value,source").split(",")
     if wanted == ["all"]:
@@ -83,15 +136,22 @@ def table(context: Context, options: Options, rows: Sequence[tuple[str, ...]]) -
         for line in cells:
             context.print("\t".join(line))
         return
-    if rows:
-        print_left(context, [[each.upper() for each in wanted], *cells])
-
-
-def print_left(context: Context, lines: Sequence[Sequence[str]]) -> None:
-    """Print lines as a table with all columns left-justified."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        padded = [each.ljust(width) for each, width in zip(line, widths, strict=True)]
+    if not rows:
+        return
+    values = [len("VALUE")]
+    for _, name, value, *_ in rows:
+        values.append(widths.get(name, text_widths.get(name, len(name))))
+        if name not in widths or "p" in options:
+            values.append(len(value))
+    longest = max(len(row[0]) for row in rows)
+    room = {
+        "name": max(4, longest),
+        "property": max(8, *(len(row[1]) for row in rows)),
+        "value": max(values),
+        "source": longest + len("inherited from") if longest > 4 else 6,
+    }
+    for line in [[each.upper() for each in wanted], *cells]:
+        padded = [text.ljust(room[each]) for each, text in zip(wanted, line, strict=True)]
         context.print("  ".join([*padded[:-1], line[-1]]))
 
 

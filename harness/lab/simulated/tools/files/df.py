@@ -58,17 +58,22 @@ def df(context: Context, arguments: list[str]) -> int:
     status = 0
     every = rows(context.guest)
     shown = every
-    if "t" in options:
-        shown = [row for row in shown if row.type in options.value("t").split(",")]
-    if options.rest:
+    if len(options.values("t")) > 1:
+        context.complain("df: only one -t option may be specified")
+        return 1
+    if not options.rest:
+        shown = [row for row in shown if _is_selected(row, options)]
+    else:
         shown = []
         for name in options.rest:
             row = _of(context, name, every)
             if row is None:
                 context.complain(f"df: {name}: No such file or directory")
                 status = 1
-            else:
+            elif _is_selected(row, options):
                 shown.append(row)
+            else:
+                status = 1
     if as_json:
         if "T" not in options or "h" in options:
             raise NotModelled("df --libxo json without -kT")
@@ -76,6 +81,20 @@ def df(context: Context, arguments: list[str]) -> int:
     elif shown:
         _table(context, shown, options)
     return status
+
+
+def _is_selected(row: Row, options: Options) -> bool:
+    """Whether -t lets it through (makevfslist() and checkvfsselected() in bin/df/df.c).
+
+    A list that begins with "no" has the types that are left out, so that `-t nosuch` means all but
+    a type "such". -l, which all of the model's file systems fit, makes up for any other list.
+    """
+    if "t" not in options:
+        return True
+    types = options.value("t")
+    if types.startswith("no"):
+        return row.type not in types.removeprefix("no").split(",")
+    return "l" in options or row.type in types.split(",")
 
 
 def _libxo(arguments: Sequence[str]) -> tuple[bool, list[str]]:

@@ -162,7 +162,7 @@ def pgrep(context: Context, arguments: list[str]) -> int:
     chosen, options = found
     shown = []
     for row in chosen:
-        text = row.title if "f" in options else row.name
+        text = row.arguments if "f" in options else row.name
         shown.append(f"{row.pid} {text}" if "l" in options else str(row.pid))
     if "q" not in options and shown:
         context.print(options.value("d", "\n").join(shown))
