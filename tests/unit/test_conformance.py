@@ -170,8 +170,11 @@ RECORDED_LINES = answer("PID TT\n1 root ILs")
 def test_a_known_difference_is_in_its_lines_alone(model: str, known: bool) -> None:
     entry = KnownDifference.model_validate(
         {
-            "recording": "a.jsonl", "nodes": ("skunk1",), "commands": ("ps",),
-            "lines": ("^ *PID ", "not modelled"), "why": "wide",
+            "recording": "a.jsonl",
+            "nodes": ("skunk1",),
+            "commands": ("ps",),
+            "lines": ("^ *PID ", "not modelled"),
+            "why": "wide",
         }
     )
     assert entry.explains(Difference("skunk1", "ps", RECORDED_LINES, model)) == (
