@@ -22,11 +22,12 @@ def pytest_configure() -> None:
 def own_interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a test press Ctrl-C. With `-n` the process that runs it has handlers, which listen once.
 
-    They come back at the end.
+    Under nohup(1) it ignores SIGHUP. All that comes back at the end.
     """
     monkeypatch.setattr(interrupt, "_interrupts", interrupt._Interrupts())
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import termios
@@ -59,6 +60,12 @@ def test_ctrl_c_before_the_workers_know_what_to_run(state_dir: Path) -> None:
     assert "interrupted: nothing ran" in seen.said
 
 
+def own_terminal(slave: int) -> None:
+    """Have the terminal as one's own, and listen to its end, which nohup(1) lets one ignore."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+
 def test_a_terminal_that_is_closed(state_dir: Path) -> None:
     """What the clean-up has to say goes nowhere, and must not end it."""
     master, slave = os.openpty()
@@ -69,7 +76,7 @@ def test_a_terminal_that_is_closed(state_dir: Path) -> None:
         stdout=slave,
         stderr=slave,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no threads
+        preexec_fn=lambda: own_terminal(slave),  # noqa: PLW1509 - no threads
     )
     os.close(slave)
     try:
