@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import importlib
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.config import paths
+from harness.record.exit_status import INTERRUPTED
 from harness.waiting import interrupt
 
 MOST_SECONDS = 60.0
@@ -33,13 +35,21 @@ MOST_SECONDS = 60.0
 STARTS_WITHIN = 1.0
 """Seconds until a forked trial listens to signals, on a host with other work."""
 
-INTERRUPTED = 130
-
 _NOT_FOR_PEOPLE = (
     *("Traceback", "INTERNALERROR", "KeyboardInterrupt", "full traceback", "generated xml file"),
     *("interrupt.py", "_pytest", "Exception ignored"),
 )
 """Words of Python and of pytest, which say nothing of what was interrupted."""
+
+_LOADED = (
+    "pytest",
+    "harness.cli.main",
+    "harness.lab.simulated.lab",
+    "harness.operate.bring_up",
+    "harness.pytest_plugin.running",
+    "harness.run.session",
+)
+"""What a trial needs, loaded once for all: else a signal comes while Python reads modules."""
 
 _WHERE = signal.SIGUSR1
 """Makes a trial that hangs say where, in what it said."""
@@ -199,9 +209,9 @@ def _try(words: Sequence[str], number: signal.Signals, moment: float | str, log:
 
 
 def _main() -> None:
-    import pytest  # noqa: F401, PLC0415 - loaded for all trials
-
-    from harness.lab.simulated import features  # noqa: PLC0415
+    for module in _LOADED:
+        importlib.import_module(module)
+    from harness.lab.simulated import features  # noqa: PLC0415 - one of them
 
     features.load_all()
     for number in interrupt.SIGNALS:  # a job in the background of a shell ignores some

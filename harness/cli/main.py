@@ -16,6 +16,7 @@ from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOpti
 from harness.config import paths
 from harness.errors import HarnessError
 from harness.lab.choose import LabName
+from harness.record.exit_status import BROKE, INTERRUPTED
 from harness.record.marked import prefix
 from harness.waiting import interrupt
 
@@ -29,12 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # with it the help alone would import rich and a parser of Markdown
 )
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C and its like."""
-
-BROKEN_LAB = 3
-"""Exit status when the lab, the host or the set-up broke: nothing is said about FreeBSD."""
 
 
 commands.register(app)
@@ -346,12 +341,12 @@ def main() -> None:
         from harness.record.outgoing import outgoing
 
         typer.echo(outgoing(f"error: {error}"), err=True)
-        sys.exit(BROKEN_LAB)
+        sys.exit(BROKE)
     except OSError as error:
         if interrupt.is_hang_up(error):
             _interrupted()
         typer.echo(f"error: this host says: {error}", err=True)
-        sys.exit(BROKEN_LAB)
+        sys.exit(BROKE)
     except KeyboardInterrupt:
         _interrupted()
     except SystemExit as end:

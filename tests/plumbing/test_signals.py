@@ -9,9 +9,10 @@ import pytest
 
 from harness.config import paths
 from harness.config.settings import Settings
+from harness.record.exit_status import INTERRUPTED
 from tests.plumbing.test_documented import ready_image
 from tests.plumbing.test_qemu_lab import processes
-from tests.signals import INTERRUPTED, trials
+from tests.signals import trials
 
 __all__ = ["ready_image"]
 

@@ -11,8 +11,9 @@ import termios
 from pathlib import Path
 
 from harness.config import paths
+from harness.record.exit_status import INTERRUPTED
 from tests.documented import Reader
-from tests.signals import INTERRUPTED, at_hooks, left_in, trials
+from tests.signals import at_hooks, left_in, trials
 
 RUN = ("run", "--lab", "simulated", "-k", "test_set_up")
 
