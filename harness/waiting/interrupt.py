@@ -13,18 +13,20 @@ what Ctrl and a backslash send: each is Ctrl-C by another name.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import os
 import queue
 import signal
+import sys
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 PATIENCE = 2.0
 """Seconds after which an interrupt is raised wherever the main thread is."""
@@ -37,6 +39,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 _OVERDUE = signal.SIGURG
 """What is sent to the main thread then: a signal that nobody uses, and that means nothing."""
+
+AGAIN_AFTER = 0.01
+"""Seconds after which an interrupt is raised again that was raised where exceptions are ignored."""
+
+_UNHEARD = signal.SIGIO
+"""What is sent to the main thread then."""
 
 
 class _Interrupts:
@@ -79,13 +87,13 @@ class _Interrupts:
         elif time.monotonic() - self.asked_at >= INSISTS:
             self.take()
             self.insisted = True
-            raise KeyboardInterrupt
+            _raise_here()
 
     def overdue(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal(3)
         """The handler of `_OVERDUE`, which may come when it no longer is."""
         if self.pending and not self.shields:
             self.take()
-            raise KeyboardInterrupt
+            _raise_here()
 
     def watch(self, main: int) -> None:
         """Let what nobody has taken at a checkpoint be raised where the main thread is."""
@@ -120,7 +128,40 @@ def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as s
         _interrupts.first_at = now
     elif now - _interrupts.first_at >= INSISTS:
         _interrupts.insisted = True
+    _raise_here()
+
+
+def _raise_here() -> NoReturn:
+    """Raise KeyboardInterrupt where the main thread is, and again where nobody hears of it.
+
+    What is raised in a finaliser, or in a callback of a weak reference, is only reported to
+    sys.unraisablehook (Python's data model, `object.__del__`), and the run would go on.
+    """
+    report = sys.unraisablehook
+    if not isinstance(report, _Unheard):
+        sys.unraisablehook = _Unheard(report, threading.get_ident())
+        signal.signal(_UNHEARD, lambda _number, _frame: _raise_here())
     raise KeyboardInterrupt
+
+
+class _Unheard:
+    """A sys.unraisablehook that raises an interrupt again a moment later, and reports the rest."""
+
+    def __init__(self, report: Callable[[sys.UnraisableHookArgs], Any], main: int) -> None:
+        self.report = report
+        self.main = main
+
+    def __call__(self, unraisable: sys.UnraisableHookArgs) -> None:
+        lost = issubclass(unraisable.exc_type, KeyboardInterrupt)
+        if lost and threading.get_ident() == self.main:
+            # Not by `threading`, whose locks may be held by what was interrupted.
+            _thread.start_new_thread(self._again, ())
+        else:
+            self.report(unraisable)
+
+    def _again(self) -> None:
+        time.sleep(AGAIN_AFTER)
+        signal.pthread_kill(self.main, _UNHEARD)
 
 
 def leave_closed_terminal() -> None:
@@ -152,7 +193,7 @@ def is_hang_up(error: BaseException) -> bool:
 
 
 _interrupts = _Interrupts()
-_thread = threading.local()
+_here = threading.local()
 
 
 @contextlib.contextmanager
@@ -223,7 +264,7 @@ def checkpoint() -> None:
         if _interrupts.pending and not _interrupts.shields:
             _interrupts.take()
             raise KeyboardInterrupt
-    elif (since := getattr(_thread, "since", None)) is not None and _interrupts.asked > since:
+    elif (since := getattr(_here, "since", None)) is not None and _interrupts.asked > since:
         raise KeyboardInterrupt
 
 
@@ -239,7 +280,7 @@ def at_once() -> Iterator[None]:
 
 def _at_the_prompt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(3)
     _interrupts.number = number
-    raise KeyboardInterrupt
+    _raise_here()
 
 
 def by_hand() -> bool:
@@ -258,11 +299,11 @@ def for_threads() -> Callable[[], None]:
 
     It ends with what interrupts the calling thread from now on, and that one may take it meanwhile.
     """
-    since: int | None = getattr(_thread, "since", None)
+    since: int | None = getattr(_here, "since", None)
     if threading.current_thread() is threading.main_thread():
         since = None if _interrupts.shields else _interrupts.taken
 
     def begin() -> None:
-        _thread.since = since
+        _here.since = since
 
     return begin

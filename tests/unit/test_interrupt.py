@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any
 
@@ -172,6 +174,30 @@ def test_a_thread_of_somebody_else_is_left_alone() -> None:
             pool.submit(checkpoint).result()
         with pytest.raises(KeyboardInterrupt):
             checkpoint()
+
+
+class Finaliser:
+    """Has Ctrl-C pressed where Python ignores exceptions."""
+
+    def __del__(self) -> None:
+        press()
+
+
+def wait_after_finaliser() -> None:
+    Finaliser()
+    threading.Event().wait(MUCH_LATER)
+
+
+@pytest.mark.parametrize("listening", [contextlib.nullcontext, interrupt.at_once])
+def test_one_that_python_ignores_is_raised_again(
+    monkeypatch: pytest.MonkeyPatch, listening: Callable[[], AbstractContextManager[None]]
+) -> None:
+    unheard: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unheard.append)
+    interrupt.everywhere()
+    with listening(), pytest.raises(KeyboardInterrupt):
+        wait_after_finaliser()
+    assert unheard == []
 
 
 def test_what_cleans_up_is_not_interrupted() -> None:
