@@ -12,13 +12,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import platformdirs
 
-PROJECT = Path(__file__).resolve().parents[2]
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_INSTALLED = "share/hast-lab/lab.yaml"
+
+
+def _project() -> Path:
+    """The checkout that this is part of, or the folder where `pip install` has put its files."""
+    if (_CHECKOUT / "lab.yaml").exists():
+        return _CHECKOUT
+    import importlib.metadata  # noqa: PLC0415 - a checkout needs none
+
+    files = importlib.metadata.files("hast-lab") or ()
+    found = (Path(str(file.locate())) for file in files if file.match(_INSTALLED))
+    return next(found, _CHECKOUT / "lab.yaml").resolve().parent
+
+
+PROJECT = _project()
 PROVISION = PROJECT / "provision"
 SETTINGS = PROJECT / "lab.yaml"
 KNOWN_BUGS = PROJECT / "known-bugs.yaml"
 BENCH_PLAN = PROJECT / "bench.yaml"
 COMPARE_PLAN = PROJECT / "compare.yaml"
 NIGHTLY_PLAN = PROJECT / "nightly.yaml"
+
+
+def home() -> Path:
+    """The checkout; the current folder where `pip install` has put the harness."""
+    return PROJECT if PROJECT == _CHECKOUT else Path.cwd()
 
 
 def cache_dir() -> Path:
@@ -38,7 +58,7 @@ def state_dir() -> Path:
 
 def results_dir() -> Path:
     """Evidence and JUnit of every run, a folder each. `SKUNK_RESULTS_DIR` moves it."""
-    return _moved("SKUNK_RESULTS_DIR") or PROJECT / "results"
+    return _moved("SKUNK_RESULTS_DIR") or home() / "results"
 
 
 def _moved(variable: str) -> Path | None:

@@ -27,7 +27,7 @@ from harness.operate.prompt import Prompt
 from harness.operate.reach import Reached, ssh_command
 from harness.pytest_plugin import naming
 from harness.pytest_plugin.bundle import pack
-from harness.pytest_plugin.live import Live
+from harness.pytest_plugin.terminal.live import Live
 from harness.record.outgoing import outgoing
 from harness.run.evidence import Evidence
 from harness.run.session import Session

@@ -13,7 +13,8 @@ from _pytest.junitxml import xml_key  # pytest's own name for who writes junit.x
 
 from harness.config import paths
 from harness.errors import HarnessError
-from harness.pytest_plugin import ending, verdict_lines
+from harness.pytest_plugin import ending
+from harness.pytest_plugin.terminal import verdict_lines
 from harness.record.exit_status import BROKE, FAILED, INTERRUPTED
 from harness.record.folders import make_latest, new_run_folder
 from harness.report.publish import publish
@@ -65,7 +66,8 @@ def _run(folder: Path, arguments: list[str], whole: _WholeRun) -> int:
         status = int(
             pytest.main(
                 [
-                    *("--rootdir", str(paths.PROJECT), "--harness", str(paths.PROJECT)),
+                    *("--rootdir", str(paths.home())),
+                    *("--config-file", str(paths.PROJECT / "pyproject.toml")),
                     *verdict_lines.ARGUMENTS,
                     *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
                     *arguments,

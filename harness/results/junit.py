@@ -18,7 +18,7 @@ from harness.results.run import Case, Failure, Verdict
 from harness.waiting.spent import Spent
 
 _NOTED = "noted: "
-"""What conftest.py puts before the name of what a scenario kept."""
+"""What the plugin puts before the name of what a scenario kept."""
 
 TEST = "test"
 """The property that has what the test is called (harness.pytest_plugin.naming)."""
@@ -128,7 +128,7 @@ def _case(element: ElementTree.Element) -> Case:
 
 
 def _spent(properties: Mapping[str, str]) -> Spent | None:
-    """What conftest.py has put there for each field of `Spent`, in seconds."""
+    """What the plugin has put there for each field of `Spent`, in seconds."""
     try:
         return Spent(
             *(_seconds(properties[f"seconds_{field.name}"]) for field in dataclasses.fields(Spent))

@@ -55,7 +55,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     skip = shutil.ignore_patterns("__pycache__")
     for name in ("harness", "provision", "tests/scenarios"):
         shutil.copytree(paths.PROJECT / name, copy / name, ignore=skip)
-    for name in ("conftest.py", "pyproject.toml", *(p.name for p in paths.PROJECT.glob("*.yaml"))):
+    for name in ("pyproject.toml", *(p.name for p in paths.PROJECT.glob("*.yaml"))):
         shutil.copy(paths.PROJECT / name, copy / name)
     (copy / "tests" / "__init__.py").touch()
     return copy

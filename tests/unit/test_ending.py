@@ -364,7 +364,7 @@ def test_a_secret_is_not_listed_and_not_in_what_cannot_be_read(ran: dict[str, Ra
 def test_a_scenario_of_another_folder_is_audited_and_its_nodes_are_asked(
     ran: dict[str, Ran],
 ) -> None:
-    """pytest calls no hook of a conftest.py for a test elsewhere: ours are a plugin's."""
+    """pytest calls no hook of a conftest.py for a test elsewhere; ours are of an entry point."""
     case = ran["leaves"].cases["test_leaves_something"]
     assert case.verdict is Verdict.FAILED
     assert "skunk1: fault: the private link" in case.failures[0].message

@@ -120,7 +120,7 @@ def test_results_of_another_format_are_not_guessed_at(results: Path) -> None:
 
 
 def test_junit_xml_has_claim_and_known_bug_as_properties(tmp_path: Path) -> None:
-    """As conftest.py puts them there; where the time went is only told where a lab runs."""
+    """As the plugin puts them there; where the time went is only told where a lab runs."""
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
         "pytestmark = pytest.mark.claim(5)\n"
@@ -130,9 +130,8 @@ def test_junit_xml_has_claim_and_known_bug_as_properties(tmp_path: Path) -> None
         "def test_b():\n    assert False\n"
     )
     said = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "--junitxml=junit.xml"],
+        [sys.executable, "-m", "pytest", "-q", "--junitxml=junit.xml"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(paths.PROJECT)},
         capture_output=True,
         text=True,
         timeout=60,

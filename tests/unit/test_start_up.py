@@ -105,7 +105,7 @@ def test_who_reads_results_needs_no_tests_and_no_ssh() -> None:
 def test_what_one_lab_needs_is_looked_for_by_that_lab_alone(lab: str) -> None:
     modules = imported(
         "import sys, harness.cli.main, harness.operate.bring_up, harness.doctor.checks\n"
-        "import conftest\n"
+        "import harness.pytest_plugin.plugin\n"
         "from harness.config import settings\n"
         "from harness.errors import HarnessError\n"
         "from harness.lab.choose import open_lab\n"

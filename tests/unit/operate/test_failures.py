@@ -17,7 +17,7 @@ from harness.freebsd import hast
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.hastd_log import LogLine, PeerLost, SplitBrain, SyncStarted, WorkerExited
 from harness.lab.base import Power
-from harness.pytest_plugin.failures import Failures
+from harness.pytest_plugin.terminal.failures import Failures
 from harness.words import in_words
 from tests.unit.freebsd.recordings import recorded
 

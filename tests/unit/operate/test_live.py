@@ -15,9 +15,9 @@ import pytest
 
 from harness.cli import repeats
 from harness.errors import WaitExpired
-from harness.pytest_plugin import verdict_lines
-from harness.pytest_plugin.live import Live, WholeWords, _Stream, in_words
-from harness.pytest_plugin.verdict_lines import short_name
+from harness.pytest_plugin.terminal import verdict_lines
+from harness.pytest_plugin.terminal.live import Live, WholeWords, _Stream, in_words
+from harness.pytest_plugin.terminal.verdict_lines import short_name
 from harness.record.folders import without_number
 from harness.record.marked import MarkedStream
 from harness.waiting import wait

@@ -21,7 +21,7 @@ from harness.errors import HarnessError
 from harness.words import Word, in_words
 
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
-_OWN = (paths.PROJECT / "harness", paths.PROJECT / "conftest.py", *_LIBRARIES)
+_OWN = (paths.PROJECT / "harness", *_LIBRARIES)
 """Where no line of a scenario is."""
 
 _HIDE = "__tracebackhide__"

@@ -28,7 +28,7 @@ from rich.cells import cell_len, set_cell_size
 
 from harness.lab.base import Endpoint
 from harness.lab.ssh import Connect, Remote, Result, Wrapped
-from harness.pytest_plugin.verdict_lines import short_name
+from harness.pytest_plugin.terminal.verdict_lines import short_name
 from harness.record.marked import MarkedStream, prefix
 from harness.record.outgoing import outgoing
 from harness.waiting import wait

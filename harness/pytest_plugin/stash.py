@@ -1,0 +1,21 @@
+"""What the parts of the plugin tell each other, in pytest's own config and items."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.pytest_plugin.terminal.live import Live
+from harness.run.session import Session
+from harness.trials.mutations.mutation import Mutation
+
+SESSION = pytest.StashKey[Session]()
+"""The run, while its lab runs."""
+
+MUTATION = pytest.StashKey[Mutation]()
+"""How the world is broken on purpose, if it is."""
+
+ENDED = pytest.StashKey[bool]()
+"""Of an item: whether its own part, or its set-up, has come to an end."""
+
+LIVE = pytest.StashKey[Live]()
+"""The live line, where there is one."""
