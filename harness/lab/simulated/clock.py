@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 import paramiko
 
 from harness.errors import LabError
+from harness.lab.simulated.engine.timeline import EPOCH
+from harness.lab.simulated.kernel.guest import World
 from harness.lab.simulated.kernel.process import Process
-from harness.lab.simulated.world import EPOCH, World
 from harness.waiting import interrupt
 from harness.waiting.clock import Clock, Workers
 

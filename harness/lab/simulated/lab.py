@@ -18,9 +18,8 @@ from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
 from harness.lab.simulated import features
 from harness.lab.simulated.clock import VirtualClock
-from harness.lab.simulated.kernel.guest import Console, Guest, SshdSwitch
+from harness.lab.simulated.kernel.guest import Console, Guest, SshdSwitch, World
 from harness.lab.simulated.server import Sshd
-from harness.lab.simulated.world import World
 
 SAVE_PATIENCE = 30.0
 """Virtual seconds that `save` waits for commands and hooks that still run."""
@@ -261,7 +260,7 @@ class SimulatedLab(Lab):
 
     def _running(self) -> list[str]:
         return [
-            f"`{process.command}` on {name}"
+            f"`{process.title}` on {name}"
             for name, guest in sorted(self.world.guests.items())
             for process in guest.processes.values()
         ]

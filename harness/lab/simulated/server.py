@@ -21,11 +21,10 @@ import paramiko
 from harness.errors import PortInUse
 from harness.lab.keys import KeyPair
 from harness.lab.simulated.clock import CallKey, VirtualClock
-from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.guest import Guest, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.sftp import Files, Subsystem
 from harness.lab.simulated.shell import interpreter as shell
-from harness.lab.simulated.world import World
 
 LOOPBACK = "127.0.0.1"
 
@@ -244,7 +243,7 @@ class _Login(paramiko.ServerInterface):
                     until - clock.monotonic(),
                     counted=False,
                 ):
-                    process.kill(signal.SIGKILL)
+                    process.signal(signal.SIGKILL)
 
 
 def cut(transport: paramiko.Transport) -> None:

@@ -25,8 +25,9 @@ from paramiko.sftp import (
     SFTP_PERMISSION_DENIED,
 )
 
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem, normal
-from harness.lab.simulated.kernel.process import Process, Signal
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell.streams import when_ready
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ class Files(paramiko.SFTPServerInterface):
             process.start(program(self._sshd.guest))
             clock.condition.notify_all()
             clock.wait(lambda: process.status is not None, _PATIENCE, counted=False)
-            process.kill(signal.SIGKILL)  # does nothing to one that has ended
+            process.signal(signal.SIGKILL)  # does nothing to one that has ended
         return status[0] if status else SFTP_FAILURE
 
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import Program
 from harness.lab.simulated.hast import address as hast_address
 from harness.lab.simulated.hast.address import AddressError
 from harness.lab.simulated.hast.conf import Node, ResourceConfig, _Parser
@@ -18,7 +19,6 @@ from harness.lab.simulated.hast.replication.decision import Decision, Hello, dec
 from harness.lab.simulated.hast.replication.handshake import Handshake
 from harness.lab.simulated.hast.replication.metadata import Metadata
 from harness.lab.simulated.hast.replication.wire import Accepted
-from harness.lab.simulated.kernel.process import Program
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.programs import Context
 from harness.trials.mutations.mutation import mutation, nothing

@@ -6,9 +6,9 @@ import random
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.base.shutdown import Shutdown
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hardware.disk import Disk
 from harness.lab.simulated.kernel.files import Entries
-from harness.lab.simulated.kernel.process import Signal
 from harness.lab.simulated.ufs.ufs import Ufs
 from harness.lab.simulated.zfs.dataset import Dataset
 from harness.lab.simulated.zfs.loading import Loading

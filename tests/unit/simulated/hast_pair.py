@@ -7,10 +7,9 @@ from harness.lab.simulated import features
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, Content, LocalDisk, Op
 from harness.lab.simulated.hast import hastd
 from harness.lab.simulated.hast.replication.metadata import DATA, Metadata, OnDisk
-from harness.lab.simulated.kernel.guest import LATENCY, RATE, Console, Guest
+from harness.lab.simulated.kernel.guest import LATENCY, RATE, Console, Guest, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
-from harness.lab.simulated.world import World
 
 MB = 1048576
 HAST_CONF = """\
@@ -71,8 +70,8 @@ class Pair:
         }
         guest.system.set_hostname(guest.name)
         guest.system.kernel.set_host_uuid(f"6097a6a3-e6b3-11f1-99db-317049cdd6e{guest.number}")
-        guest.private_nic_up = True
-        guest.private_address = f"192.168.0.{guest.number}"
+        guest.nic.up = True
+        guest.nic.address = f"192.168.0.{guest.number}"
         lines: list[str] = self.logs.setdefault(guest.name, [])
         guest.system.log = _Writer(lines).write  # type: ignore[method-assign]
 

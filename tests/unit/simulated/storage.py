@@ -6,12 +6,12 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.hardware.disk import Bio, BlockDevice, Disk, LocalDisk, Op
-from harness.lab.simulated.kernel.guest import Console, Guest
-from harness.lab.simulated.kernel.process import NotModelled, Process, Program
+from harness.lab.simulated.kernel.guest import Console, Guest, World
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.programs import Context
-from harness.lab.simulated.world import World
 from harness.lab.simulated.zfs.zfs import Zfs
 
 MIB = 1 << 20

@@ -13,11 +13,10 @@ import pytest
 from harness.lab.simulated import features
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import DIRECTORY, Entry
-from harness.lab.simulated.kernel.guest import Console, Guest
+from harness.lab.simulated.kernel.guest import Console, Guest, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.programs import COMMANDS
-from harness.lab.simulated.world import World
 
 NAMES = release.load()
 features.load_all()

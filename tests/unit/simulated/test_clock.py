@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import WaitExpired
 from harness.lab.simulated.clock import VirtualClock
-from harness.lab.simulated.world import World
+from harness.lab.simulated.kernel.guest import World
 from harness.waiting import clock as clocks
 from harness.waiting.parallel import in_background, on_each
 from harness.waiting.wait import Deadline, wait_until

@@ -7,7 +7,7 @@ import pytest
 from harness.cluster.node import Node
 from harness.config.settings import Settings
 from harness.faults.link import deaf
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.network.pf import Pf
 
 REACHES = ("ping", "-c", "1", "-t", "2")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.lab.simulated.base.rcorder import Headers, levels
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.guest import Guest
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.shell.programs import COMMANDS, Context
 from tests.unit.simulated import test_system
 from tests.unit.simulated.test_system import Screen, run, up_and_provisioned

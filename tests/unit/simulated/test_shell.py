@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 
 from harness.lab.base import Power
 from harness.lab.simulated import features
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.kernel.files import Entry
-from harness.lab.simulated.kernel.guest import Console, Guest
-from harness.lab.simulated.kernel.process import Process, Signal
+from harness.lab.simulated.kernel.guest import Console, Guest, World
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.parser import parse
-from harness.lab.simulated.world import World
 from harness.lab.ssh import remote_command
 from harness.trials.fuzz import random_line
 

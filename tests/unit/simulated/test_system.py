@@ -11,11 +11,11 @@ from harness.lab.base import Power
 from harness.lab.simulated import features
 from harness.lab.simulated.base import rc
 from harness.lab.simulated.base.boot import NOTICE
-from harness.lab.simulated.kernel.guest import Console, Daemon, Guest
+from harness.lab.simulated.kernel.guest import Console, Guest, World
 from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.kernel.task import Daemon
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.programs import COMMANDS, Context
-from harness.lab.simulated.world import World
 
 RECORDED = PROVISION.parent / "tests/unit/recorded/13.2"
 
@@ -161,8 +161,8 @@ def test_boot_starts_what_rc_conf_enables(screen: Screen) -> None:
     places = [screen.text.index(text) for text in order]
     assert places == sorted(places)
     assert "WARNING: / was not properly dismounted" in screen.text
-    assert guest.private_address == "192.168.0.1"
-    assert guest.private_nic_up
+    assert guest.nic.address == "192.168.0.1"
+    assert guest.nic.up
     assert run(guest, "kldstat -q -n geom_gate")[0] == 0
 
 
@@ -174,7 +174,7 @@ def test_lost_rc_conf_boots_as_amnesiac_and_out_of_reach(screen: Screen) -> None
     guest.world.pass_time(60)
     assert "FreeBSD/amd64 (Amnesiac) (ttyu0)" in screen.text
     assert not guest.sshd_up
-    assert guest.private_address is None
+    assert guest.nic.address is None
 
 
 def test_snapshot_in_the_middle_of_a_boot_goes_on_the_same_way(screen: Screen) -> None:
@@ -362,7 +362,7 @@ def test_provisioning_runs_twice_and_leaves_rc_conf_as_on_the_pair(screen: Scree
         'kld_list="zfs geom_gate"',
         'syslogd_flags="-s -c -c -O rfc5424"',
     ]
-    assert guest.private_address == "192.168.0.1"
+    assert guest.nic.address == "192.168.0.1"
     assert not guest.world.gaps
 
 
@@ -412,7 +412,7 @@ def test_ifconfig_looks_as_recorded(screen: Screen) -> None:
         line.replace("c0:a8:02", "c0:a8:01").replace("0.2 n", "0.1 n") for line in recorded("down")
     ]
     assert shown() == down
-    assert not guest.private_nic_up
+    assert not guest.nic.up
     assert run(guest, "ifconfig nosuch") == (
         1,
         "",

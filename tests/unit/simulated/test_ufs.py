@@ -8,9 +8,8 @@ from harness.freebsd import df, geom
 from harness.lab.simulated import features
 from harness.lab.simulated.hardware.disk import BLOCK, Op
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.guest import Guest, World
 from harness.lab.simulated.ufs.ufs import Ufs
-from harness.lab.simulated.world import World
 from tests.unit.freebsd.recordings import recorded
 from tests.unit.simulated import storage
 from tests.unit.simulated.storage import MIB, Shared, fsync, refused, run, said, wait

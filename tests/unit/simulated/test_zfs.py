@@ -9,8 +9,7 @@ from harness.freebsd import zfs as zfs_parser
 from harness.lab.simulated import features
 from harness.lab.simulated.hardware.disk import Op
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.guest import Guest
-from harness.lab.simulated.world import World
+from harness.lab.simulated.kernel.guest import Guest, World
 from tests.unit.freebsd.recordings import command, recorded
 from tests.unit.simulated import storage
 from tests.unit.simulated.storage import Shared, fsync, refused, run, said, start, wait

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated.base import configuration, local_scripts
 from harness.lab.simulated.base.rc import SERVICES
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.network.interfaces import MANAGEMENT, PRIVATE
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.base import local_scripts
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import Entry, Unseen
-from harness.lab.simulated.kernel.process import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.base import rcorder
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import Unseen
-from harness.lab.simulated.kernel.process import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.base import configuration
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.guest import Daemon
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.kernel.task import Daemon
 from harness.lab.simulated.shell.parser import Function, Pipeline, Sequence, Simple, parse
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from harness.lab.simulated.base.rc import RC_CONF, defaults
-from harness.lab.simulated.kernel.process import NotModelled, Program
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.process_table import rows
 from harness.lab.simulated.shell.interpreter import Builtin, Shell, ShellExit
 from harness.lab.simulated.shell.parser import parse

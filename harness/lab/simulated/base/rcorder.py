@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 
 _HEADER = re.compile(r"# (REQUIRES?|PROVIDES?|BEFORE|KEYWORDS?):(.*)")
 

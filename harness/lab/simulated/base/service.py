@@ -13,8 +13,8 @@ from harness.lab.simulated.base.rc import (
     parse_conf,
     start_under_daemon,
 )
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError, Unseen
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.interpreter import as_shell_context, execute
 from harness.lab.simulated.shell.options import BadOption, Options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated.base import configuration, local_scripts
 from harness.lab.simulated.base.rc import SERVICES, PlainDaemon
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -189,7 +189,7 @@ class Shutdown:
         for daemon in list(self._guest.daemons.values()):
             daemon.signal(15 if isinstance(daemon, PlainDaemon) else 9)
         for process in list(self._guest.processes.values()):
-            process.kill(15)
+            process.signal(15)
         self._guest.system.update_sshd()
 
     def _sync(self) -> None:

@@ -15,8 +15,9 @@ from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.network.interfaces import Network
 
 if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Daemon, Guest
+    from harness.lab.simulated.kernel.guest import Guest
     from harness.lab.simulated.kernel.process import Process
+    from harness.lab.simulated.kernel.task import Daemon
 
 
 class System:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hardware.disk import Disk, LocalDisk
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.shell.programs import Context, command
 
 _USAGE = "usage: geom <class> <command> [options]\n       geom -p <provider-name>\n       geom -t"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.geom.nop import SUFFIX, NopDevice
 from harness.lab.simulated.hardware.disk import LocalDisk, Op
 from harness.lab.simulated.kernel.files import STRERROR
 from harness.lab.simulated.kernel.guest import Guest
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.tool import Failure

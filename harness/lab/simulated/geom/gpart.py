@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.geom.gpt import BACKUP, Table, show, table_of, write_of
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, BlockDevice, Op
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.tool import size_of

@@ -24,6 +24,7 @@ class NopDevice(LocalDisk):
         """It delays nothing yet; the delay is a millisecond."""
         super().__init__(guest, below.disk, below.latency, below.rate)
         self.name = below.name + SUFFIX
+        self._guest = guest
         self._below = below
         self.delay_ms = 1
         self.shares = {Op.READ: 0, Op.WRITE: 0}
@@ -43,11 +44,11 @@ class NopDevice(LocalDisk):
         if bio.ahead or not self._is_delayed(bio.op):
             self._below.submit(bio)
             return
-        world = self._guest.world
+        world = self._owner.world
         ticks = max(1, self.delay_ms * HZ // 1000)  # MSEC_2_TICKS() of sys/time.h
         wait = self._guest.system.kernel.after_ticks(ticks, world.now)
-        world.schedule(self._guest, wait, self._below.submit, bio)
+        world.schedule(self._owner, wait, self._below.submit, bio)
 
     def _is_delayed(self, op: Op) -> bool:
         share = self.shares.get(op, 0)
-        return share == 100 or (share > 0 and self._guest.rng.randrange(100) < share)
+        return share == 100 or (share > 0 and self._owner.rng.randrange(100) < share)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
+    from harness.lab.simulated.engine.timeline import Owner
 
 BLOCK = 4096
 """Bytes in a block of the model. FreeBSD's disks have sectors of 512; nothing here is smaller."""
@@ -243,14 +243,14 @@ class BlockDevice(ABC):
 class LocalDisk(BlockDevice):
     """A node's own disk as a device: each request takes a latency and its length over a rate."""
 
-    def __init__(self, guest: Guest, disk: Disk, latency: float, rate: float) -> None:
+    def __init__(self, owner: Owner, disk: Disk, latency: float, rate: float) -> None:
         """`latency` is in seconds, `rate` in bytes a second. Requests are served one by one."""
         self.name = disk.name
         self.mediasize = disk.size
         self.disk = disk
         self.latency = latency
         self._rate = rate
-        self._guest = guest
+        self._owner = owner
         self._free_at = 0.0
 
     @property
@@ -261,12 +261,12 @@ class LocalDisk(BlockDevice):
 
     def submit(self, bio: Bio) -> None:
         """Queue a request behind those before it."""
-        world = self._guest.world
+        world = self._owner.world
         took = self.latency + (bio.length / self.rate if bio.op in {Op.READ, Op.WRITE} else 0.0)
         if bio.ahead:
             took = 0.0
         self._free_at = max(self._free_at, world.now) + took
-        world.schedule(self._guest, self._free_at - world.now, self._serve, bio)
+        world.schedule(self._owner, self._free_at - world.now, self._serve, bio)
 
     def _serve(self, bio: Bio) -> None:
         if bio.offset + bio.length > self.mediasize:

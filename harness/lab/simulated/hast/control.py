@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hast.replication.worker import Statistics
 from harness.lab.simulated.hast.text import humanize
-from harness.lab.simulated.kernel.process import Signal
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hast.conf import ResourceConfig

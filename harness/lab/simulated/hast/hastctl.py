@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.hast import conf as hast_conf
 from harness.lab.simulated.hast.address import AddressError, UnixAddress, resolve
 from harness.lab.simulated.hast.conf import Config, ConfigError, ResourceConfig
@@ -12,7 +13,6 @@ from harness.lab.simulated.hast.control import Row
 from harness.lab.simulated.hast.replication import metadata as hast_metadata
 from harness.lab.simulated.hast.text import humanize
 from harness.lab.simulated.kernel.files import STRERROR, FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.shell.programs import Context, command
 
 if TYPE_CHECKING:

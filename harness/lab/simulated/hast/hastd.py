@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.engine.timeline import Event
 from harness.lab.simulated.hast import conf as hast_conf
 from harness.lab.simulated.hast.address import (
     AddressError,
@@ -44,12 +46,11 @@ from harness.lab.simulated.hast.replication.worker import (
     strerror,
 )
 from harness.lab.simulated.kernel.files import STRERROR, Entry, FileError
-from harness.lab.simulated.kernel.guest import Daemon
-from harness.lab.simulated.kernel.process import NotModelled, Process
+from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.kernel.task import Daemon
 from harness.lab.simulated.network.interfaces import PRIVATE
 from harness.lab.simulated.network.tcp import Listener, Socket
 from harness.lab.simulated.shell.paths import entry_at
-from harness.lab.simulated.world import Event
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -531,7 +532,7 @@ class Hastd(Daemon):
         guest = self.guest
         if not (where.ip.version == 4 and (where.ip.is_unspecified or _is_private(guest, where))):
             return  # nobody comes from there
-        if not where.ip.is_unspecified and where.host != guest.private_address:
+        if not where.ip.is_unspecified and where.host != guest.nic.address:
             raise NotModelled(f"hastd on {where.host}, an alias of the private address")
         listener = guest.listeners.get(where.port)
         if listener is None:
@@ -546,7 +547,7 @@ class Hastd(Daemon):
         if isinstance(where, TcpAddress) and not any(
             isinstance(other, TcpAddress)
             and other.port == where.port
-            and (other.ip.is_unspecified or other.host == self.guest.private_address)
+            and (other.ip.is_unspecified or other.host == self.guest.nic.address)
             and other.ip.version == 4
             for other in self._bound.values()
         ):
@@ -755,7 +756,7 @@ def _bind(guest: Guest, path: str, owner: str) -> None:
 
 def _is_private(guest: Guest, where: TcpAddress) -> bool:
     """Whether it is an address of the NIC from which primaries come."""
-    return where.host == guest.private_address or any(
+    return where.host == guest.nic.address or any(
         each.ip == where.ip for each in guest.system.network.interfaces[PRIVATE].addresses
     )
 

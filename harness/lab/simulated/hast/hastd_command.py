@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast import conf as hast_conf
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.shell.programs import Context, command
 
 

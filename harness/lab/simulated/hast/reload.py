@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast import conf as hast_conf
 from harness.lab.simulated.hast.address import AddressError
 from harness.lab.simulated.hast.conf import Config, ConfigError, ResourceConfig
 from harness.lab.simulated.hast.hastd import NEW_CONTROL, visible
 from harness.lab.simulated.hast.replication.primary import Primary
-from harness.lab.simulated.kernel.process import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hast.hastd import Hastd, Resource

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.lab.simulated.kernel.process import NotModelled, Signal
+from harness.lab.simulated.engine.signal import NotModelled, Signal
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import random
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from harness.lab.base import Power
+from harness.lab.simulated.engine.signal import Signal
+from harness.lab.simulated.engine.timeline import Event, Timeline
+from harness.lab.simulated.hardware.cable import Link, Nic
 from harness.lab.simulated.hardware.disk import BlockDevice, Disk, LocalDisk
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import RootFileSystem, Tree
-from harness.lab.simulated.kernel.process import Process, Signal
 from harness.lab.simulated.kernel.release import Release
-from harness.lab.simulated.network.tcp import Listener, Socket
+from harness.lab.simulated.kernel.task import Daemon, Script, Task
 
 if TYPE_CHECKING:
     from harness.lab.simulated.base.system import System
     from harness.lab.simulated.hast.hastd import Hastd
-    from harness.lab.simulated.shell.interpreter import Shell
-    from harness.lab.simulated.world import Event, World
+    from harness.lab.simulated.network.tcp import Listener, Socket
     from harness.lab.simulated.zfs.zfs import Zfs
 
 LATENCY = 0.0005
@@ -50,32 +50,33 @@ class SshdSwitch:
         return self
 
 
-class Daemon(ABC):
-    """A long-lived process of the base system, as ps(1) and kill(1) know it.
+class World(Timeline):
+    """Everything there is. A deep copy of it is a snapshot, because nothing in it is a thread."""
 
-    It is in `Guest.daemons` under its pid for as long as it lives.
-    """
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.guests: dict[str, Guest] = {}
+        self.link = Link(self)
 
-    pid: int
-    title: str
-    """As ps(1) shows its command."""
-    user = "root"
-    stopped = False
-    """Whether SIGSTOP holds it."""
+    def add(self, guest: Guest) -> None:
+        """Take in a machine, and put the cable into its NIC."""
+        self.guests[guest.name] = guest
+        self.link.ends.append(guest.nic)
 
-    @property
-    def parent(self) -> int:
-        """The pid of its parent: init's, as daemon(3) leaves it."""
-        return 1
+    def reseed(self, seed: int) -> None:
+        """Give everything that is still to come another chance."""
+        self.seed = seed
+        self.rng.seed(f"{seed}/world")
+        for name, guest in sorted(self.guests.items()):
+            guest.rng.seed(f"{seed}/{name}")
 
-    @property
-    def group(self) -> int:
-        """Its process group: one of its own, as daemon(3) makes it."""
-        return self.pid
+    def plug(self, name: str, *, plugged: bool) -> None:
+        """Put the cable into a guest's private NIC, or pull it out; its kernel notices."""
+        self.guests[name].nic.plug(plugged=plugged)
 
-    @abstractmethod
-    def signal(self, number: int) -> None:
-        """Receive a signal, as by kill(2)."""
+    def peer(self, guest: Guest) -> Guest:
+        """The other guest."""
+        return next(each for each in self.guests.values() if each is not guest)
 
 
 class Guest:
@@ -103,9 +104,9 @@ class Guest:
         self.world = world
         self.name = name
         self.number = number
-        self.private_mac = private_mac
+        self.nic: Nic = Nic(self, private_mac)
         self.console = console
-        self.rng = random.Random(f"{world.seed}/{name}")  # noqa: S311 - chance, not secrets
+        self.rng: random.Random = random.Random(f"{world.seed}/{name}")  # noqa: S311 - chance, not secrets
         self.boot = 0
         """Counts power-ons and resets. What was to happen to an earlier boot never does."""
         self.power = Power.OFF
@@ -125,20 +126,17 @@ class Guest:
         """Who reads along what hastd sends and receives (tcpdump)."""
         self.root = RootFileSystem(self)
         self.tree = Tree(self)
-        self.processes: dict[int, Process] = {}
+        self.processes: dict[int, Task] = {}
         self.daemons: dict[int, Daemon] = {}
         self.devices: dict[str, BlockDevice] = {}
         """By name without /dev/: vtbd1, hast/mirror."""
-        self.shells: dict[int, Shell] = {}
+        self.shells: dict[int, Script] = {}
         """Running shells by their ids: those of processes, and of scripts within them."""
         self.sockets: list[Socket] = []
         """Its ends of the TCP connections over the private link, in the order they were made."""
         self.file_locks: dict[str, Signal] = {}
         """Files that are locked, by path, each with what is fired when it is unlocked."""
         self.listeners: dict[int, Listener] = {}
-        self.private_address: str | None = None
-        """The IPv4 address of its private NIC while that is up and has one."""
-        self.private_nic_up = False
         self.hastd: Hastd | None = None
         """The running hastd, if there is one. It registers itself here."""
         self.system: System
@@ -148,8 +146,8 @@ class Guest:
         self._pid = 500
         self._aside: list[Event] = []
         self._frozen_at = 0.0
+        world.add(self)
         self.make_parts()
-        world.guests[name] = self
 
     # --- hardware -------------------------------------------------------------------------------
 
@@ -219,7 +217,7 @@ class Guest:
         from harness.lab.simulated.base.system import System  # noqa: PLC0415 - they know each other
         from harness.lab.simulated.zfs.zfs import Zfs  # noqa: PLC0415
 
-        self.world.link.count_anew(self.name)
+        self.nic.start_over()
         self.system = System(self)
         self.zfs = Zfs(self)
 
@@ -285,7 +283,7 @@ class Guest:
         self.set_sshd(up=False)
         self.boot += 1
         for process in list(self.processes.values()):
-            process.kill(9)
+            process.signal(9)
         self.processes = {}
         self.daemons = {}
         self._aside = []
@@ -296,8 +294,7 @@ class Guest:
         self.file_locks = {}
         self.sockets = []
         self.shells = {}
-        self.private_address = None
-        self.private_nic_up = False
+        self.nic.go_down()
         self.root.lose_power()
         self.tree.mounts = {}
         self._pid = 500

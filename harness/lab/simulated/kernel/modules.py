@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.network.ipfw import Ipfw
 from harness.lab.simulated.network.pf import Pf
 

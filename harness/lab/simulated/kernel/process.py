@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
-    from harness.lab.simulated.kernel.trace import Trace
-
-Program = Generator["float | Signal", None, int]
-"""A running program: yields virtual seconds or a signal to wait for; returns its exit status."""
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.task import Task
+from harness.lab.simulated.kernel.trace import Trace
 
 
-class NotModelled(Exception):
-    """A command, an option or a file that the model does not know. Ends the program with 127."""
-
-
-class Signal:
-    """Something that processes wait for. Once fired it stays fired."""
-
-    def __init__(self) -> None:
-        self.fired = False
-        self._waiting: list[Process] = []
-
-    def wait(self, process: Process) -> None:
-        """Let the process go on when this is fired."""
-        self._waiting.append(process)
-
-    def fire(self, *_: object) -> None:
-        """Let everybody go on who waits. Takes and ignores arguments, so it can be a callback."""
-        if self.fired:
-            return
-        self.fired = True
-        waiting, self._waiting = self._waiting, []
-        for process in waiting:
-            process.guest.world.schedule(process.guest, 0.0, process.resume)
-
-
-class Process:
+class Process(Task):
     """A running command line on a guest.
 
     `stdin` is complete once `stdin_ended` is fired; programs that read it wait for that.
     `status` is None while it runs, then the exit status, or minus a signal's number.
     """
 
+    group: int = 0
+    """The process group: what sshd(8) starts leads one, and `set -m` makes another."""
+
     def __init__(self, guest: Guest, command: str) -> None:
         self.guest = guest
-        self.command = command
+        self.title = self.command = command
         self.pid = guest.next_pid()
         self.stdin = b""
         self.stdin_ended = Signal()
@@ -59,11 +34,16 @@ class Process:
         self.on_end: Callable[[Process], None] | None = None
         self.started = guest.world.now
         self.group = self.pid
-        """The process group: what sshd(8) starts leads one, and `set -m` makes another."""
         self.trace: Trace | None = None
         """What ktrace(1) notes of the program that it runs."""
         self._program: Program | None = None
         self._waits_for: Signal | None = None
+
+    @property
+    def parent(self) -> int:
+        """The sshd(8) that has started it, or init."""
+        daemons = self.guest.daemons.items()
+        return next((pid for pid, each in daemons if each.title.startswith("sshd:")), 1)
 
     @property
     def waits_for_stdin(self) -> bool:
@@ -80,6 +60,10 @@ class Process:
         """Give it all of its standard input."""
         self.stdin = data
         self.stdin_ended.fire()
+
+    def wake(self) -> None:
+        """Go on, at this moment but not within the call."""
+        self.guest.world.schedule(self.guest, 0.0, self.resume)
 
     def resume(self) -> None:
         """Go on until the next wait, or the end."""
@@ -103,16 +87,16 @@ class Process:
         if isinstance(wait, Signal):
             self._waits_for = wait
             if wait.fired:
-                self.guest.world.schedule(self.guest, 0.0, self.resume)
+                self.wake()
             else:
                 wait.wait(self)
         else:
             self.guest.world.schedule(self.guest, wait, self.resume)
 
-    def kill(self, signal: int) -> None:
-        """End it by a signal's number."""
+    def signal(self, number: int) -> None:
+        """End by a signal."""
         if self.status is None:
-            self.end(-signal)
+            self.end(-number)
 
     def end(self, status: int) -> None:
         """Note how it ended and tell whoever waits."""

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -77,7 +77,7 @@ def rows(guest: Guest, asking: int) -> list[Row]:
         )
     for pid, process in guest.processes.items():
         shell = guest.shells.get(pid)
-        title = shell.title if shell is not None and shell.title else process.command
+        title = shell.title if shell is not None and shell.title else process.title
         title = title.removeprefix("exec ")  # sh(1) has given its place to the program
         name = posixpath.basename((title.split() or ["sh"])[0])
         found.append(

@@ -12,8 +12,8 @@ from importlib import resources
 from types import MappingProxyType
 
 from harness.lab.simulated.base.rcorder import Headers
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import Entry, Unseen
-from harness.lab.simulated.kernel.process import NotModelled
 
 CURRENT = "13.2"
 """The release that is modelled."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -71,7 +71,7 @@ def send(guest: Guest, pid: int, number: int) -> bool:
         raise NotModelled(f"stopping the process {pid}")
     if number and _name(number) not in _IGNORED:
         # Not now: it may be the process that runs this.
-        guest.world.schedule(guest, 0.0, process.kill, number)
+        guest.world.schedule(guest, 0.0, process.signal, number)
     return True
 
 

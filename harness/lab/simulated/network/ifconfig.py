@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from harness.lab.simulated.kernel.process import NotModelled, Program
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.network.interfaces import PRIVATE, Network
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -197,6 +197,7 @@ def _round_trip(context: Context, address: str) -> float | None:
         return guest.rng.uniform(0.05, 0.2)
     world, link = guest.world, guest.world.link
     peer = world.peer(guest)
+    near, far = guest.nic, peer.nic
     private = network.interfaces[PRIVATE]
     on_link = any(ipaddress.IPv4Address(address) in each.network for each in private.addresses)
     if not private.up or not on_link:
@@ -204,21 +205,21 @@ def _round_trip(context: Context, address: str) -> float | None:
             raise NotModelled(f"ping {address}")
         context.complain("ping: sendto: No route to host")
         return None
-    if not link.carries(guest, peer):
+    if not link.carries(near, far):
         return None
-    link.count_frame(guest, _FRAME)
+    link.count_frame(near, _FRAME)
     if (
-        link.loses_packet(guest)
-        or not link.carries(peer, guest)
+        link.loses_packet(near)
+        or not link.carries(far, near)
         or not peer.running
         or not peer.system.network.owns(address)
     ):
         return None
-    link.count_frame(peer, _FRAME)
-    if link.loses_packet(peer):
+    link.count_frame(far, _FRAME)
+    if link.loses_packet(far):
         return None
-    there = link.latency(guest, _PACKET)
-    back = link.latency(peer, _PACKET, after=there)
+    there = link.latency(near, _PACKET)
+    back = link.latency(far, _PACKET, after=there)
     return 1e3 * (there + back) + guest.rng.uniform(0.1, 0.6)
 
 

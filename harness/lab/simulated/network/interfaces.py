@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.lab.simulated.hardware.cable import Direction
     from harness.lab.simulated.kernel.guest import Guest
     from harness.lab.simulated.network.ipfw import Pipe
-    from harness.lab.simulated.network.pf import Direction
 
 MANAGEMENT = "vtnet0"
 PRIVATE = "vtnet1"
@@ -38,9 +38,11 @@ class Network:
         management_mac = f"52:54:00:a0:00:{guest.number:02x}"
         self.interfaces = {
             MANAGEMENT: Interface(MANAGEMENT, management_mac),
-            PRIVATE: Interface(PRIVATE, guest.private_mac),
+            PRIVATE: Interface(PRIVATE, guest.nic.mac),
             "lo0": Interface("lo0", None),
         }
+        guest.nic.passes, guest.nic.pipe = self.passes, self.pipe
+        guest.nic.on_carrier = self.link_changed
 
     @property
     def reachable(self) -> bool:
@@ -53,7 +55,7 @@ class Network:
 
     def plugged(self, name: str) -> bool:
         """Whether there is a carrier."""
-        return name != PRIVATE or self._guest.world.link.plugged.get(self._guest.name, True)
+        return name != PRIVATE or self._guest.nic.plugged
 
     def passes(self, direction: Direction) -> bool:
         """Whether pf and ipfw let packets of the private link pass."""
@@ -62,7 +64,6 @@ class Network:
             return False
         return kernel.pf.passes(direction, PRIVATE)
 
-    @property
     def pipe(self) -> Pipe | None:
         """The pipe of dummynet(4) through which packets leave for the other node."""
         ipfw = self._guest.system.kernel.ipfw
@@ -133,11 +134,9 @@ class Network:
 
     def update(self) -> None:
         """Tell the cable and the SSH server what has changed."""
-        private = self.interfaces[PRIVATE]
-        self._guest.private_nic_up = private.up
-        self._guest.private_address = (
-            str(private.addresses[0].ip) if private.up and private.addresses else None
-        )
+        private, nic = self.interfaces[PRIVATE], self._guest.nic
+        nic.up = private.up
+        nic.address = str(private.addresses[0].ip) if private.up and private.addresses else None
         self._guest.system.update_sshd()
 
     def owns(self, address: str) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from harness.lab.simulated.hardware.cable import Direction
     from harness.lab.simulated.kernel.modules import Kernel
-    from harness.lab.simulated.network.pf import Direction
 
 DEFAULT_RULE = 65535
 """The last rule, which is always there and takes everything (IPFW_DEFAULT_RULE)."""

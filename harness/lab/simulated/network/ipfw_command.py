@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal, cast
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.modules import HZ, Kernel
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.network.ipfw import DEFAULT_RULE, Ipfw, Pipe, Rule
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command

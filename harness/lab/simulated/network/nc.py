@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hast.address import AddressError, TcpAddress, resolve
 from harness.lab.simulated.kernel.files import STRERROR
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.network.tcp import Listener, Socket, connect
 from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
@@ -108,9 +108,9 @@ def _connect_to(
         listens = port in guest.listeners or (port == _SSH and guest.sshd_up)
         return None if listens else "ECONNREFUSED"
     peer = guest.world.peer(guest)
-    if address != peer.private_address and not _is_private(guest.private_address, address):
+    if address != peer.nic.address and not _is_private(guest.nic.address, address):
         raise NotModelled(f"nc -z to {address}")
-    if port == _SSH and address == peer.private_address and peer.sshd_up:
+    if port == _SSH and address == peer.nic.address and peer.sshd_up:
         raise NotModelled("nc -z to the other node's sshd")
     attempt = _Attempt()
     connect(guest, address, port, timeout, attempt.made, wanted=attempt.is_wanted)
@@ -246,8 +246,8 @@ class _Client:
             if not shuts:
                 yield self._closed  # both sides would wait for each other
             world = guest.world
-            there = world.link.latency(guest)
-            yield there + world.link.latency(world.peer(guest), after=there)
+            there = world.link.latency(guest.nic)
+            yield there + world.link.latency(world.peer(guest).nic, after=there)
         finally:
             self._gone = True
             if self._socket is not None:

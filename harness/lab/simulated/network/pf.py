@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.lab.simulated.kernel.process import NotModelled
-
-Direction = Literal["in", "out"]
+from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.hardware.cable import Direction
 
 _RULE = re.compile(
     r"(?P<action>block(?: drop)?|pass) (?P<direction>in|out)(?P<quick> quick)? "

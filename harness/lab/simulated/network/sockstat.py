@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast.address import UnixAddress
 from harness.lab.simulated.hast.replication.worker import Worker
 from harness.lab.simulated.kernel.guest import Guest
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 

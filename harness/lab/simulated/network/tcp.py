@@ -1,118 +1,18 @@
-"""The crossover cable and TCP over it, as far as hastd can tell."""
+"""TCP over the crossover cable, as far as hastd can tell."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
-    from harness.lab.simulated.world import World
+from harness.lab.simulated.hardware.cable import RETRANSMIT
+from harness.lab.simulated.kernel.guest import Guest
 
 SYN_PAUSES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Seconds between the attempts to reach somebody who does not answer (sys/netinet/tcp_timer.c)."""
 
 SEND_SPACE = 32768
 """Bytes that a socket takes before send(2) waits (net.inet.tcp.sendspace; it can grow)."""
-
-RETRANSMIT = 1.0
-"""Seconds after which TCP tries again what got lost. (The real timer starts lower and doubles.)"""
-
-SEGMENT = 1448
-"""Bytes of data in a TCP segment, with time stamps, on an Ethernet of 1500."""
-
-_IP_TCP, _ETHERNET = 52, 14
-"""Bytes of the headers: IP and TCP with time stamps; Ethernet."""
-
-
-def _segments(size: int) -> int:
-    return max(1, -(-size // SEGMENT))
-
-
-class Link:
-    """A cable with two ends. What meets a gap waits in the sender's TCP and is sent again.
-
-    `delay` is one way in seconds, `rate` in bytes a second, `loss` the chance that a message has to
-    be sent again. `plugged` says for each guest by name whether the cable is in its NIC.
-    """
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.delay = 0.0002
-        self.rate = 125e6
-        self.loss = 0.0
-        self.plugged: dict[str, bool] = {}
-        self._busy_until: dict[str, float] = {}
-        self.sent: Counter[str] = Counter()
-        self.received: Counter[str] = Counter()
-        """Bytes of frames that each guest has sent and received since it booted, by its name."""
-
-    def carries(self, source: Guest, target: Guest) -> bool:
-        """Whether a packet sent now arrives.
-
-        Both ends are in, both NICs up, the target is not frozen, and neither's pf drops it. A
-        packet that arrives counts as acknowledged, also where the acknowledgement would not arrive.
-        """
-        return (
-            self.plugged.get(source.name, True)
-            and self.plugged.get(target.name, True)
-            and source.private_nic_up
-            and target.private_nic_up
-            and target.running
-            and not target.frozen
-            and source.system.network.passes("out")
-            and target.system.network.passes("in")
-        )
-
-    def transit(self, source: Guest, size: int) -> float:
-        """Seconds until `size` bytes sent now have arrived, behind what is in the queue."""
-        now, loss = self._world.now, self.loss
-        start, last = max(now, self._busy_until.get(source.name, 0.0)), 0.0
-        if (pipe := source.system.network.pipe) is not None:
-            loss += (1 - loss) * pipe.loss
-            first, last = pipe.take(now, size + _IP_TCP * _segments(size))
-            start = max(start, first)
-        end = max(start + size / self.rate, last)
-        self._busy_until[source.name] = end
-        self.count(source, size)
-        extra = 0.0
-        while loss and self._world.rng.random() < loss:
-            extra += RETRANSMIT / 5
-            self.count(source, min(size, SEGMENT))
-        return end - now + self.delay + extra
-
-    def latency(self, source: Guest, size: int = _IP_TCP, *, after: float = 0.0) -> float:
-        """Seconds that a lone packet of `size` bytes, sent `after` so many more, is on its way."""
-        pipe = source.system.network.pipe
-        waits = 0.0 if pipe is None else pipe.latency(self._world.now + after, size)
-        return waits + self.delay
-
-    def loses_packet(self, source: Guest) -> bool:
-        """Whether a packet that nobody sends again is lost in the sender's pipe."""
-        pipe = source.system.network.pipe
-        return bool(pipe and pipe.loss and self._world.rng.random() < pipe.loss)
-
-    def count(self, source: Guest, size: int) -> None:
-        """Count the frames of `size` bytes over TCP, and an acknowledgement of every other one."""
-        segments = _segments(size)
-        self.count_frame(source, size + segments * (_IP_TCP + _ETHERNET))
-        other = self._world.peer(source)
-        self.count_frame(other, (segments + 1) // 2 * (_IP_TCP + _ETHERNET))
-
-    def count_frame(self, source: Guest, size: int) -> None:
-        """Count so many bytes of frames."""
-        self.sent[source.name] += size
-        self.received[self._world.peer(source).name] += size
-
-    def count_anew(self, name: str) -> None:
-        """A guest has booted: its counters are zero."""
-        self.sent[name] = self.received[name] = 0
-
-    def is_shaped(self) -> bool:
-        """Whether a node's dummynet(4) takes part."""
-        guests = self._world.guests.values()
-        return any(guest.system.network.pipe is not None for guest in guests)
 
 
 class Listener:
@@ -223,11 +123,11 @@ class Socket:
             self._sending = False
             return
         world = self.guest.world
-        if not world.link.carries(self.guest, peer.guest):
+        if not world.link.carries(self.guest.nic, peer.guest.nic):
             world.schedule(self.guest, RETRANSMIT, self._transmit)
             return
         _, size = self._queue[0]
-        world.schedule(None, world.link.transit(self.guest, size), self._arrive)
+        world.schedule(None, world.link.transit(self.guest.nic, size), self._arrive)
 
     def _arrive(self) -> None:
         peer = self.peer
@@ -235,7 +135,7 @@ class Socket:
         if peer is None or not self._queue or self._forgotten:
             self._sending = False
             return
-        if not world.link.carries(self.guest, peer.guest):
+        if not world.link.carries(self.guest.nic, peer.guest.nic):
             world.schedule(self.guest, RETRANSMIT, self._transmit)
             return
         message, _ = self._queue.pop(0)
@@ -249,7 +149,7 @@ class Socket:
                 world.schedule(peer.guest, 0.0, peer._deliver, message)
         elif self.open:
             # The other end is gone: the answer to data is a reset.
-            world.schedule(self.guest, world.link.latency(peer.guest), self._reset)
+            world.schedule(self.guest, world.link.latency(peer.guest.nic), self._reset)
         if self._queue:
             self._transmit()
         else:
@@ -269,8 +169,8 @@ class Socket:
             return
         if self._queue and self.guest.running:  # what was sent before the end arrives before it
             world.schedule(None, RETRANSMIT / 10, self._tell_closed, error)
-        elif world.link.carries(self.guest, peer.guest):
-            latency = world.link.latency(self.guest)
+        elif world.link.carries(self.guest.nic, peer.guest.nic):
+            latency = world.link.latency(self.guest.nic)
             world.schedule(peer.guest, latency, peer._closed_by_peer, error)
         elif self.guest.running:
             world.schedule(self.guest, RETRANSMIT, self._tell_closed, error)
@@ -303,8 +203,8 @@ def connect(
     """
     world = guest.world
     attempt = _Attempt(guest, address, port, done, wanted)
-    there = world.link.latency(guest)
-    back = world.link.latency(world.peer(guest), after=there)
+    there = world.link.latency(guest.nic)
+    back = world.link.latency(world.peer(guest).nic, after=there)
     world.schedule(guest, there + back, attempt.make, timeout)
 
 
@@ -333,12 +233,12 @@ class _Attempt:
         guest, done = self._guest, self._done
         world = guest.world
         peer = world.peer(guest)
-        own = guest.private_address
+        own = guest.nic.address
         if own is None:
             # With `ifconfig vtnet1 down` it is the second one (seen on 13.2).
-            done(None, "ENETUNREACH" if guest.private_nic_up else "EHOSTUNREACH")
+            done(None, "ENETUNREACH" if guest.nic.up else "EHOSTUNREACH")
         elif not self._is_answered(peer):
-            if not world.link.plugged.get(guest.name, True):
+            if not guest.nic.plugged:
                 done(None, "EHOSTUNREACH")
             elif timeout <= 0:
                 done(None, "ETIMEDOUT")
@@ -356,9 +256,5 @@ class _Attempt:
             done(near, None)
 
     def _is_answered(self, peer: Guest) -> bool:
-        link = self._guest.world.link
-        return (
-            link.carries(self._guest, peer)
-            and link.carries(peer, self._guest)
-            and peer.private_address == self._address
-        )
+        link, near, far = self._guest.world.link, self._guest.nic, peer.nic
+        return link.carries(near, far) and link.carries(far, near) and far.address == self._address

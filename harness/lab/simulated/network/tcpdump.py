@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 
@@ -22,7 +22,7 @@ def tcpdump(context: Context, arguments: list[str]) -> Program:
     network = guest.system.network
     nic = network.interfaces.get(options.value("i", ""))
     path = options.value("w", "")
-    if nic is None or nic.ether != guest.private_mac or not path:
+    if nic is None or nic.ether != guest.nic.mac or not path:
         raise NotModelled(f"tcpdump {' '.join(arguments)}")
     if options.rest != ["tcp", "port", "8457", "or", "icmp"]:
         raise NotModelled(f"tcpdump of {' '.join(options.rest)}")

@@ -6,8 +6,8 @@ import posixpath
 import re
 from collections.abc import Callable
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import STRERROR, normal
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.signals import NAMES, kill_command, number_of
 from harness.lab.simulated.shell.arithmetic import ArithmeticFault
 from harness.lab.simulated.shell.arithmetic import evaluate as compute

@@ -6,8 +6,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import Entry, FileError
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.shell.paths import entry_at
 
 if TYPE_CHECKING:

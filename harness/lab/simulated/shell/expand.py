@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.kernel.process import NotModelled, Program
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.shell.arithmetic import ArithmeticFault, evaluate
 from harness.lab.simulated.shell.parser import (
     Arithmetic,

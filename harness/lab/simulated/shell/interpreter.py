@@ -11,8 +11,9 @@ from collections.abc import Callable, Generator, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import FileError, Unseen, normal
-from harness.lab.simulated.kernel.process import NotModelled, Process, Program, Signal
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.kernel.signals import DESCRIPTIONS
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.expand import Expansion, ShellError

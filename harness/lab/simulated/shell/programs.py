@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.kernel.process import Process, Program
+from harness.lab.simulated.engine.signal import Program
+from harness.lab.simulated.kernel.process import Process
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest

@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hardware.disk import (
     BLOCK,
     Bio,
@@ -18,7 +19,7 @@ from harness.lab.simulated.hardware.disk import (
     zeros,
 )
 from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem, normal
-from harness.lab.simulated.kernel.process import NotModelled, Process, Program, Signal
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell.paths import entry_or_none
 
 if TYPE_CHECKING:

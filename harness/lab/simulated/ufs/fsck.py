@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, BlockDevice, Content, Op
 from harness.lab.simulated.hardware.requests import LARGEST, Requests, write_bios
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.ufs.format import (

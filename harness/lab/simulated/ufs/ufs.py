@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, BlockDevice, Content, Op, is_zeros
 from harness.lab.simulated.hardware.requests import Requests, runs, write_bios
 from harness.lab.simulated.kernel.files import Entries, Entry, FileError, FileSystem
-from harness.lab.simulated.kernel.process import Signal
 from harness.lab.simulated.ufs.format import (
     JOURNAL,
     ROOT,

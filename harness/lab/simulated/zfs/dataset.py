@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hardware.disk import BLOCK, Content, is_zeros
 from harness.lab.simulated.hardware.requests import Pointer, Requests, flush, write_bios
 from harness.lab.simulated.kernel.files import DIRECTORY, Entries, Entry, FileError, FileSystem
-from harness.lab.simulated.kernel.process import Signal
 from harness.lab.simulated.zfs.format import (
     DatasetRecord,
     Inode,

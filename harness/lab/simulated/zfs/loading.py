@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, BlockDevice, Content, LocalDisk, Op
 from harness.lab.simulated.hardware.requests import Pointer, Reading, Requests
 from harness.lab.simulated.kernel.files import Entry
-from harness.lab.simulated.kernel.process import Signal
 from harness.lab.simulated.zfs.dataset import Dataset
 from harness.lab.simulated.zfs.format import (
     DatasetRecord,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hardware.disk import BlockDevice, Content
 from harness.lab.simulated.hardware.requests import Pointer, Reading, Requests, flush, write_bios
 from harness.lab.simulated.kernel.files import Entry
-from harness.lab.simulated.kernel.process import Signal
 from harness.lab.simulated.zfs.dataset import Dataset
 from harness.lab.simulated.zfs.format import (
     DatasetRecord,

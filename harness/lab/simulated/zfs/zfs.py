@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import Signal
 from harness.lab.simulated.zfs.dataset import Dataset
 from harness.lab.simulated.zfs.loading import Candidate, LabelScan, Loading, on_devices
 from harness.lab.simulated.zfs.pool import Pool

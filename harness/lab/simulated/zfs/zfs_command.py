@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.zfs import usage as zfs_usage

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hardware.disk import LocalDisk
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.zfs import usage as zfs_usage

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.hardware.disk import BlockDevice
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.zfs import usage as zfs_usage

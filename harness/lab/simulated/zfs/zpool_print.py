@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.zfs import usage as zfs_usage

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.engine.timeline import Event
 from harness.lab.simulated.hast.address import (
     AddressError,
     TcpAddress,
@@ -15,11 +17,9 @@ from harness.lab.simulated.hast.replication.decision import Hello
 from harness.lab.simulated.hast.replication.wire import Accepted, Greeting, Refusal, Welcome
 from harness.lab.simulated.hast.replication.worker import strerror
 from harness.lab.simulated.kernel.files import STRERROR
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.network import tcp as link
 from harness.lab.simulated.network.interfaces import PRIVATE
 from harness.lab.simulated.network.tcp import Socket
-from harness.lab.simulated.world import Event
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hast.replication.primary import Primary
@@ -112,7 +112,7 @@ class Handshake:
             raise AddressError("EADDRNOTAVAIL")
         if source.port and guest.hastd is not None and guest.hastd.is_bound_to(source):
             raise AddressError("EADDRINUSE")
-        of_the_link = source.ip.is_unspecified or source.host == guest.private_address
+        of_the_link = source.ip.is_unspecified or source.host == guest.nic.address
         if source.port or not of_the_link:
             raise NotModelled(f"source {text}")
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hardware.disk import BLOCK, BlockDevice, Disk, LocalDisk
 from harness.lab.simulated.kernel.files import STRERROR
-from harness.lab.simulated.kernel.process import NotModelled
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest

@@ -235,8 +235,8 @@ class _Ahead:
             or link.is_shaped()
             or outgoing.unsent
             or other.outgoing.unsent
-            or not link.carries(worker.guest, other.guest)
-            or not link.carries(other.guest, worker.guest)
+            or not link.carries(worker.guest.nic, other.guest.nic)
+            or not link.carries(other.guest.nic, worker.guest.nic)
         ):
             return None
         following = world.next_at()
@@ -255,7 +255,7 @@ class _Ahead:
         other.clear_map()
         other.statistics.count("read" if self._from_secondary else "write")
         size = data_size(length, blocks, self._worker.config.compression)
-        ours, theirs = self._worker.guest, other.guest
+        ours, theirs = self._worker.guest.nic, other.guest.nic
         if self._from_secondary:
             link.count(ours, HEADER)
             ours, theirs = theirs, ours

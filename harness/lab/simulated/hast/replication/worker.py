@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.engine.timeline import Event
 from harness.lab.simulated.hast.replication import metadata as hast_metadata
 from harness.lab.simulated.kernel.files import STRERROR
-from harness.lab.simulated.kernel.guest import Daemon
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.kernel.task import Daemon
 from harness.lab.simulated.network.tcp import Socket
-from harness.lab.simulated.world import Event
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hast.hastd import Hastd, Resource

@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Generator
 from dataclasses import replace
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import Entry, FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.streams import check_size, open_writer

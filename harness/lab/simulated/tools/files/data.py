@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hardware.disk import (
     BLOCK,
     Bio,
@@ -20,7 +21,6 @@ from harness.lab.simulated.hardware.disk import (
     zeros,
 )
 from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command

@@ -7,9 +7,9 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import FileSystem
 from harness.lab.simulated.kernel.guest import Guest
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 

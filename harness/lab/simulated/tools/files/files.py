@@ -7,9 +7,9 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.hardware.disk import Disk
 from harness.lab.simulated.kernel.files import Entry, FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.streams import MOST_BYTES, check_size

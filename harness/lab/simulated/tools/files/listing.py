@@ -8,8 +8,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import Entry, FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell.interpreter import (
     ENVIRONMENT,
     ProgramNotFound,

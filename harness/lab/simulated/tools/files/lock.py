@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.lab.simulated.engine.signal import Program, Signal
 from harness.lab.simulated.kernel.files import Entry, FileError
-from harness.lab.simulated.kernel.process import Program, Signal
 from harness.lab.simulated.shell.interpreter import ProgramNotFound, as_shell_context, execute
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context

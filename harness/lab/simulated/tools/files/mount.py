@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hardware.disk import BlockDevice, LocalDisk
 from harness.lab.simulated.hardware.requests import Requests, write_bios
 from harness.lab.simulated.kernel.files import FileSystem
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.ufs.format import DENSITY, Superblock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.network.sockstat import netstat_sockets
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -50,9 +50,8 @@ def netstat(context: Context, arguments: list[str]) -> int:
         raise NotModelled(f"netstat {' '.join(arguments)}")
     nic = network.interfaces[name]
     sent = received = 0
-    if nic.ether == context.guest.private_mac:
-        link = context.guest.world.link
-        sent, received = link.sent[context.guest.name], link.received[context.guest.name]
+    if nic.ether == context.guest.nic.mac:
+        sent, received = context.guest.nic.sent, context.guest.nic.received
     context.print(
         "Name     Mtu Network       Address              Ipkts Ierrs Idrop     Ibytes    Opkts "
         "Oerrs     Obytes  Coll"

@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import NotModelled
 from harness.lab.simulated.shell.arithmetic import number
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context, command

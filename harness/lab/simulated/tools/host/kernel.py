@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from harness.lab.simulated.base.syslog import FACILITIES, LEVELS
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.modules import KERNEL_BASE, KERNEL_SIZE, Module
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 

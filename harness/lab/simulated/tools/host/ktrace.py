@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.kernel.trace import BadTrace, Trace, records
 from harness.lab.simulated.shell.interpreter import (
     ProgramNotFound,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.kernel.process_table import Row, matching, rows
 from harness.lab.simulated.kernel.signals import NAMES, number_of, send
 from harness.lab.simulated.shell.interpreter import ShellContext

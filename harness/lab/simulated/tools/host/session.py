@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.shell.interpreter import as_shell_context, execute
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context, command

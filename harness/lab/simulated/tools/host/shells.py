@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import NotModelled, Process, Program, Signal
+from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.kernel.signals import NAMES, kill_command, number_of, send
 from harness.lab.simulated.shell.conditions import TestFault, evaluate
 from harness.lab.simulated.shell.interpreter import (
@@ -290,7 +291,7 @@ def timeout(context: Context, options: Options) -> Program:
     finally:
         context.guest.world.cancel(event)
         if child.process.status is None:
-            child.process.kill(15)
+            child.process.signal(15)
     if child.expired:
         return 124
     status = child.process.status or 0
@@ -309,7 +310,7 @@ def _end(child: _Child, number: int, options: Options) -> Program:
         wanted, unit = seconds(text.rstrip("smhd")), text[len(text.rstrip("smhd")) :]
         if wanted is None or unit not in _UNITS:
             raise Failure("timeout: invalid duration", 125)
-        event = guest.world.schedule(guest, wanted * _UNITS[unit], child.process.kill, 9)
+        event = guest.world.schedule(guest, wanted * _UNITS[unit], child.process.signal, 9)
     if child.process.status is None:
         yield ended
     guest.world.cancel(event)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.shell.regex import Regex, compile_awk
 from harness.lab.simulated.shell.streams import check_size
 from harness.lab.simulated.tools.text import awk_syntax as syntax

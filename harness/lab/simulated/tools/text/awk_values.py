@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.shell.streams import check_size
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator
 
+from harness.lab.simulated.engine.signal import Program, Signal
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import Program, Signal
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.shell.regex import BadRegex, Regex, compile_regex

@@ -6,8 +6,8 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
+from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program, Signal
 from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from harness.lab.simulated.kernel.process import NotModelled
+from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.shell.regex import BadRegex, Regex, compile_regex
 from harness.lab.simulated.shell.tool import Failure
 

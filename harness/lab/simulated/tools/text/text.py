@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
+from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.kernel.process import NotModelled, Program
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.shell.streams import Writer, check_size, number_of_stream, open_writer

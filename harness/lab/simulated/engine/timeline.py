@@ -1,4 +1,4 @@
-"""Virtual time: two guests, the cable between them, and everything that is yet to happen."""
+"""Virtual time: everything that is yet to happen, in order, and whose it is."""
 
 from __future__ import annotations
 
@@ -6,44 +6,66 @@ import heapq
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from harness.lab.base import Gap
-from harness.lab.simulated.kernel.process import NotModelled
-from harness.lab.simulated.network.tcp import Link
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.engine.signal import NotModelled
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """When every simulated lab is switched on. A fixed date, so that runs with one seed are alike."""
 
+_MOST_GAPS = 1000
+
+
+class Owner(Protocol):
+    """Whose an event is: a machine, as far as time and chance know it."""
+
+    name: str
+    boot: int
+    """Counts power-ons and resets. What was to happen to an earlier boot never does."""
+    rng: random.Random
+
+    @property
+    def world(self) -> Timeline:
+        """The time that it lives in."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has power (frozen or not)."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether what would happen to it has to wait."""
+
+    def put_aside(self, event: Event) -> None:
+        """Keep what would happen now until it is no longer frozen."""
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970 by its own clock."""
+
 
 class Event:
-    """Something that will happen to a guest (or, without one, to the cable) at a virtual time."""
+    """Something that will happen to a machine (or, without one, to the cable) at a virtual time."""
 
-    __slots__ = ("action", "arguments", "at", "boot", "cancelled", "guest")
+    __slots__ = ("action", "arguments", "at", "boot", "cancelled", "owner")
 
     def __init__(
         self,
         at: float,
-        guest: Guest | None,
+        owner: Owner | None,
         action: Callable[..., None],
         arguments: tuple[Any, ...],
     ) -> None:
         self.at = at
-        self.guest = guest
-        self.boot = 0 if guest is None else guest.boot
+        self.owner = owner
+        self.boot = 0 if owner is None else owner.boot
         self.action = action
         self.arguments = arguments
         self.cancelled = False
 
 
-_MOST_GAPS = 1000
-
-
-class World:
-    """Everything there is. A deep copy of it is a snapshot, because nothing in it is a thread.
+class Timeline:
+    """The time, what is yet to happen, chance, and what was asked that the model lacks.
 
     `now` is in virtual seconds since the lab was switched on.
     """
@@ -52,27 +74,25 @@ class World:
         self.seed = seed
         self.now = 0.0
         self.rng = random.Random(f"{seed}/world")  # noqa: S311 - chance, not secrets
-        self.guests: dict[str, Guest] = {}
-        self.link = Link(self)
         self.gaps: dict[Gap, None] = {}
         """What programs were asked and the model lacks, in order, each once. A snapshot has those
         that were met before it, because what comes after it rests on them."""
         self._queue: list[tuple[float, str, int, Event]] = []
-        """A heap by time, guest and order of making, so that ties are the same in each run."""
+        """A heap by time, owner and order of making, so that ties are the same in each run."""
         self._made = 0
 
     def schedule(
-        self, guest: Guest | None, delay: float, action: Callable[..., None], *arguments: Any
+        self, owner: Owner | None, delay: float, action: Callable[..., None], *arguments: Any
     ) -> Event:
         """Have `action` happen `delay` seconds from now.
 
-        It belongs to `guest`: it never happens if that loses its power before, and it waits while
-        that is frozen. For snapshots `action` must be a bound method of something in the world, no
-        lambda and no generator.
+        It never happens if its owner loses the power before, and it waits while that is frozen. For
+        snapshots `action` must be a bound method of something in the world, no lambda and no
+        generator.
         """
         self._made += 1
-        event = Event(self.now + max(0.0, delay), guest, action, arguments)
-        name = "" if guest is None else guest.name
+        event = Event(self.now + max(0.0, delay), owner, action, arguments)
+        name = "" if owner is None else owner.name
         heapq.heappush(self._queue, (event.at, name, self._made, event))
         return event
 
@@ -97,28 +117,13 @@ class World:
         try:
             event.action(*event.arguments)
         except NotModelled as gap:
-            node = "" if event.guest is None else event.guest.name
+            node = "" if event.owner is None else event.owner.name
             self.note_gap(node, "FreeBSD itself", str(gap))
-
-    def reseed(self, seed: int) -> None:
-        """Give everything that is still to come another chance."""
-        self.seed = seed
-        self.rng.seed(f"{seed}/world")
-        for name, guest in sorted(self.guests.items()):
-            guest.rng.seed(f"{seed}/{name}")
 
     def note_gap(self, node: str, command: str, what: str) -> None:
         """Note something that the model does not know, once; the first thousand of them."""
         if len(self.gaps) < _MOST_GAPS:
             self.gaps[Gap(node, command, what)] = None
-
-    def plug(self, name: str, *, plugged: bool) -> None:
-        """Put the cable into a guest's private NIC, or pull it out; its kernel notices."""
-        if self.link.plugged.get(name, True) != plugged:
-            self.link.plugged[name] = plugged
-            guest = self.guests[name]
-            if guest.running:
-                guest.system.link_changed()
 
     def pass_time(self, seconds: float) -> None:
         """Let `seconds` pass with all that happens in them: for tests of the model itself."""
@@ -128,23 +133,19 @@ class World:
         self.now = until
 
     def utc(self) -> datetime:
-        """The true time, as a clock outside of both guests would show it."""
+        """The true time, as a clock outside of the machines would show it."""
         return EPOCH + timedelta(seconds=self.now)
 
-    def peer(self, guest: Guest) -> Guest:
-        """The other guest."""
-        return next(each for each in self.guests.values() if each is not guest)
-
     def _is_void(self, event: Event) -> bool:
-        """Whether the head of the queue will not happen now. A frozen guest's is put aside."""
+        """Whether the head of the queue will not happen now. A frozen machine's is put aside."""
         if event.cancelled:
             return True
-        guest = event.guest
-        if guest is None:
+        owner = event.owner
+        if owner is None:
             return False
-        if event.boot != guest.boot:
+        if event.boot != owner.boot:
             return True
-        if guest.frozen:
-            guest.put_aside(event)
+        if owner.frozen:
+            owner.put_aside(event)
             return True
         return False

@@ -1,0 +1,1 @@
+"""Time, events, signals: what everything in the model waits for; no guests."""
