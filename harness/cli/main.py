@@ -15,7 +15,7 @@ from harness.cli import pair as commands
 from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption
 from harness.config import paths
 from harness.errors import HarnessError
-from harness.lab.choose import LabName
+from harness.lab.choose import MODEL, LabName, mark_of
 from harness.record.exit_status import BROKE, INTERRUPTED
 from harness.record.marked import prefix
 from harness.waiting import interrupt
@@ -90,7 +90,7 @@ def demo(
     """
     _run_tests(
         "the field notes' story",
-        *("simulated", "demo", settings, None),
+        *(MODEL, "demo", settings, None),
         *(str(paths.PROJECT / "tests" / "scenarios"), "-m", "claim"),
         *("--seed", str(seed)),
     )
@@ -231,7 +231,7 @@ def _run_tests(
     What can be refused is refused first, with nothing made: wrong settings, a pair that is up, an
     image or a program that is not there.
     """
-    mark = prefix("simulated" if lab == "simulated" else None)
+    mark = prefix(mark_of(lab))
     typer.echo(f"{mark}{what} on the {lab} lab, pair {pair!r}")
     from harness.config import settings as settings_file
     from harness.lab import choose

@@ -14,14 +14,13 @@ import typer
 from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption
 from harness.config import paths
 from harness.errors import MissingTool
-from harness.lab.choose import LabName
+from harness.lab.choose import DoctorLab, LabName, mark_of
 from harness.record.marked import prefix
 
 # ruff: noqa: PLC0415 - every command imports what it needs itself (harness/cli/main.py)
 
 Node = Literal["skunk1", "skunk2"]
 Cut = Literal["power", "link", "pause", "deaf", "hastd"]
-DoctorLab = Literal["simulated", "qemu", "vagrant", "vagrant-libvirt", "vagrant-virtualbox"]
 
 UpLab = Annotated[LabName | None, typer.Option("--lab", help="Which pair, where several are up.")]
 UpPair = Annotated[str | None, typer.Option("--pair", help="Which pair, where several are up.")]
@@ -138,7 +137,7 @@ def up(
     """
     if provisioned and bare:
         raise typer.BadParameter("--provision and --bare exclude each other", ctx=context)
-    mark = prefix("simulated" if lab == "simulated" else None)
+    mark = prefix(mark_of(lab))
     start = time.monotonic()
 
     def say(text: str) -> None:
@@ -182,7 +181,7 @@ def down(lab: UpLab = None, pair: UpPair = None) -> None:
     from harness.operate.kept import Kept
 
     kept = Kept(lab, pair) if lab is not None and pair is not None else Kept.find(lab, pair)
-    typer.echo(prefix("simulated" if kept.lab == "simulated" else None) + take_down(kept))
+    typer.echo(prefix(mark_of(kept.lab)) + take_down(kept))
 
 
 def status(

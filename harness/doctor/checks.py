@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import psutil
 from pydantic import BaseModel, computed_field
@@ -26,6 +26,7 @@ from harness.config import settings as settings_file
 from harness.config.settings import Settings
 from harness.doctor.mend import Family, Missing, command, host_family, host_name
 from harness.errors import HarnessError, MissingTool
+from harness.lab.choose import DoctorLab, is_model
 from harness.lab.images import download as images
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
@@ -34,7 +35,7 @@ from harness.record.terminal import console_for
 if TYPE_CHECKING:
     from harness.lab.qemu_host import Qemu
 
-LABS = ("simulated", "qemu", "vagrant-libvirt", "vagrant-virtualbox")
+LABS = tuple(lab for lab in get_args(DoctorLab) if lab != "vagrant")
 
 _KVM = Path("/dev/kvm")
 _KVM_CREATE_VM = 0xAE01
@@ -81,7 +82,7 @@ class Report(BaseModel):
     @property
     def ready(self) -> bool:
         """Whether the lab asked for is ready, or any with real machines."""
-        return any(lab.ready for lab in self.labs if self.asked or lab.name != "simulated")
+        return any(lab.ready for lab in self.labs if self.asked or not is_model(lab.name))
 
 
 def examine(
@@ -100,7 +101,7 @@ def examine(
     for name in LABS:
         if lab not in (None, name):
             continue
-        if name == "simulated":
+        if is_model(name):
             checks = _simulated(settings, family)
         elif name == "qemu":
             checks = _qemu(settings, family, image, probe)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from harness.words import Word
 
 if TYPE_CHECKING:
     from harness.config.settings import Settings
@@ -14,6 +17,66 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 LabName = Literal["vagrant", "qemu", "simulated"]
+DoctorLab = Literal["simulated", "qemu", "vagrant", "vagrant-libvirt", "vagrant-virtualbox"]
+"""What a host can be asked to be ready for; `vagrant` is the one with the settings' provider."""
+
+MODEL: LabName = "simulated"
+"""The lab without machines: nothing that its nodes say is evidence about FreeBSD."""
+
+
+class Feature(Word):
+    """What a lab can do to its machines, or is like, beyond booting them and answering over SSH.
+
+    A scenario that needs one says so (`@pytest.mark.needs(Feature.POWER)`), and is left out by that
+    name on a lab that cannot do it.
+    """
+
+    POWER = "power"
+    """The power cord can be pulled, and the buttons for reset and ACPI pressed."""
+
+    PAUSE = "pause"
+    """A machine can be frozen and go on as if no time had passed."""
+
+    LINK = "link"
+    """The cable of the private link can be pulled at either end."""
+
+    DISK_RATE = "disk rate"
+    """The data disk can be made slower."""
+
+    HOST_TIME = "the host's time"
+    """A second of the nodes is one of the host: what the harness costs can be measured."""
+
+
+@dataclass(frozen=True)
+class LabKind:
+    """What is known of a lab by its name alone, before anything of it is imported."""
+
+    name: LabName
+    features: frozenset[Feature]
+    mark: str | None = None
+    """What every line of output and every report has to say of it; None for real machines."""
+
+
+_OF_MACHINES = frozenset({Feature.POWER, Feature.PAUSE, Feature.LINK, Feature.HOST_TIME})
+
+KINDS: dict[str, LabKind] = {
+    kind.name: kind
+    for kind in (
+        LabKind("vagrant", _OF_MACHINES),
+        LabKind("qemu", _OF_MACHINES | {Feature.DISK_RATE}),
+        LabKind(MODEL, _OF_MACHINES | {Feature.DISK_RATE} - {Feature.HOST_TIME}, mark=MODEL),
+    )
+}
+
+
+def mark_of(lab: str) -> str | None:
+    """What has to stand before every line about this lab: nothing about one with machines."""
+    return KINDS[lab].mark if lab in KINDS else None
+
+
+def is_model(lab: str) -> bool:
+    """Whether what its nodes say is no evidence about FreeBSD."""
+    return lab == MODEL
 
 
 def refuse(name: LabName, settings: Settings, *, image_path: Path | None, pair: str) -> None:
@@ -63,7 +126,7 @@ def open_lab(
         base = image_path or image.find(settings.image)
         image.inspect(base)
         lab = QemuLab(settings, prepared(base, say=say), pair)
-    elif name == "simulated":
+    elif name == MODEL:
         from harness.lab.simulated.lab import SimulatedLab
 
         lab = SimulatedLab(settings, pair)

@@ -23,7 +23,7 @@ from harness.cluster.node import Node
 from harness.config.settings import Settings
 from harness.errors import SettingsError
 from harness.lab.base import Lab
-from harness.lab.choose import LabName, open_lab
+from harness.lab.choose import KINDS, Feature, LabName, open_lab
 from harness.lab.ssh import remote_command
 from harness.measure import start_up
 from harness.record.folders import new_run_folder
@@ -61,9 +61,9 @@ def main(
     `say` gets a line for each stage. Raises `SettingsError` for a lab whose time is not the host's,
     and whatever the lab raises.
     """
-    if lab_name == "simulated":
+    if Feature.HOST_TIME not in KINDS[lab_name].features:
         raise SettingsError(
-            "what the harness costs cannot be measured on the simulated lab: its time is virtual",
+            f"what the harness costs cannot be measured on the {lab_name} lab: its time is virtual",
             advice="take a lab with machines: `skunk bench harness --lab qemu`",
         )
     folder = new_run_folder(f"{lab_name}-bench")

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import LabError
+from harness.lab.choose import MODEL
 
 AIM = "0.3 s"
 
@@ -50,7 +51,7 @@ def _command(words: list[str]) -> list[str]:
 @contextlib.contextmanager
 def _pair_up(environment: dict[str, str]) -> Iterator[None]:
     """A simulated pair of this measurement's own, for the length of the block."""
-    up = ["up", "--lab", "simulated", "--bare"]
+    up = ["up", "--lab", MODEL, "--bare"]
     _run(up, environment)
     try:
         yield

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config import paths, yaml_file
 from harness.config.settings import ImageSettings
-from harness.lab.choose import LabName
+from harness.lab.choose import MODEL, LabName
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Plan(_Section):
     def lanes(self) -> Iterator[Lane]:
         """What runs in a night, the simulated lab first: it takes half a minute."""
         if self.simulated:
-            yield Lane("simulated", None, may_fail=False, shards=1)
+            yield Lane(MODEL, None, may_fail=False, shards=1)
         for each in self.releases:
             yield Lane("qemu", each.release, each.may_fail, self.shards)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.lab.choose import is_model
 from harness.nightly.night import LaneNews, News, Standing
 from harness.report.summary import code, plain
 from harness.results.results_json import Changed
@@ -125,7 +126,7 @@ def _table(news: News, link: str | None) -> Iterator[str]:
 
 
 def _about(lane: LaneNews, hand: _Hand) -> Iterator[str]:
-    if lane.turn.lane == "simulated":
+    if is_model(lane.turn.lane):
         yield "a model, nothing about FreeBSD"
     if lane.turn.may_fail:
         yield "may fail"

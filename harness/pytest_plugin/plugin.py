@@ -17,7 +17,7 @@ import pytest
 from harness.config import paths
 from harness.config import settings as settings_file
 from harness.errors import HarnessError
-from harness.lab.choose import LabName
+from harness.lab.choose import KINDS, LabKind, LabName, is_model, mark_of
 from harness.operate.clean_reports import CleanReports
 from harness.pytest_plugin import each_scenario, ending, fixtures, naming, on_failure, side_by_side
 from harness.pytest_plugin.stash import LIVE, MUTATION
@@ -57,29 +57,30 @@ def pytest_configure(config: pytest.Config) -> None:
         "claim(number): the claim of the field notes under test",
         "hast(**settings): another hast.conf than lab.yaml's",
         "smoke: what CI runs on real FreeBSD at every change, in a few minutes",
+        "needs(*features): what the lab has to be able to do (harness.lab.choose.Feature)",
         "leaves(*what): what the scenario leaves behind on purpose (harness.cluster.audit.Left)",
     ):
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(Failures(), "skunk-failures")
     if config.getoption("verbose") > 0:
         config.pluginmanager.register(told.Story(config))
-    if config.getoption("--no-wire") and config.getoption("--lab") != "simulated":
+    if config.getoption("--no-wire") and not is_model(config.getoption("--lab")):
         raise pytest.UsageError("--no-wire is for the simulated lab: real machines need SSH")
-    simulated = config.getoption("--lab") == "simulated"
-    if simulated:
+    mark = mark_of(config.getoption("--lab"))
+    if mark is not None:
         # Two worlds and their snapshots are many objects, and none of them is garbage.
         gc.set_threshold(50_000, 20, 20)
         config.add_cleanup(gc.freeze)
-    if simulated and not hasattr(config, "workerinput"):
+    if mark is not None and not hasattr(config, "workerinput"):
         writer = config.get_terminal_writer()
-        marked = MarkedStream(writer._file, "simulated")
+        marked = MarkedStream(writer._file, mark)
         writer._file = cast(TextIO, marked)
         writer.fullwidth -= marked.width
     if (name := config.getoption("--mutate")) is not None:
         _mutate(config, name)
     live: Live | None = None
     if config.getoption("verbose") > 0 and not hasattr(config, "workerinput"):
-        live = config.stash[LIVE] = Live(config, "simulated" if simulated else None)
+        live = config.stash[LIVE] = Live(config, mark)
         config.pluginmanager.register(live)
     config.pluginmanager.register(CleanReports(config))  # first, so that the others see it clean
     on_failure.configure(config, live)
@@ -129,6 +130,14 @@ def _claim(item: pytest.Item) -> int:
     return 0 if marker is None else int(marker.args[0])
 
 
+def _leave_out(item: pytest.Item, lab: LabKind) -> None:
+    """Skip a scenario that needs what the lab cannot do, by the name of that."""
+    needed = {feature for marker in item.iter_markers("needs") for feature in marker.args}
+    if lacking := sorted(needed - lab.features):
+        why = f"the {lab.name} lab does not have what it needs: {', '.join(lacking)}"
+        item.add_marker(pytest.mark.skip(reason=why))
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
@@ -136,10 +145,11 @@ def pytest_collection_modifyitems(
     """Run scenarios in the claims' order; the JUnit file gets their claim and docstring."""
     items.sort(key=_claim)
     naming.give(items)
-    simulated = config.getoption("--lab") == "simulated"
+    simulated = is_model(config.getoption("--lab"))
     for item in items:
         if simulated and _claim(item):
             item.add_marker(pytest.mark.timeout(SIMULATED_TIMEOUT))
+        _leave_out(item, KINDS[config.getoption("--lab")])
         name = naming.of(item)
         item.user_properties += [(junit.TEST, name.id), (junit.EVIDENCE, name.folder)]
         if _claim(item):

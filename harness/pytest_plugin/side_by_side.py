@@ -23,7 +23,7 @@ import pytest
 from harness.config import paths
 from harness.config.settings import Settings
 from harness.errors import LabError, SettingsError, WaitExpired
-from harness.lab.choose import LabName
+from harness.lab.choose import LabName, is_model
 from harness.pytest_plugin import ending
 from harness.record.folders import new_run_folder, run_folder
 from harness.waiting import interrupt
@@ -56,7 +56,7 @@ def pair_name(pair: str, number: int) -> str:
 
 def memory_of_a_pair(lab: LabName, settings: Settings) -> int:
     """MiB of the host's memory that a pair may come to need."""
-    if lab == "simulated":
+    if is_model(lab):
         return SIMULATED_MIB
     emulated = settings.machine.accelerator == "tcg" or not Path("/dev/kvm").exists()
     return 2 * (settings.machine.memory_mib + (EMULATION_MIB if emulated else 0))
@@ -96,7 +96,7 @@ def _gib(mib: int) -> str:
 
 def most_pairs(lab: LabName, settings: Settings) -> int:
     """What `-n auto` means: as many as the memory and the processors are enough for."""
-    processors = 1 if lab == "simulated" else 2 * settings.machine.cpus
+    processors = 1 if is_model(lab) else 2 * settings.machine.cpus
     fit = _free_memory_mib() // memory_of_a_pair(lab, settings)
     return max(1, min(fit, (os.cpu_count() or 1) // processors))
 

@@ -11,6 +11,8 @@ import rich.markup
 import rich.table
 
 from harness.errors import SettingsError
+from harness.lab.choose import mark_of
+from harness.record.marked import prefix
 from harness.results.history import FILE, LAST, Past, VerdictHistory
 from harness.results.run import Verdict
 
@@ -91,7 +93,7 @@ def show(found: list[PastRuns]) -> None:
     """Print a table for each lab and release; scenarios that never went bad are only counted."""
     console = rich.console.Console()
     for one in found:
-        mark = "[simulated] " if one.lab == "simulated" else ""
+        mark = prefix(mark_of(one.lab))
         console.print(
             f"{mark}{one.lab} lab, FreeBSD {one.release}: {one.runs} runs",
             markup=False,

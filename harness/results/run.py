@@ -11,6 +11,7 @@ from datetime import datetime
 from harness import errors
 from harness.freebsd.bug_number import number_in
 from harness.lab.base import Gap
+from harness.lab.choose import is_model
 from harness.record.folders import without_number
 from harness.record.transcript import Entry
 from harness.results.timeline import Timeline
@@ -243,7 +244,7 @@ class Run:
     @property
     def simulated(self) -> bool:
         """Whether its nodes were a model, so that it is no evidence about FreeBSD."""
-        return self.description.lab == "simulated"
+        return is_model(self.description.lab)
 
     @property
     def spent(self) -> Spent | None:

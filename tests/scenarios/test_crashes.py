@@ -17,6 +17,7 @@ from harness.faults.process import (
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.hastd_log import DeviceRecovered, WorkerExited
 from harness.freebsd.zpool import Health
+from harness.lab.choose import Feature
 from harness.waiting.wait import settle, wait_until
 from harness.workload.files import Files
 from harness.workload.ledger import Ledger
@@ -52,6 +53,7 @@ def kill_hastd(signal: Signal) -> Callable[[Pair], object]:
     return kill
 
 
+@pytest.mark.needs(Feature.POWER)
 @pytest.mark.claim(5)
 @pytest.mark.leaves("fault")  # the old primary is left without power: nobody waits for its boot
 @pytest.mark.parametrize(
@@ -77,6 +79,7 @@ def test_primary_dies(pair: Pair, die: Callable[[Pair], object]) -> None:
     ledger.check(skunk2)
 
 
+@pytest.mark.needs(Feature.POWER)
 @pytest.mark.leaves("fault")  # skunk1 is left off: nobody waits for its boot
 def test_acpi_shutdown(pair: Pair) -> None:
     """With the pool exported the power button shuts the primary down in an orderly way.

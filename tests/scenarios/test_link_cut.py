@@ -6,6 +6,7 @@ from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed, ReplicasDiffer
 from harness.freebsd.hastd_log import PeerLost
+from harness.lab.choose import Feature
 from harness.waiting.wait import wait_until
 from harness.workload.files import Files, sha256_of_files
 
@@ -31,6 +32,7 @@ def replicas(pair: Pair) -> set[str]:
     return {replica(node) for node in pair}
 
 
+@pytest.mark.needs(Feature.LINK)
 @pytest.mark.smoke
 def test_write_while_degraded(pair: Pair) -> None:
     """What the primary writes once it has noticed the cut is on the secondary after the resync."""
@@ -45,6 +47,7 @@ def test_write_while_degraded(pair: Pair) -> None:
     assert len(replicas(pair)) == 1
 
 
+@pytest.mark.needs(Feature.LINK)
 @pytest.mark.xfail(strict=True, raises=ReplicasDiffer, reason=NEVER_RESYNCHRONISED)
 def test_write_in_flight(pair: Pair) -> None:
     """A write that is under way when the link is cut is acknowledged after HAST's timeout.
@@ -62,6 +65,7 @@ def test_write_in_flight(pair: Pair) -> None:
     pair.check_replicas_equal()
 
 
+@pytest.mark.needs(Feature.LINK)
 @pytest.mark.hast(extent_kib=4)
 @pytest.mark.xfail(strict=True, raises=ClaimFailed, reason=NEVER_RESYNCHRONISED)
 def test_file_in_flight(pair: Pair) -> None:

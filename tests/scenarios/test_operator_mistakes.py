@@ -23,6 +23,7 @@ from harness.freebsd.hastd_log import (
     WrongRole,
 )
 from harness.freebsd.zpool import Health
+from harness.lab.choose import Feature
 from harness.lab.ssh import Result
 from harness.waiting.wait import wait_until
 from harness.workload.files import Files
@@ -47,6 +48,7 @@ def is_lost(pair: Pair, node: Node) -> bool:
         return True
 
 
+@pytest.mark.needs(Feature.POWER)
 @pytest.mark.claim(3)
 @pytest.mark.leaves("fault")  # the node is left without power: nobody waits for its boot
 @pytest.mark.parametrize("mistake", ["hastctl role secondary mirror", "service hastd restart"])

@@ -6,6 +6,7 @@ from harness.cluster.pair import Pair
 from harness.faults.link import deaf, flapping
 from harness.freebsd.hast import Status
 from harness.freebsd.hastd_log import Disconnected, PeerLost, SplitBrain
+from harness.lab.choose import Feature
 from harness.waiting.wait import settle
 from harness.workload.ledger import Ledger
 
@@ -25,6 +26,7 @@ def check_in_sync_again(pair: Pair, ledger: Ledger) -> None:
     assert not any(pair.said(node, SplitBrain) for node in pair)
 
 
+@pytest.mark.needs(Feature.LINK)
 def test_shorter_than_the_timeout(pair: Pair) -> None:
     """In a cut that is shorter than HAST's timeout a write waits, and nobody notices anything."""
     skunk1, skunk2 = pair.nodes
@@ -48,6 +50,7 @@ def test_shorter_than_the_timeout(pair: Pair) -> None:
     check_in_sync_again(pair, ledger)
 
 
+@pytest.mark.needs(Feature.LINK)
 def test_longer_than_the_timeout(pair: Pair) -> None:
     """After HAST's timeout the primary goes on alone; when the link is back it resynchronises."""
     skunk1 = pair.skunk1
@@ -79,6 +82,7 @@ def test_one_way(pair: Pair) -> None:
     check_in_sync_again(pair, ledger)
 
 
+@pytest.mark.needs(Feature.LINK)
 def test_flapping(pair: Pair) -> None:
     """The link comes and goes, each gap shorter than the timeout: no write that ended is lost."""
     skunk1 = pair.skunk1

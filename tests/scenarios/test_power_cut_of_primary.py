@@ -5,6 +5,7 @@ import pytest
 from harness.cluster.pair import Pair
 from harness.freebsd.hast import ExitCode, Role
 from harness.freebsd.hastd_log import ConnectFailed, WorkerExited
+from harness.lab.choose import Feature
 from harness.waiting import clock
 from harness.waiting.wait import scaled, settle, wait_until
 from harness.workload.files import Files
@@ -25,6 +26,7 @@ ALL_BUT_THE_TIMEOUT = 15.0
 """Seconds, with much room, for the import and the first writes: two on a quiet machine."""
 
 
+@pytest.mark.needs(Feature.POWER)
 @pytest.mark.smoke
 def test_power_cut_of_primary(pair: Pair) -> None:
     """Nothing happens by itself; `role primary` and `zpool import -f` bring every write back.

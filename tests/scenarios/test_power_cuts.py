@@ -8,6 +8,7 @@ from harness.faults.power import both_powered_off
 from harness.freebsd.hast import Role
 from harness.freebsd.hastd_log import SplitBrain, SyncStarted
 from harness.freebsd.zpool import Health
+from harness.lab.choose import Feature
 from harness.waiting import clock
 from harness.waiting.wait import wait_until
 from harness.workload.ledger import Ledger
@@ -39,6 +40,7 @@ def begin_resync(pair: Pair, primary: Node, *, mib: int) -> None:
     )
 
 
+@pytest.mark.needs(Feature.POWER)
 @pytest.mark.leaves("fault")  # skunk2 is left off: another scenario is about its return
 def test_power_cut_of_secondary(pair: Pair) -> None:
     """Nothing is acknowledged for HAST's timeout; then the primary goes on alone."""
@@ -55,6 +57,7 @@ def test_power_cut_of_secondary(pair: Pair) -> None:
     ledger.check(skunk1)
 
 
+@pytest.mark.needs(Feature.POWER)
 def test_reset_of_secondary_in_a_resync(pair: Pair) -> None:
     """The primary writes on alone; the secondary that is back gets the rest, and not all again.
 
@@ -78,6 +81,7 @@ def test_reset_of_secondary_in_a_resync(pair: Pair) -> None:
     pair.check_replicas_equal()
 
 
+@pytest.mark.needs(Feature.POWER)
 def test_power_cut_of_both_in_a_resync(pair: Pair) -> None:
     """hastd promotes the half synchronised node without a word; it is ZFS that cannot read there.
 

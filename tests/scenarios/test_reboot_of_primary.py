@@ -6,6 +6,7 @@ from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role
 from harness.freebsd.zpool import Health
+from harness.lab.choose import Feature
 from harness.waiting.wait import settle, wait_until
 from harness.workload.files import Files
 
@@ -54,6 +55,7 @@ def test_reboot_after_export(pair: Pair) -> None:
     assert_role_primary_brings_back(pair, skunk1, files)
 
 
+@pytest.mark.needs(Feature.POWER)
 def test_reboot_with_the_pool_imported(pair: Pair) -> None:
     """`shutdown -r` takes the device from under an imported pool: the node hangs until reset.
 

@@ -11,6 +11,7 @@ from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role, Status
 from harness.freebsd.hastd_log import SplitBrain, StartingAnyway
+from harness.lab.choose import Feature
 from harness.waiting.wait import wait_until
 from harness.workload.files import Files
 
@@ -94,6 +95,7 @@ def wait_for_split_brain(pair: Pair) -> None:
         )
 
 
+@pytest.mark.needs(Feature.LINK, Feature.PAUSE)
 @pytest.mark.parametrize("tear", [partition, frozen_primary, careless_operator])
 def test_split_brain(
     pair: Pair, tear: Callable[[Pair], Torn], note: Callable[[str, object], None]
@@ -138,6 +140,7 @@ def test_create_on_the_wrong_node(pair: Pair) -> None:
     assert (torn.common | torn.kept).missing(keeper) == sorted(torn.kept.sha256)
 
 
+@pytest.mark.needs(Feature.LINK)
 @pytest.mark.parametrize("writer", ["skunk1", "skunk2"])
 def test_only_one_side_wrote(pair: Pair, writer: str) -> None:
     """Both were primary and apart, but one wrote: that is no split-brain, whoever it was.

@@ -8,6 +8,7 @@ import pytest
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.freebsd.fsck import Way
+from harness.lab.choose import Feature
 from harness.workload.files import Files, sha256_of_files
 from harness.workload.filesystems import FileSystem, Kind, partition, wait_for_partitions
 from harness.workload.ledger import Ledger
@@ -89,6 +90,7 @@ def write_in_new_folder(node: Node, filesystem: FileSystem) -> None:
     node.sh(script, filesystem.mountpoint)
 
 
+@pytest.mark.needs(Feature.POWER)
 @pytest.mark.hast(timeout=5)
 @pytest.mark.leaves("fault")  # skunk1 stays off: nothing is claimed about its return
 def test_power_cut(provisioned_pair: Pair, note: Callable[[str, object], None]) -> None:
@@ -135,6 +137,7 @@ def test_power_cut(provisioned_pair: Pair, note: Callable[[str, object], None]) 
     assert asked[Kind.JOURNAL, MANY] - asked[Kind.JOURNAL, FEW] < inodes
 
 
+@pytest.mark.needs(Feature.POWER)
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason=NAMES_ARE_LOST)
 @pytest.mark.hast(timeout=5, media_mib=192)
 @pytest.mark.leaves("fault")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.config import paths
+from harness.lab import choose
 
 _MODULE = re.compile(r"\bharness(?:\.\w+)+(?::\w+)?")
 _STRING = re.compile(f'"{_MODULE.pattern}"')
@@ -55,6 +57,27 @@ def _is_there(name: str) -> bool:
         # `from harness.config import paths` is of a module that nothing may have imported yet.
         return ":" in name and _is_there(name.replace(":", "."))
     return True
+
+
+def _constants(tree: ast.Module) -> Iterator[ast.Constant]:
+    """All constants but the keys of a mapping, which are names of columns and settings."""
+    keys = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in keys:
+            yield node
+
+
+def test_what_a_lab_is_like_is_asked_of_its_kind_and_not_of_its_name() -> None:
+    """A lab more is a line in harness/lab/choose.py, and no search for the names of others."""
+    names = set(choose.KINDS) - {"vagrant", "qemu"}
+    found = [
+        f"{file.relative_to(paths.PROJECT)}:{constant.lineno}"
+        for file in (paths.PROJECT / "harness").rglob("*.py")
+        if not file.is_relative_to(paths.PROJECT / "harness" / "lab")
+        for constant in _constants(ast.parse(file.read_text(encoding="utf-8")))
+        if constant.value in names
+    ]
+    assert found == []
 
 
 def test_every_module_that_a_string_names_is_there() -> None:

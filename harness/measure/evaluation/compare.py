@@ -13,7 +13,7 @@ from harness.config import settings as settings_file
 from harness.config import yaml_file
 from harness.config.settings import HastSettings, Settings
 from harness.errors import SettingsError
-from harness.lab.choose import LabName, open_lab
+from harness.lab.choose import LabName, is_model, open_lab
 from harness.measure.run import Subject
 from harness.run.session import Session
 
@@ -79,7 +79,7 @@ def opened(a: Contestant, b: Contestant, opening: Opening) -> Iterator[list[Subj
             if a.changes == b.changes:
                 raise SettingsError("A and B are the same", advice=_ADVICE)
             first = second = stack.enter_context(a.session(opening, pair, folder))
-        elif opening.lab == "simulated":
+        elif is_model(opening.lab):
             raise SettingsError(
                 "the simulated lab has one virtual time, and so one pair at a time",
                 advice="compare two hast.conf on it, or take the qemu lab",

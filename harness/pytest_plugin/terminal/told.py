@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.lab.choose import KINDS, Feature
 from harness.pytest_plugin import ending, side_by_side
 from harness.pytest_plugin.stash import SESSION
 from harness.results import junit
@@ -56,7 +57,7 @@ def pytest_terminal_summary(
         for line in noted:
             terminalreporter.write_line(line)
     spents = dict(_spents(terminalreporter))
-    if spents and config.getoption("--lab") != "simulated":  # its nodes have a time of their own
+    if spents and Feature.HOST_TIME in KINDS[config.getoption("--lab")].features:
         terminalreporter.section("where the time went, in seconds")
         for line in spent.table(spents):
             terminalreporter.write_line(line)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import SettingsError
+from harness.lab.choose import is_model
 from harness.results.run import Verdict
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Mutation:
 
     def check(self, lab: str) -> None:
         """Raise `SettingsError` where the mutation cannot be applied."""
-        if self.of_model and lab != "simulated":
+        if self.of_model and not is_model(lab):
             raise SettingsError(
                 f"the mutation {self.name} is one of the model: real FreeBSD cannot be told to "
                 "behave so",

@@ -15,6 +15,7 @@ import psutil
 
 from harness.config import paths
 from harness.errors import LabError
+from harness.lab.choose import MODEL
 from harness.record.exit_status import BROKE, FAILED, HELD, MET_GAPS
 from harness.results import junit
 from harness.results.run import Case, Verdict
@@ -177,7 +178,7 @@ def _run(place: Path, mutation: Mutation | None, arguments: Sequence[str]) -> tu
     command = [
         *(sys.executable, "-m", "pytest", "--rootdir", str(paths.PROJECT), "--quiet"),
         "--tb=short",
-        *("-p", "no:cacheprovider", "--lab", "simulated", "--no-wire", "--pair", _pair(mutation)),
+        *("-p", "no:cacheprovider", "--lab", MODEL, "--no-wire", "--pair", _pair(mutation)),
         *("--results", str(results), "--junitxml", str(place / f"{name}.xml")),
         *([] if mutation is None else ["--mutate", name]),
         *(str(paths.PROJECT / "tests" / "scenarios"), *arguments),
