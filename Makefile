@@ -51,7 +51,7 @@ types: setup  # by itself, or beside the tests
 	$(VENV)/bin/mypy
 
 unit: setup  # a file of tests is run by one process: its tests may share what they have started
-	$(VENV)/bin/pytest -n auto --dist loadfile tests/unit
+	$(VENV)/bin/pytest -n auto --dist loadfile --no-loadscope-reorder tests/unit
 
 plumbing: setup  ## the labs themselves, on a small Linux guest: needs QEMU, no FreeBSD
 	$(VENV)/bin/pytest tests/plumbing

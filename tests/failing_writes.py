@@ -1,7 +1,7 @@
 """Runs in which each write of the results folder fails in turn, and all after it: a full disk.
 
-Run in a process of its own, because it runs pytest: `python -m tests.failing_writes FOLDER`. It
-prints what went otherwise than it should, a line for each write that failed so.
+Run in a process of its own, because it runs pytest: a fork with FOLDER as its argument. It prints
+what went otherwise than it should, a line for each write that failed so.
 """
 
 from __future__ import annotations
@@ -139,8 +139,9 @@ def faults(place: Path, status: int, said: str) -> Iterator[str]:
         yield f"ended with {status}:\n{said}"
 
 
-def main(place: Path) -> None:
+def main() -> None:
     """Fail at each place in turn."""
+    place = Path(sys.argv[1])
     os.environ["SKUNK_STATE_DIR"] = str(place / "state")
     os.environ["SKUNK_RESULTS_DIR"] = str(place / "results")
     (place / "mine").mkdir(parents=True)
@@ -157,7 +158,3 @@ def main(place: Path) -> None:
         for fault in faults(place, status, said):
             sys.stdout.write(f"{site[2]} at {Path(site[0]).name}:{site[1]}: {fault}\n")
     sys.stdout.write(f"{len(sites)} writes failed\n")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

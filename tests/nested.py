@@ -1,9 +1,9 @@
 """Runs of pytest on the simulated lab, one after another, in a process of their own.
 
-`python -m tests.nested FOLDER` reads a list of [name, arguments] from standard input as JSON, runs
-FOLDER/NAME/test_NAME.py with results in FOLDER/results/NAME, and writes what each run printed to
-FOLDER/NAME.txt and all statuses to FOLDER/statuses.json. Starting one process for all of them
-saves most of the time.
+That process is forked with FOLDER as its argument. It reads a list of [name, arguments] from
+FOLDER/runs.json, runs FOLDER/NAME/test_NAME.py with results in FOLDER/results/NAME, and writes what
+each run printed to FOLDER/NAME.txt and all statuses to FOLDER/statuses.json. Starting one process
+for all of them saves most of the time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import pytest
 from harness.config import paths
 from harness.results import junit
 from harness.results.run import Case
+from tests import forked
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,8 @@ def run_all(
         (place / name).mkdir(parents=True)
         (place / name / f"test_{name}.py").write_text(text)
     given = [[name, list(arguments)] for name, (_, arguments) in runs.items()]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.nested", str(place)],
-        input=json.dumps(given),
-        text=True,
-        cwd=paths.PROJECT,
-        capture_output=True,
-        timeout=within,
-        check=False,
-    )
+    (place / "runs.json").write_text(json.dumps(given))
+    done = forked.run(place, program="tests.nested", timeout=within)
     assert done.returncode == 0, done.stdout + done.stderr
     statuses = json.loads((place / "statuses.json").read_text())
     return {
@@ -69,12 +62,13 @@ def run_all(
     }
 
 
-def main(place: Path) -> None:
+def main() -> None:
     """Run them."""
+    place = Path(sys.argv[1])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line has it
     os.environ["SKUNK_STATE_DIR"] = str(place / "state")
     statuses = {}
-    for name, arguments in json.load(sys.stdin):
+    for name, arguments in json.loads((place / "runs.json").read_text()):
         results = place / "results" / name
         words = [
             *("--rootdir", str(paths.PROJECT), "-p", "no:cacheprovider", "--lab", "simulated"),
@@ -91,7 +85,3 @@ def main(place: Path) -> None:
         left = [path.name for path in (place / "state" / "pairs").iterdir() if path.is_dir()]
         assert not left, f"{name} left {left}"
     (place / "statuses.json").write_text(json.dumps(statuses))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -1,22 +1,21 @@
 """`skunk` with a signal at a random moment, over and over: how it ends, and what it leaves.
 
-A process of its own loads the harness once and forks for each trial, so that a trial costs what it
-does and not the start of Python. `python -m tests.signals SEED LATEST TRIALS WORD...`, or with the
-name of a hook of pytest in the place of the three numbers: then Ctrl-C comes in that hook.
+A process of its own forks for each trial, with all modules loaded: a trial costs what it does and
+not the start of Python, and no signal comes while Python reads modules. Its arguments are SEED
+LATEST TRIALS WORD..., or the name of a hook of pytest in the place of the three numbers: then
+Ctrl-C comes in that hook.
 """
 
 from __future__ import annotations
 
 import atexit
 import faulthandler
-import importlib
 import itertools
 import json
 import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -28,6 +27,7 @@ from typing import NoReturn
 from harness.config import paths
 from harness.record.exit_status import INTERRUPTED
 from harness.waiting import interrupt
+from tests import forked
 
 MOST_SECONDS = 60.0
 """From the signal to the end of the process, on a host with other work."""
@@ -40,16 +40,6 @@ _NOT_FOR_PEOPLE = (
     *("interrupt.py", "_pytest", "Exception ignored"),
 )
 """Words of Python and of pytest, which say nothing of what was interrupted."""
-
-_LOADED = (
-    "pytest",
-    "harness.cli.main",
-    "harness.lab.simulated.lab",
-    "harness.operate.bring_up",
-    "harness.pytest_plugin.running",
-    "harness.run.session",
-)
-"""What a trial needs, loaded once for all: else a signal comes while Python reads modules."""
 
 _WHERE = signal.SIGUSR1
 """Makes a trial that hangs say where, in what it said."""
@@ -109,19 +99,17 @@ def at_hooks(words: Sequence[str], state_dir: Path, hooks: Sequence[str]) -> lis
 
 
 def _in_a_process(given: Sequence[str], state_dir: Path, *, within: float) -> list[Trial]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.signals", *given],
-        cwd=paths.PROJECT,
+    done = forked.run(
+        *given,
+        program="tests.signals",
         env={
             **os.environ,
             "SKUNK_STATE_DIR": str(state_dir),
             "SKUNK_RESULTS_DIR": str(state_dir / "results"),
         },
-        stdout=subprocess.PIPE,
-        text=True,
         timeout=within,
-        check=True,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
     return [Trial(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
@@ -208,12 +196,8 @@ def _try(words: Sequence[str], number: signal.Signals, moment: float | str, log:
     )
 
 
-def _main() -> None:
-    for module in _LOADED:
-        importlib.import_module(module)
-    from harness.lab.simulated import features  # noqa: PLC0415 - one of them
-
-    features.load_all()
+def main() -> None:
+    """Try it, and print what came of each as a line of JSON."""
     for number in interrupt.SIGNALS:  # a job in the background of a shell ignores some
         signal.signal(number, signal.SIG_DFL)
     paths.state_dir().mkdir(parents=True, exist_ok=True)
@@ -230,7 +214,3 @@ def _main() -> None:
         trial = _try(words, number, moment, paths.state_dir() / "trial.log")
         sys.stdout.write(json.dumps(asdict(trial)) + "\n")
         sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    _main()

@@ -16,6 +16,30 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["TERM"] = "xterm"  # a terminal that a test makes can do what most can
+    # Nearly a hundred processes load the same modules: without this each compiles them anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+LONGEST = (
+    "test_side_by_side.py",
+    "test_ending.py",
+    "test_docs.py",
+    "test_kept_pair.py",
+    "test_signals.py",
+    "test_nightly.py",
+    "test_held_to_freebsd.py",
+    "test_on_failure.py",
+    "test_shell.py",
+    "test_yaml_file.py",
+    "test_start_up.py",
+)
+"""What takes some seconds, longest first: begun last, one of them would run alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files. A file's tests stay in their order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture

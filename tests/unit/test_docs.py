@@ -4,6 +4,7 @@ import ast
 import functools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.config import paths
-from tests import reference
+from tests import forked, reference
 
 DOCS = paths.PROJECT / "docs"
 PAGES = [paths.PROJECT / "README.md", *DOCS.glob("*.md"), DOCS / "evidence" / "README.md"]
@@ -52,9 +53,8 @@ def commands(text: str) -> Iterator[Command]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a scenario needs, to write into as a reader would."""
     copy = tmp_path_factory.mktemp("docs") / "hast-lab"
-    skip = shutil.ignore_patterns("__pycache__")
     for name in ("harness", "provision", "tests/scenarios"):
-        shutil.copytree(paths.PROJECT / name, copy / name, ignore=skip)
+        shutil.copytree(paths.PROJECT / name, copy / name)
     for name in ("pyproject.toml", *(p.name for p in paths.PROJECT.glob("*.yaml"))):
         shutil.copy(paths.PROJECT / name, copy / name)
     (copy / "tests" / "__init__.py").touch()
@@ -69,6 +69,15 @@ def run(command: str, checkout: Path, state: Path) -> str:
         "COLUMNS": "200",
     }
     environment.pop("SKUNK_RESULTS_DIR", None)
+    program, *words = shlex.split(command)
+    if program == "skunk":
+        return forked.run(
+            *words,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            project=checkout,
+            cwd=checkout,
+        ).stdout
     return subprocess.run(
         command,
         shell=True,

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import fastjsonschema
 import pytest
 
 from harness import errors
-from harness.config import paths
 from harness.pytest_plugin import ending
 from harness.pytest_plugin.naming import as_it_may_leave
 from harness.record.folders import folder_name
@@ -21,7 +18,7 @@ from harness.results import results_json as model
 from harness.results.history import FILE, VerdictHistory
 from harness.results.read import read_run
 from harness.results.run import Verdict
-from tests import results_folders
+from tests import forked, results_folders
 from tests.nested import Ran, run_all
 
 HOLDS = "def test_holds(provisioned_pair): ...\n"
@@ -419,14 +416,7 @@ def test_what_says_something_about_freebsd(error: Exception, about: bool) -> Non
 
 
 def test_whatever_write_fails_the_pair_is_stopped_and_one_message_says_why(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.failing_writes", str(tmp_path)],
-        cwd=paths.PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    done = forked.run(tmp_path, program="tests.failing_writes", timeout=900)
     said = done.stdout.strip().splitlines()
     assert done.returncode == 0, done.stderr
     assert len(said) == 1, done.stdout

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from harness.report.publish import publish
 from harness.results import results_json as model
 from harness.results.history import FILE, VerdictHistory
 from harness.results.run import Verdict
+from tests import forked
 from tests.programs import python_program
 from tests.results_folders import BROKE, FAILED, FIRST, HELD, KNOWN, case, failure, part
 
@@ -587,16 +587,14 @@ def test_pytest_split_keeps_neighbours_together_and_loses_none(tmp_path: Path) -
     (tmp_path / "test_it.py").write_text(names)
     found = []
     for group in (1, 2, 3):
-        said = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q"),
-                *("--splits", "3", "--group", str(group), str(tmp_path / "test_it.py")),
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
+        done = forked.run(
+            *("-p", "no:cacheprovider", "--collect-only", "-q"),
+            *("--splits", "3", "--group", str(group), tmp_path / "test_it.py"),
+            program="pytest",
             cwd=tmp_path,
-        ).stdout
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = done.stdout
         found.append([line for line in said.splitlines() if "::" in line])
     assert [*itertools.chain(*found)] == [f"test_it.py::test_{number}" for number in range(10)]
     assert max(map(len, found)) - min(map(len, found)) <= 2

@@ -7,13 +7,13 @@ import re
 import shutil
 import string
 import subprocess
-import sys
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import pytest
 
 from harness.record import outgoing
+from tests import forked
 
 PUTTY = """\
 PuTTY-User-Key-File-3: ssh-rsa
@@ -246,6 +246,7 @@ def test_fine():
 
 CONFTEST = """
 from harness.operate.clean_reports import CleanReports
+from tests import forked
 
 def pytest_configure(config):
     config.pluginmanager.register(CleanReports(config))
@@ -257,16 +258,11 @@ def test_neither_terminal_nor_junit_get_what_a_failure_has(tmp_path: Path, style
     key = KEYS["openssh"]
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TEST.format(key=key))
-    run = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-vv", "-ra", "-p", "no:cacheprovider"),
-            *(f"--tb={style}", "--color=no", "--junitxml=junit.xml", "-o", "junit_family=xunit1"),
-        ],
+    run = forked.run(
+        *("-vv", "-ra", "-p", "no:cacheprovider"),
+        *(f"--tb={style}", "--color=no", "--junitxml=junit.xml", "-o", "junit_family=xunit1"),
+        program="pytest",
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     assert "1 failed, 1 passed, 1 xfailed, 1 error" in run.stdout
     for text in (run.stdout, run.stderr, (tmp_path / "junit.xml").read_text()):

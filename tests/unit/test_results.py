@@ -4,8 +4,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +28,7 @@ from harness.results.read import read_run
 from harness.results.results_json import Difference, Results
 from harness.results.run import Verdict
 from harness.results.run_database import HistoryUnusable
-from tests import results_folders
+from tests import forked, results_folders
 from tests.results_folders import EVIL, case, failure, junit, recorded, simulated
 
 SCHEMA = paths.PROJECT / "docs" / "results-schema.json"
@@ -129,14 +127,7 @@ def test_junit_xml_has_claim_and_known_bug_as_properties(tmp_path: Path) -> None
         "@pytest.mark.xfail(strict=True, reason='no number is known')\n"
         "def test_b():\n    assert False\n"
     )
-    said = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--junitxml=junit.xml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    said = forked.run("-q", "--junitxml=junit.xml", program="pytest", cwd=tmp_path)
     assert said.returncode == 0, said.stdout + said.stderr
     told = ElementTree.parse(tmp_path / "junit.xml").getroot().iter("testcase")
     properties = [

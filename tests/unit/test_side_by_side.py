@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from harness.results import results_json as model
 from harness.results.read import read_run
 from harness.results.run import Run, Verdict
 from harness.waiting.wait import wait_until
+from tests import forked
 
 GIB = 1024
 SCENARIOS = "test_set_up.py or test_no_resource_at_all or test_planned_failover"
@@ -105,8 +105,7 @@ def test_the_parts_become_one_run(tmp_path: Path) -> None:
 # --- whole runs on the simulated lab ------------------------------------------------------------
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "harness", "test", "--lab", "simulated", *arguments]
+TEST = ("test", "--lab", "simulated")
 
 
 def environment(place: Path) -> dict[str, str]:
@@ -119,15 +118,7 @@ def pairs_left(place: Path) -> list[Path]:
 
 
 def run(place: Path, arguments: Sequence[str], status: int = 0) -> str:
-    done = subprocess.run(
-        command(*arguments),
-        env=environment(place),
-        cwd=paths.PROJECT,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = forked.run(*TEST, *arguments, env=environment(place), timeout=300)
     assert done.returncode == status, done.stdout
     assert pairs_left(place) == []
     return done.stdout
@@ -174,13 +165,9 @@ def test_one_broken_pair_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_puts_every_pair_away(tmp_path: Path) -> None:
-    running = subprocess.Popen(
-        command("-n", "2"),
-        env=environment(tmp_path),
-        cwd=paths.PROJECT,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
+    with forked.start(
+        *TEST, "-n", "2", env=environment(tmp_path), stdout=subprocess.DEVNULL
+    ) as running:
         wait_until(
             "both pairs to be up",
             lambda: len(list(tmp_path.glob("results/2*/lab/*/run.json"))) == 2,
@@ -189,8 +176,6 @@ def test_an_interrupt_puts_every_pair_away(tmp_path: Path) -> None:
         assert len(pairs_left(tmp_path)) == 2
         running.send_signal(signal.SIGINT)
         assert running.wait(60) == 130
-    finally:
-        running.kill()
     assert pairs_left(tmp_path) == []
     (folder,) = tmp_path.glob("results/2*")
     run_json = json.loads((folder / "run.json").read_text())
@@ -204,14 +189,12 @@ def test_an_interrupt_puts_every_pair_away(tmp_path: Path) -> None:
 
 def test_an_interrupt_while_the_pairs_start(tmp_path: Path) -> None:
     """Ctrl-C reaches all processes of the terminal: some die before anybody can ask them."""
-    running = subprocess.Popen(
-        command("-n", "2"),
+    with forked.start(
+        *(*TEST, "-n", "2"),
         env=environment(tmp_path),
-        cwd=paths.PROJECT,
         stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+        new_session=True,
+    ) as running:
         wait_until(
             "the second of two processes to start",
             lambda: len(psutil.Process(running.pid).children()) == 2,
@@ -222,8 +205,6 @@ def test_an_interrupt_while_the_pairs_start(tmp_path: Path) -> None:
         # Python ends by the signal itself where it interrupted `exec`; a shell says 130 of both.
         assert running.wait(side_by_side.STOP_SECONDS) in (130, -signal.SIGINT)
         assert time.monotonic() - pressed < side_by_side.STOP_SECONDS - 10
-    finally:
-        running.kill()
     assert not (tmp_path / "state" / "pairs").exists() or pairs_left(tmp_path) == []
 
 

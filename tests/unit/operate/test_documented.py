@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
-from harness.config import paths
 from harness.operate.kept import Kept
-from tests import needs
+from tests import forked, needs
 from tests.documented import COMMAND_LINE, Reader, examples
 
 EXAMPLES = examples(COMMAND_LINE)
@@ -38,34 +36,16 @@ def test_the_pair_to_play_with(state_dir: Path) -> None:
     assert [path for path in (state_dir / "pairs").iterdir() if path.suffix != ".lock"] == []
 
 
-ALL_RUNS = """
-import shlex, sys
-from typer.testing import CliRunner
-from harness.cli.main import app
-
-for line in sys.argv[1:]:
-    words = shlex.split(line, comments=True)[1:]
-    done = CliRunner().invoke(app, [*words, "--collect-only", "-q"])
-    assert done.exit_code == 0, (line, done.output)
-    assert "junit.xml" not in done.output, (line, done.output)
-    print("taken:", line)
-"""
-
-
 def test_the_runs_select_scenarios(tmp_path: Path) -> None:
     """On the simulated lab, and without running them: no folder of results is left of that."""
     (tmp_path / "before").mkdir()
     (tmp_path / "latest").symlink_to("before")
-    done = subprocess.run(
-        [sys.executable, "-c", ALL_RUNS, *(line.replace("qemu", "simulated") for line in RUNS)],
-        cwd=paths.PROJECT,
-        env={**os.environ, "SKUNK_RESULTS_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("taken: skunk run") == len(RUNS)
+    assert RUNS
+    for line in RUNS:
+        words = shlex.split(line.replace("qemu", "simulated"), comments=True)[1:]
+        environment = {**os.environ, "SKUNK_RESULTS_DIR": str(tmp_path)}
+        done = forked.run(*words, "--collect-only", "-q", env=environment)
+        assert done.returncode == 0, (line, done)
+        assert "junit.xml" not in done.stdout + done.stderr, (line, done)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "latest"]
     assert (tmp_path / "latest").resolve() == tmp_path / "before"

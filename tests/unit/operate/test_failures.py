@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import enum
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from harness.config import paths
 from harness.errors import NodeUnreachable, WaitExpired
 from harness.freebsd import hast
 from harness.freebsd.hast import Role, Status
@@ -19,6 +16,7 @@ from harness.freebsd.hastd_log import LogLine, PeerLost, SplitBrain, SyncStarted
 from harness.lab.base import Power
 from harness.pytest_plugin.terminal.failures import Failures
 from harness.words import in_words
+from tests import forked
 from tests.unit.freebsd.recordings import recorded
 
 
@@ -125,16 +123,10 @@ E    +    and   skunk1 = pair.skunk1
 
 def test_a_failed_scenario_shows_its_own_lines(tmp_path: Path) -> None:
     file = "tests/unit/operate/failing_in_words.py"
-    run = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file),
-            *("--lab", "simulated", "--no-wire", "--results", str(tmp_path / "results")),
-        ],
-        cwd=paths.PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
+    run = forked.run(
+        *("-q", "-p", "no:cacheprovider", file),
+        *("--lab", "simulated", "--no-wire", "--results", tmp_path / "results"),
+        program="pytest",
     )
     lines = [line.removeprefix("[simulated] ") for line in run.stdout.splitlines()]
     first = next(n for n, line in enumerate(lines) if "= FAILURES =" in line)

@@ -24,7 +24,7 @@ from harness.errors import HarnessError, LabError, PairInUse
 from harness.lab.pairs import PairFolder
 from harness.operate.kept import HEAL_SECONDS, Kept
 from harness.operate.reach import Reached, reached, ssh_command, write_config
-from tests import needs
+from tests import forked, needs
 from tests.unit.operate.conftest import Skunk, error_of
 
 
@@ -262,18 +262,11 @@ def test_bare_means_that_nothing_was_done_to_it(skunk: Skunk, state_dir: Path) -
 
 def test_two_starts_at_the_same_time(skunk: Skunk, state_dir: Path) -> None:
     """One has the pair, and the other is told so."""
-    starting = [
-        subprocess.Popen(
-            [sys.executable, "-m", "harness", "up", "--lab", "simulated", "--bare"],
-            cwd=paths.PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    said = [each.communicate(timeout=120)[0] for each in starting]
-    assert sorted(each.returncode for each in starting) == [0, 3], said
+    words = ("up", "--lab", "simulated", "--bare")
+    with ThreadPoolExecutor(2) as pool:
+        starting = [pool.submit(forked.run, *words, stderr=subprocess.STDOUT) for _ in range(2)]
+    said = [each.result().stdout for each in starting]
+    assert sorted(each.result().returncode for each in starting) == [0, 3], said
     assert sum("is up already, by " in each for each in said) == 1, said
     assert skunk("down").exit_code == 0
 
@@ -318,18 +311,17 @@ def test_what_is_no_name_of_a_pair(skunk: Skunk, state_dir: Path, name: str) -> 
 
 
 def test_an_interrupted_start_leaves_nothing(state_dir: Path) -> None:
-    starting = subprocess.Popen(
-        [sys.executable, "-m", "harness", "up", "--lab", "simulated"],
-        cwd=paths.PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert starting.stdout is not None
-    assert any("booting" in line for line in starting.stdout)
-    starting.send_signal(signal.SIGINT)
-    starting.communicate(timeout=30)
-    assert starting.returncode == 130
+    reading, writing = os.pipe()
+    with (
+        os.fdopen(reading) as said,
+        forked.start(
+            *("up", "--lab", "simulated"), stdout=writing, stderr=subprocess.STDOUT
+        ) as starting,
+    ):
+        os.close(writing)
+        assert any("booting" in line for line in said)
+        starting.send_signal(signal.SIGINT)
+        assert starting.wait(30) == 130
     assert [path for path in (state_dir / "pairs").iterdir() if path.suffix != ".lock"] == []
 
 

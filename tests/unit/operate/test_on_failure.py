@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import subprocess
-import sys
 import tarfile
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
+from pexpect.fdpexpect import fdspawn
 
-from harness.config import paths
 from harness.errors import HarnessError
 from harness.operate.kept import Kept
 from harness.pytest_plugin.bundle import pack
+from tests import forked
+from tests.forked import Forked
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n"
 
 
-def command(results: Path, *options: str) -> list[str]:
+def words(results: Path, *options: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "pytest", "-v", "--tb=line", "-p", "no:cacheprovider"),
+        *("-v", "--tb=line", "-p", "no:cacheprovider"),
         *("--lab", "simulated", "--results", str(results), "--pair", "broken", *options),
         "tests/unit/operate/failing.py",
     ]
+
+
+@contextlib.contextmanager
+def at_a_terminal(results: Path) -> Iterator[fdspawn[str]]:
+    """A run with `--shell-on-failure`, as a person has it."""
+    master, slave = os.openpty()
+    modes = termios.tcgetattr(slave)
+    modes[3] &= ~termios.ECHO
+    termios.tcsetattr(slave, termios.TCSANOW, modes)
+    with (
+        os.fdopen(master, "r+b", buffering=0) as terminal,
+        forked.start(
+            *words(results, "--shell-on-failure", "--color=no"), program="pytest", terminal=slave
+        ),
+    ):
+        yield fdspawn(terminal, timeout=60, encoding="utf-8")
 
 
 @pytest.fixture
@@ -39,36 +59,35 @@ def link_of_skunk2(kept: Kept) -> object:
 
 
 @pytest.fixture
-def kept_run(kept: Kept, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def kept_run(kept: Kept, tmp_path: Path) -> Iterator[Forked]:
     """A run with `--keep`, without a terminal, that has come to its failure."""
-    run = subprocess.Popen(
-        command(tmp_path / "results", "--keep"),
-        cwd=paths.PROJECT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
+    with (
+        (tmp_path / "said").open("w") as said,
+        forked.start(
+            *words(tmp_path / "results", "--keep"),
+            program="pytest",
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        ) as run,
+    ):
         until = time.monotonic() + 120  # on a host with other work
         while not kept.is_up:
-            assert run.poll() is None, run.communicate()[0]
+            assert run.poll() is None, (tmp_path / "said").read_text()
             assert time.monotonic() < until
             time.sleep(0.05)
         yield run
-    finally:
         run.terminate()
-        run.communicate(timeout=30)
+        run.wait(30)
 
 
 def test_keep_leaves_the_pair_as_the_failure_made_it(
-    kept_run: subprocess.Popen[str], kept: Kept, tmp_path: Path
+    kept_run: Forked, kept: Kept, tmp_path: Path
 ) -> None:
     assert link_of_skunk2(kept) == "no carrier", "not healed"
     assert kept.about().purpose == "the failure of test_fails_while_something_is_broken"
     kept.ask("down")
-    said, _ = kept_run.communicate(timeout=30)
-    assert kept_run.returncode == 1
+    assert kept_run.wait(30) == 1
+    said = (tmp_path / "said").read_text()
     assert "1 failed, 1 not run in" in said
     assert "skunk ssh skunk1" in said
     assert all(line.startswith("[simulated] ") for line in said.splitlines() if line), said
@@ -92,12 +111,8 @@ def test_keep_leaves_the_pair_as_the_failure_made_it(
 
 
 def test_the_run_waits_for_enter_and_goes_on(kept: Kept, tmp_path: Path) -> None:
-    words = command(tmp_path / "results", "--shell-on-failure", "--color=no")
-    run = pexpect.spawn(
-        words[0], words[1:], cwd=str(paths.PROJECT), timeout=30, encoding="utf-8", echo=False
-    )
     said = ""
-    try:
+    with at_a_terminal(tmp_path / "results") as run:
         run.expect("goes on with the run")
         said += str(run.before)
         assert link_of_skunk2(kept) == "no carrier", "not healed yet"
@@ -109,8 +124,6 @@ def test_the_run_waits_for_enter_and_goes_on(kept: Kept, tmp_path: Path) -> None
         run.expect("1 failed, 1 passed")
         said += str(run.before)
         run.expect(pexpect.EOF)
-    finally:
-        run.close(force=True)
     # The line below pytest's own, which goes before anything else is written.
     assert re.search(r"\x1b\[2K\[simulated\] \[1/2\] failing: fails_while\w+ \d+ s, set-up", said)
     assert "\x1b[J" in said
@@ -118,12 +131,8 @@ def test_the_run_waits_for_enter_and_goes_on(kept: Kept, tmp_path: Path) -> None
 
 def test_a_python_prompt_has_the_pair_in_it(kept: Kept, tmp_path: Path) -> None:
     """It reaches both nodes, survives every mistake and Ctrl-C, and the transcript goes on."""
-    words = command(tmp_path / "results", "--shell-on-failure", "--color=no")
-    run = pexpect.spawn(
-        words[0], words[1:], cwd=str(paths.PROJECT), timeout=60, encoding="utf-8", echo=False
-    )
     prompt = r"\[simulated\] >>> "
-    try:
+    with at_a_terminal(tmp_path / "results") as run:
         run.expect("skunk1: running, nothing broken on purpose")
         run.expect("skunk2: running, broken on purpose: private link unplugged")
         run.expect("goes on with the run")
@@ -140,15 +149,15 @@ def test_a_python_prompt_has_the_pair_in_it(kept: Kept, tmp_path: Path) -> None:
             run.expect(prompt)
             run.sendline(typed)
             run.expect(shown)
-        run.sendintr()
+        run.send("\x03")
         run.expect("KeyboardInterrupt")
         run.expect(prompt)
         run.sendline("import threading; threading.Event().wait(1000)")
         time.sleep(0.5)  # until it waits
-        run.sendintr()
+        run.send("\x03")
         run.expect("KeyboardInterrupt")
         run.expect(prompt)
-        run.sendeof()
+        run.send("\x04")
         run.expect("Enter, or `exit`, goes on with the run")
         assert link_of_skunk2(kept) == "no carrier", "still as it was"
         run.sendline("python")
@@ -158,22 +167,12 @@ def test_a_python_prompt_has_the_pair_in_it(kept: Kept, tmp_path: Path) -> None:
         run.sendline("")
         run.expect("1 failed, 1 passed")
         run.expect(pexpect.EOF)
-    finally:
-        run.close(force=True)
     (transcript,) = (tmp_path / "results").glob("*fails_while*/transcript.txt")
     assert "hostname" in transcript.read_text()
 
 
 def test_without_a_terminal_nobody_could_press_enter(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command(tmp_path, "--shell-on-failure"),
-        cwd=paths.PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        start_new_session=True,
-    )
+    done = forked.run(*words(tmp_path, "--shell-on-failure"), program="pytest", new_session=True)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "there is none" in done.stderr
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +19,7 @@ from harness.errors import HarnessError
 from harness.lab.qemu_host import Qemu
 from harness.operate.kept import About, Kept
 from harness.pytest_plugin import running
+from tests import forked
 from tests.unit.operate.conftest import Skunk, error_of
 
 
@@ -139,23 +138,13 @@ def test_a_second_ctrl_c_leaves_no_folder_without_results(
     assert list(results.iterdir()) == []
 
 
-_RUN = (sys.executable, "-m", "harness", "run")
-
-
 def test_there_are_commands_with_settings() -> None:
     assert len(WITH_SETTINGS) > 10
 
 
 def test_a_run_says_at_80_columns_what_became_of_each_scenario(results: Path) -> None:
     scenarios = ("-k", "no_resource_at_all or test_set_up.py")
-    done = subprocess.run(
-        [*_RUN, "--lab", "simulated", "--pair", "unit", *scenarios],
-        cwd=paths.PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = forked.run("run", "--lab", "simulated", "--pair", "unit", *scenarios)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
     first = next(n for n, line in enumerate(lines) if re.search(r"XFAIL +\d+\.\d s  ", line))
