@@ -64,7 +64,7 @@ KINDS: dict[str, LabKind] = {
     for kind in (
         LabKind("vagrant", _OF_MACHINES),
         LabKind("qemu", _OF_MACHINES | {Feature.DISK_RATE}),
-        LabKind(MODEL, _OF_MACHINES | {Feature.DISK_RATE} - {Feature.HOST_TIME}, mark=MODEL),
+        LabKind(MODEL, (_OF_MACHINES | {Feature.DISK_RATE}) - {Feature.HOST_TIME}, mark=MODEL),
     )
 }
 
