@@ -19,6 +19,7 @@ from harness.pytest_plugin.each_scenario import known_bug_expected
 from harness.pytest_plugin.stash import ENDED, LIVE, MUTATION, SESSION
 from harness.pytest_plugin.terminal.live import FollowedConnect
 from harness.record.folders import without_number
+from harness.run import known_states
 from harness.run.session import Session
 from harness.trials.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.waiting import spent, wait
@@ -112,10 +113,17 @@ def provisioned_pair(session: Session, hast: HastSettings, evidence: None) -> Pa
 
 
 @pytest.fixture
-def pair(session: Session, hast: HastSettings, evidence: None) -> Pair:
-    """The cluster as claim 1 leaves it: the pool on skunk1, skunk2 secondary and in sync."""
+def pair(
+    request: pytest.FixtureRequest, session: Session, hast: HastSettings, evidence: None
+) -> Pair:
+    """The cluster as claim 1 leaves it: the pool on skunk1, skunk2 secondary and in sync.
+
+    Or in the known state that the scenario's `state` marker names.
+    """
+    marker = request.node.get_closest_marker("state")
+    state = known_states.SET_UP if marker is None else known_states.find(*marker.args)
     with known_bug_expected(session):
-        return session.set_up(hast)
+        return session.in_state(state, hast)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from harness.pytest_plugin.terminal.live import Live
 from harness.record.folders import make_latest
 from harness.record.marked import MarkedStream
 from harness.results import junit
+from harness.run import known_states
 
 SIMULATED_TIMEOUT = 120
 """Seconds of the host's time for a scenario on the simulated lab; the longest takes about 2."""
@@ -57,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "claim(number): the claim of the field notes under test",
         "hast(**settings): another hast.conf than lab.yaml's",
         "smoke: what CI runs on real FreeBSD at every change, in a few minutes",
+        "state(name): the known state that `pair` is in, another than `set-up`",
         "needs(*features): what the lab has to be able to do (harness.lab.choose.Feature)",
         "leaves(*what): what the scenario leaves behind on purpose (harness.cluster.audit.Left)",
     ):
@@ -149,6 +151,11 @@ def pytest_collection_modifyitems(
     for item in items:
         if simulated and _claim(item):
             item.add_marker(pytest.mark.timeout(SIMULATED_TIMEOUT))
+        for marker in item.iter_markers("state"):
+            try:
+                known_states.find(*marker.args)
+            except HarnessError as error:
+                raise pytest.UsageError(f"{item.nodeid}: {error}") from None
         _leave_out(item, KINDS[config.getoption("--lab")])
         name = naming.of(item)
         item.user_properties += [(junit.TEST, name.id), (junit.EVIDENCE, name.folder)]

@@ -22,8 +22,10 @@ from harness.errors import HarnessError, KnownBugMet, LabLost
 from harness.lab.base import Gap, Lab
 from harness.lab.ssh import Connect, Connection
 from harness.record.marked import prefix
-from harness.record.transcript import PROVISIONED, SET_UP, Entry, Transcript
+from harness.record.transcript import PROVISIONED, Entry, Transcript
+from harness.run import known_states
 from harness.run.evidence import Evidence
+from harness.run.known_states import KnownState
 from harness.waiting import clock, interrupt, spent, wait
 from harness.waiting.parallel import on_each
 from harness.waiting.spent import Activity
@@ -137,12 +139,7 @@ class Session:
 
         `hast` is another hast.conf than that of the settings.
         """
-        self.handed_out = self._asked_for = True
-        self._bring(PROVISIONED)
-        self._take_hast(hast)
-        if self.pair.settings.hast != self.settings.hast:
-            configure(self.pair.nodes, self.pair.settings)
-        return self.pair
+        return self.in_state(known_states.PROVISIONED, hast)
 
     def set_up(self, hast: HastSettings | None = None) -> Pair:
         """The pair as claim 1 leaves it: the pool on skunk1, skunk2 in sync.
@@ -150,16 +147,30 @@ class Session:
         `hast` is another hast.conf than that of the settings. Raises `KnownBugMet` where FreeBSD
         has a bug that lets no pair be set up, and at once when it has been met before.
         """
+        return self.in_state(known_states.SET_UP, hast)
+
+    def in_state(self, state: KnownState, hast: HastSettings | None = None) -> Pair:
+        """The pair in a known state, with the hast.conf of the settings or another one.
+
+        Made from the state that it rests on, and saved; brought back where it has been made before.
+        Raises like `set_up`, and whatever `state.make` raises.
+        """
         self._asked_for = True
-        tag = self._tag_of(hast)
-        if tag in self._snapshots and self._bring(tag):
+        tag = self._tag_of(state, hast)
+        if state.rests_on is None:
+            self.handed_out = True
+            self._bring(tag)
+            self._take_hast(hast)
+            if self.pair.settings.hast != self.settings.hast:
+                configure(self.pair.nodes, self.pair.settings)
+        elif tag in self._snapshots and self._bring(tag):
             self.handed_out = True
             self._take_hast(hast)
-        elif self.watch.met is not None and self.watch.met.breaks.set_up:
+        elif state.replicates and self.watch.met is not None and self.watch.met.breaks.set_up:
             met = self.watch.met
             raise KnownBugMet(f"{met.name}: met before in this run", met.number)
         else:
-            self.provisioned(hast).set_up()
+            state.make(self.in_state(known_states.find(state.rests_on), hast))
             self._save(tag)
             self._mark_consoles()
         return self.pair
@@ -233,20 +244,21 @@ class Session:
         assert self._nodes is not None
         self._pair = Pair(*self._nodes, settings, self.watch)
 
-    def _tag_of(self, hast: HastSettings | None) -> str:
-        """The name of the set-up state with this hast.conf: what differs from the settings.
+    def _tag_of(self, state: KnownState, hast: HastSettings | None) -> str:
+        """The name of the snapshot of a state with this hast.conf: what differs from the settings.
 
-        Only with characters that every hypervisor takes in the name of a snapshot.
+        Only with characters that every hypervisor takes in the name of a snapshot. What is made
+        before there is a hast.conf is the same for all of them.
         """
-        if hast is None:
-            return SET_UP
+        if hast is None or state.rests_on is None:
+            return state.name
         usual = self.settings.hast.model_dump()
         different = [
             re.sub(r"[^A-Za-z0-9_-]", "-", f"{key}-{value}")
             for key, value in hast.model_dump().items()
             if value != usual[key]
         ]
-        return ".".join([SET_UP, *different])
+        return ".".join([state.name, *different])
 
     def _bring(self, tag: str) -> bool:
         """Bring a known state back; False when the pair had to be replaced and has it no more."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from harness.cluster.audit import audit
-from harness.cluster.pair import UnknownCharacters
+from harness.cluster.pair import Pair, UnknownCharacters
 from harness.errors import LabError, SettingsError
 from harness.freebsd.hast import ReplicationMode, Role
 from harness.freebsd.zpool import Health
 from harness.lab.base import Gap
 from harness.lab.simulated.lab import SimulatedLab
 from harness.record.transcript import PROVISIONED, SET_UP
+from harness.run import known_states
+from harness.run.known_states import KnownState
 from harness.run.session import Session
 
 
@@ -213,3 +216,57 @@ def test_a_hast_conf_of_ones_own_that_hastd_refuses(session: Session) -> None:
         pair.use_hast_conf(HANDBOOK.replace("timeout 5", "timeout never"))
     assert pair.skunk1.get("/etc/hast.conf") == before
     session.used()
+
+
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch) -> tuple[KnownState, list[str]]:
+    """A state that rests on another one of somebody's own, and how often each has been made."""
+    monkeypatch.setattr(known_states, "_declared", dict(known_states._declared))
+    made: list[str] = []
+
+    def export(pair: Pair) -> None:
+        made.append("exported")
+        pair.export_pool(pair.skunk1)
+
+    def move(pair: Pair) -> None:
+        made.append("moved")
+        pair.demote(pair.skunk1)
+        pair.promote(pair.skunk2)
+        pair.wait_until_in_sync(pair.skunk2)
+
+    known_states.declare(KnownState("exported", "set-up", export))
+    return known_states.declare(KnownState("moved", "exported", move)), made
+
+
+def test_a_declared_state_is_made_once_from_what_it_rests_on_and_brought_back(
+    session: Session, moved: tuple[KnownState, list[str]]
+) -> None:
+    state, made = moved
+    pair = session.in_state(state)
+    assert (pair.role(pair.skunk1), pair.role(pair.skunk2)) == (Role.SECONDARY, Role.PRIMARY)
+    assert made == ["exported", "moved"]
+    pair.import_pool(pair.skunk2)
+    session.used()
+    pair = session.in_state(state)
+    assert pair.role(pair.skunk2) is Role.PRIMARY
+    assert pair.pool_health(pair.skunk2) is None
+    assert made == ["exported", "moved"]
+    session.used()
+    pair = session.in_state(state, session.settings.hast.but(timeout=7))
+    assert made == ["exported", "moved"] * 2
+    assert pair.settings.hast.timeout == 7
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (KnownState("Carp up", "set-up", print), "cannot be called 'Carp up'"),
+        (KnownState("set-up", "provisioned", print), "two known states called 'set-up'"),
+        (KnownState("carp-up", None, print), "rests on nothing"),
+        (KnownState("carp-up", "carp-down", print), "there is no known state 'carp-down'"),
+        (KnownState("carp-up", "carp-up", print), "there is no known state 'carp-up'"),
+    ],
+)
+def test_a_state_that_cannot_be_is_refused(state: KnownState, says: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        known_states.declare(state)
