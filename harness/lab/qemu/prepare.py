@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
 import shutil
 import socket
@@ -54,7 +55,13 @@ _STEP_SECONDS = 300.0
 _OTHERS_SECONDS = _BOOT_SECONDS + 9 * _STEP_SECONDS
 """More than another run takes, whose login and eight further steps have each a deadline."""
 
+_TYPED = 30.0
+"""Seconds for a line that is typed to be answered; most take a tenth of one."""
+
+_TRIES = 5
+
 _PROMPT = "skunk-prepare> "
+_COPY = "/tmp/prepare.sh"  # noqa: S108 - of the image
 
 
 def prepared(
@@ -178,9 +185,9 @@ def _talk(line: socket.socket, arguments: list[str], say: Callable[[str], None])
     # prompt itself.
     dialog.send(f"set +o emacs; stty -echo; PS1='{_PROMPT[:5]}''{_PROMPT[5:]}'; PS2=''\n")
     _expect(dialog, "the shell's prompt", re.escape(_PROMPT.encode()))
-    _command(dialog, "b64decode -r > /tmp/prepare.sh <<'EOF'\n" + _encoded() + "\nEOF")
+    _transfer(dialog, SCRIPT.read_bytes())
     quoted = " ".join(f"'{argument}'" for argument in arguments)
-    _command(dialog, f"sh /tmp/prepare.sh {quoted} && rm /tmp/prepare.sh")
+    _command(dialog, f"sh {_COPY} {quoted} && rm {_COPY}*")
     say("  its settings are changed; shutting it down")
     dialog.send("exec shutdown -p now\n")
     # QEMU ends with its machine.
@@ -221,10 +228,43 @@ def _text(printed: object) -> str:
     return printed.decode("utf-8", "replace") if isinstance(printed, bytes) else ""
 
 
-def _encoded() -> str:
+def _transfer(dialog: socket_pexpect.SocketSpawn[bytes], script: bytes) -> None:
+    """Write the script into the image, a line at a time, and make sure that all of it came.
+
+    Raises `OSError` when a line, or the whole of it, does not come through in `_TRIES`.
+    """
     # Short lines: a terminal in canonical mode takes at most 255 bytes at once (MAX_CANON).
-    text = base64.b64encode(SCRIPT.read_bytes()).decode("ascii")
-    return "\n".join(textwrap.wrap(text, 76))
+    lines = textwrap.wrap(base64.b64encode(script).decode("ascii"), 76)
+    wanted = hashlib.sha256(script).hexdigest()
+    for _ in range(_TRIES):
+        for number, line in enumerate(lines):
+            _answered(dialog, f"echo {line} >{_COPY}.{number:04}")
+        came = _answered(dialog, f"cat {_COPY}.* | b64decode -r >{_COPY}; sha256 -q {_COPY}")
+        if wanted in came:
+            return
+    raise OSError(f"{SCRIPT.name} arrived changed {_TRIES} times")
+
+
+_numbers = itertools.count(1)
+
+
+def _answered(dialog: socket_pexpect.SocketSpawn[bytes], command: str) -> str:
+    """Type a command that may be repeated, again where nothing answers, and return what it prints.
+
+    On a busy host an emulated console has lost characters: then the shell waits for the rest.
+    """
+    for left in reversed(range(_TRIES)):
+        number = next(_numbers)
+        dialog.send(f"{command}; echo came''-{number}.\n")
+        try:
+            _expect(dialog, f"{SCRIPT.name} to be typed", rb"came-%d\." % number, within=_TYPED)
+        except TimeoutError:
+            if not left:
+                raise
+            dialog.send("\x03\n")
+        else:
+            return _text(dialog.before)
+    raise AssertionError  # the last try returns or raises
 
 
 def firmware() -> str:
