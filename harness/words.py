@@ -78,3 +78,19 @@ def _list(values: Collection[object]) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"... {text[-_LONGEST:]}"
+
+
+def seconds(value: float) -> str:
+    """A duration as a person reads it: 0.25 s, 1.9 s, 47.9 s, 3 min 05 s."""
+    if value < 0.0005:
+        return "0 s"
+    if value < 1:
+        return f"{value:.2g} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
+    if value < 119.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return (
+        f"{minutes} min {rest:02d} s"
+        if minutes < 120
+        else f"{minutes // 60} h {minutes % 60:02d} min"
+    )

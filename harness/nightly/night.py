@@ -1,22 +1,25 @@
-"""One night, in night.json beside the results: how things stand, since when, and what is new."""
+"""One night, in night.json beside the results: how things stand, since when, and what is new.
+
+To tell of it again no schema is imported: a person waits for the first line.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-import pydantic
-from pydantic import BaseModel, ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
-from harness.nightly.plan import Lane
-from harness.report.render import NAME as REPORT
-from harness.results import results_json as model
-from harness.results.results_json import Changed, Ended, Results
+from harness.results import fields
 from harness.results.run import BAD, Verdict
+
+if TYPE_CHECKING:
+    from harness.nightly.plan import Lane
+    from harness.results.results_json import Ended, Results
 
 NAME = "night.json"
 
@@ -27,11 +30,8 @@ _GOOD = frozenset({Verdict.HELD, Verdict.KNOWN_BUG})
 """The verdicts that end a failure; one that was left out says nothing."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Standing(_Part):
+@dataclass(frozen=True)
+class Standing:
     """A scenario that does not hold, since which night, and for how many nights in a row."""
 
     scenario: str
@@ -42,8 +42,21 @@ class Standing(_Part):
     ran: bool = True
     """Whether it ran this night; if not, it stands as the last night that ran it left it."""
 
+    @classmethod
+    def read(cls, told: dict[str, Any]) -> Standing:
+        """What night.json has of it. Raises what `fields.UNREADABLE` lists."""
+        return cls(
+            scenario=str(told["scenario"]),
+            verdict=Verdict(told["verdict"]),
+            why=str(told["why"]),
+            since=fields.when(told["since"]),
+            nights=int(told["nights"]),
+            ran=bool(told.get("ran", True)),
+        )
 
-class Turn(_Part):
+
+@dataclass(frozen=True)
+class Turn:
     """What became of one lane. `why` it did not run, or not all of it; "" when it did."""
 
     lane: str
@@ -58,8 +71,23 @@ class Turn(_Part):
     down_since: datetime | None = None
     """The first of the nights in a row in which it did not run, or not all of it."""
 
+    @classmethod
+    def read(cls, told: dict[str, Any]) -> Turn:
+        """What night.json has of it. Raises what `fields.UNREADABLE` lists."""
+        run, before, since = told["run"], told["ran_before"], told.get("down_since")
+        return cls(
+            lane=str(told["lane"]),
+            may_fail=bool(told["may_fail"]),
+            run=None if run is None else str(run),
+            why=str(told["why"]),
+            ran_before=None if before is None else bool(before),
+            bad=tuple(Standing.read(one) for one in told.get("bad", ())),
+            down_since=None if since is None else fields.when(since),
+        )
 
-class Night(_Part):
+
+@dataclass(frozen=True)
+class Night:
     """All lanes of a night."""
 
     started: datetime
@@ -77,10 +105,15 @@ def load(results: Path) -> Night | None:
     if not path.is_file():
         return None
     try:
-        return Night.model_validate_json(path.read_bytes())
-    except (pydantic.ValidationError, OSError) as error:
+        told = fields.read(path)
+        return Night(
+            started=fields.when(told["started"]),
+            turns=tuple(Turn.read(turn) for turn in told["turns"]),
+        )
+    except fields.UNREADABLE as error:
         raise HarnessError(
-            f"{path} cannot be read: {error}", advice="move it away: a new one is begun"
+            f"{path} cannot be read: {fields.why(error)}",
+            advice="move it away: a new one is begun",
         ) from None
 
 
@@ -99,7 +132,7 @@ def write(
         ),
     )
     new = results / f"{NAME}.new"
-    new.write_text(night.model_dump_json(indent=1) + "\n")
+    new.write_text(json.dumps(asdict(night), indent=1, default=datetime.isoformat) + "\n")
     new.replace(results / NAME)
     return night
 
@@ -107,6 +140,8 @@ def write(
 def _turn(
     lane: Lane, folder: Path | None, why: str, started: datetime, before: Turn | None
 ) -> Turn:
+    from harness.results import results_json as model  # noqa: PLC0415 - who reads a night has none
+
     found: Results | None = None
     if folder is not None:
         try:
@@ -149,14 +184,24 @@ def _standing(
                 nights=old.nights + 1 if old else 1,
             )
         elif old is not None and one.verdict not in _GOOD:
-            yield old.model_copy(update={"ran": False, "nights": old.nights + 1})
+            yield replace(old, ran=False, nights=old.nights + 1)
     if not whole:
         for name, old in stood.items():
             if name not in ended:
-                yield old.model_copy(update={"ran": False, "nights": old.nights + 1})
+                yield replace(old, ran=False, nights=old.nights + 1)
 
 
 # --- what is new ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """A scenario that ended otherwise than before; `reason` is why, in a line, if it is bad now."""
+
+    id: str
+    before: Verdict
+    now: Verdict
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -166,7 +211,7 @@ class LaneNews:
     night: datetime
     turn: Turn
     release: str
-    changes: tuple[Changed, ...]
+    changes: tuple[Change, ...]
     counts: Mapping[Verdict, int]
     """Scenarios of each verdict, this night."""
     report: Path | None
@@ -246,30 +291,45 @@ def _lane(results: Path, night: datetime, turn: Turn) -> LaneNews:
     if turn.run is None:
         return LaneNews(night, turn, "", (), {}, None)
     folder = results / turn.run
-    found = model.load(folder / model.NAME)
-    report = folder / REPORT
+    path = folder / fields.RESULTS
+    try:
+        found = fields.read(path)
+        release, changes = str(found["run"]["release"]), tuple(_changes(found))
+        counts = {Verdict(word): int(count) for word, count in found["counts"].items()}
+    except fields.UNREADABLE as error:
+        raise HarnessError(
+            f"{path} cannot be read: {fields.why(error)}",
+            advice=f"make it anew from the rest of its folder: skunk report {folder}",
+        ) from None
+    report = folder / fields.REPORT
     return LaneNews(
         night=night,
         turn=turn,
-        release=found.run.release,
-        changes=_changes(found),
-        counts=found.counts,
+        release=release,
+        changes=changes,
+        counts=counts,
         report=report.absolute() if report.is_file() else None,
     )
 
 
-def _changes(found: Results) -> tuple[Changed, ...]:
-    """Verdicts that changed, and what is bad without having been there before."""
-    other = found.difference
-    bad = [one for one in found.scenarios if one.verdict in _TOLD]
-    new = {one.scenario: one for one in bad if other is None or one.scenario in other.added}
-    return (
-        *(() if other is None else other.verdicts),
-        *(
-            Changed(id=one.scenario, before=Verdict.NOT_TESTED, now=one.verdict, reason=_why(one))
-            for one in new.values()
-        ),
-    )
+def _changes(found: dict[str, Any]) -> Iterator[Change]:
+    """Verdicts that changed, and what is bad without having been there before, of a results.json.
+
+    Raises what `fields.UNREADABLE` lists.
+    """
+    other = found["difference"]
+    if other is not None:
+        for one in (*other["new_failures"], *other["fixed"], *other["changed"]):
+            before, now = Verdict(one["before"]), Verdict(one["now"])
+            yield Change(str(one["id"]), before, now, str(one.get("reason", "")))
+    new: dict[str, Change] = {}
+    for one in found["scenarios"]:
+        name, now = str(one["scenario"]), Verdict(one["verdict"])
+        if now in _TOLD and (other is None or name in other["added"]):
+            first = next(iter(one["failures"]), None)
+            why = one["reason"] if first is None else first["message"].partition("\n")[0]
+            new[name] = Change(name, Verdict.NOT_TESTED, now, str(why))
+    yield from new.values()
 
 
 def _why(ended: Ended) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.lab.choose import is_model
-from harness.nightly.night import LaneNews, News, Standing
+from harness.nightly.night import Change, LaneNews, News, Standing
 from harness.report.summary import code, plain
-from harness.results.results_json import Changed
 from harness.results.run import Verdict
 
 LARGEST = 60_000
@@ -183,7 +182,7 @@ def _new(news: News, hand: _Hand) -> Iterator[str]:
         yield from _more(lane.changes)
 
 
-def _change(lane: LaneNews, change: Changed, hand: _Hand) -> Iterator[str]:
+def _change(lane: LaneNews, change: Change, hand: _Hand) -> Iterator[str]:
     yield (
         f"- {lane.turn.lane}: {hand.name(change.id)} {change.before} before, "
         f"now {hand.strong(str(change.now))}"

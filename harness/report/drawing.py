@@ -9,9 +9,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from harness.results.timeline import Curve, NodeTrack, Span, Timeline, Write
+from harness.words import seconds
+
+if TYPE_CHECKING:
+    from harness.results.timeline import Curve, NodeTrack, Span, Timeline, Write
 
 Point = TypeVar("Point")
 
@@ -132,22 +135,6 @@ def size(value: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} GB"
-
-
-def seconds(value: float) -> str:
-    """A duration as a person reads it: 0.25 s, 1.9 s, 47.9 s, 3 min 05 s."""
-    if value < 0.0005:
-        return "0 s"
-    if value < 1:
-        return f"{value:.2g} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
-    if value < 119.95:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return (
-        f"{minutes} min {rest:02d} s"
-        if minutes < 120
-        else f"{minutes // 60} h {minutes % 60:02d} min"
-    )
 
 
 def draw(timeline: Timeline, width: int) -> Drawing:

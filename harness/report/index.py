@@ -7,7 +7,6 @@ is broken is a line too, with what is wrong with it, and takes no other run with
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 import re
@@ -23,15 +22,13 @@ import jinja2
 
 from harness.errors import HarnessError
 from harness.record.outgoing import printable, without_secrets
-from harness.report.drawing import seconds
 from harness.report.signs import SIGNS
+from harness.results import fields
 from harness.results.run import BAD, Verdict, headline
+from harness.words import seconds
 
 NAME = "index.html"
 
-_REPORT = "report.html"
-_RESULTS = "results.json"
-_DESCRIPTION = "run.json"
 _FOLDER = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2})-([0-9]{2})-([0-9]{2})")
 """How the folder of a run is called (harness/run/evidence.py)."""
 
@@ -147,23 +144,14 @@ def _lines(folder: Path) -> Iterator[Line]:
         path = Path(each.path)
         name, started = each.name, _from_name(each.name)
         try:
-            if (path / _RESULTS).is_file():
-                yield _line(path, json.loads((path / _RESULTS).read_bytes()))
-            elif (path / _DESCRIPTION).is_file():
-                about = json.loads((path / _DESCRIPTION).read_bytes())
-                yield _without_results(path, about)
+            if (path / fields.RESULTS).is_file():
+                yield _line(path, fields.read(path / fields.RESULTS))
+            elif (path / fields.DESCRIPTION).is_file():
+                yield _without_results(path, fields.read(path / fields.DESCRIPTION))
             elif started is not None:
                 yield Line(name, started, trouble="It left no run.json: its lab did not start.")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            yield Line(name, started, trouble=f"It cannot be read: {_why(error)}")
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    if isinstance(error, KeyError):
-        return f"there is no {error}"
-    return (str(error).splitlines() or [""])[0][:200] or type(error).__name__
+        except fields.UNREADABLE as error:
+            yield Line(name, started, trouble=f"It cannot be read: {fields.why(error)}")
 
 
 def _line(path: Path, results: dict[str, Any]) -> Line:
@@ -171,7 +159,7 @@ def _line(path: Path, results: dict[str, Any]) -> Line:
     counts = {Verdict(word): int(count) for word, count in results["counts"].items()}
     return Line(
         name=path.name,
-        started=_when(run["started"]),
+        started=fields.when(run["started"]),
         lab=str(run["lab"]),
         release=str(run["release"]),
         words=headline(str(run.get("ended_early") or ""), counts),
@@ -179,7 +167,7 @@ def _line(path: Path, results: dict[str, Any]) -> Line:
         lasted=_seconds(run["seconds"]),
         pairs=int(run.get("pairs", 1)),
         mutation=str(run.get("mutation") or ""),
-        report=f"{quote(path.name)}/{_REPORT}" if (path / _REPORT).is_file() else "",
+        report=f"{quote(path.name)}/{fields.REPORT}" if (path / fields.REPORT).is_file() else "",
     )
 
 
@@ -187,11 +175,11 @@ def _without_results(path: Path, about: dict[str, Any]) -> Line:
     """A run that was killed, or that is under way: what it began with."""
     return Line(
         name=path.name,
-        started=_when(about["started"]),
+        started=fields.when(about["started"]),
         lab=str(about["lab"]),
         release=str(about["release"]),
         mutation=str(about.get("mutation") or ""),
-        report=f"{quote(path.name)}/{_REPORT}" if (path / _REPORT).is_file() else "",
+        report=f"{quote(path.name)}/{fields.REPORT}" if (path / fields.REPORT).is_file() else "",
         trouble="It has no results yet: it is under way, or was killed before its end. "
         "skunk report FOLDER makes them if it left a junit.xml.",
     )
@@ -202,11 +190,6 @@ def _seconds(value: object) -> float:
     if not 0 <= found < 1e9:
         raise ValueError(f"{value!r} is no duration in seconds")
     return found
-
-
-def _when(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _from_name(name: str) -> datetime | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.record.outgoing import without_secrets
 from harness.report import index, summary
-from harness.report.render import NAME as REPORT
 from harness.report.render import render
+from harness.results import fields
 from harness.results.difference import difference
 from harness.results.earlier import results_of, run_before
 from harness.results.history import FILE, Past, VerdictHistory
@@ -58,7 +58,7 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
     except HarnessError as error:
         warnings.append(str(error))
     try:
-        report = folder / REPORT
+        report = folder / fields.REPORT
         report.write_bytes(
             without_secrets(render(run, results.difference, pasts, warnings)).encode(
                 "utf-8", "replace"

@@ -15,18 +15,17 @@ from markupsafe import Markup, escape
 from harness.freebsd import bug_number
 from harness.record.outgoing import printable
 from harness.record.transcript import Entry
-from harness.report.drawing import NARROW, WIDE, acknowledged, draw, fewer, seconds, size
+from harness.report.drawing import NARROW, WIDE, acknowledged, draw, fewer, size
 from harness.report.signs import SIGNS
 from harness.results.causes import by_cause, cause
 from harness.results.claims import NOBODY_TESTS
 from harness.results.run import BAD, Claim, Run, Scenario, Verdict
 from harness.results.timeline import Span, Timeline, Write
+from harness.words import seconds
 
 if TYPE_CHECKING:
     from harness.results.history import Past
     from harness.results.results_json import Difference
-
-NAME = "report.html"
 
 _LONGEST_OUTPUT = 4_000
 _LONGEST_TRANSCRIPT = 60_000

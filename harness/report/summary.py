@@ -9,14 +9,17 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from harness.record.outgoing import printable, without_secrets
-from harness.report.drawing import seconds
 from harness.results.causes import by_cause, cause
 from harness.results.history import Past, flakiest
-from harness.results.results_json import Changed, Difference, Ended, Results
 from harness.results.run import BAD, Verdict
+from harness.words import seconds
+
+if TYPE_CHECKING:  # the words for a mail are here, too, and need no schema
+    from harness.results.results_json import Changed, Difference, Ended, Results
 
 NAME = "summary.md"
 LARGEST = 500_000

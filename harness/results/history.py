@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
+from typing import TYPE_CHECKING
 
-from harness.results.results_json import Ended, Results
 from harness.results.run import BAD, SILENT, Verdict
 from harness.results.run_database import RunDatabase
+
+if TYPE_CHECKING:  # who only reads the history waits for no schema
+    from harness.results.results_json import Ended, Results
 
 FILE = "verdicts.sqlite"
 LAST = 20

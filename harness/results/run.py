@@ -7,15 +7,18 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from harness import errors
 from harness.freebsd.bug_number import number_in
-from harness.lab.base import Gap
 from harness.lab.choose import is_model
 from harness.record.folders import without_number
-from harness.record.transcript import Entry
-from harness.results.timeline import Timeline
 from harness.waiting.spent import Spent
+
+if TYPE_CHECKING:  # `skunk history` and others need the verdicts, and no parsers
+    from harness.lab.base import Gap
+    from harness.record.transcript import Entry
+    from harness.results.timeline import Timeline
 
 ABOUT_FREEBSD = (AssertionError, errors.NodePanicked)
 """What says something about FreeBSD: its answer is not as claimed, or its kernel panicked."""
