@@ -26,7 +26,7 @@ ON     := --lab "$$LAB" $(if $(IMAGE),--image "$$IMAGE")
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.done  ## make the virtual environment with everything in it
 $(VENV)/.done: requirements.lock pyproject.toml

@@ -10,6 +10,7 @@ import typer
 from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption
 from harness.config import paths
 from harness.errors import HarnessError, SettingsError
+from harness.record.marked import prefix
 
 if TYPE_CHECKING:
     from harness.measure.plan import Plan
@@ -38,6 +39,7 @@ def run_plan(
     Leaves bench.json, figures.csv, the plots and bench.html in a folder under results/, and adds
     the run to the history. Example: skunk bench run --lab qemu --plan my-bench.yaml
     """
+    _say(f"what {what} says, on the {lab} lab, pair {pair!r}")
     from harness.config import settings as settings_file
     from harness.lab.choose import open_lab
     from harness.measure import plan
@@ -75,6 +77,7 @@ def compare_two(  # noqa: PLR0917 - each is an option of the command line
 
     Example: skunk bench compare replication=fullsync replication=async
     """
+    _say(f"A is {a}, B is {b}, on the {lab} lab, pair {pair!r}")
     from harness.measure import plan
     from harness.measure.evaluation.compare import Contestant, Opening, opened
     from harness.measure.run import run
@@ -103,11 +106,13 @@ def show(
 ) -> None:
     """Print the tables of a benchmark again, or with --size one answer. Writes nothing by itself.
 
-    Example: skunk bench show --size "40 GB"
+    The first line says which benchmark. Example: skunk bench show --size "40 GB"
     """
-    from harness.measure import plan, result
-
     found = folder or newest()
+    if (simulated := _is_simulated(found)) is not None:
+        typer.echo(f"{prefix('simulated' if simulated else None)}{found}")
+    from harness.measure import result
+
     bench = result.load(found)
     _check_sizes(size or [])
     mark = "[simulated] " if bench.where.simulated else ""
@@ -120,6 +125,7 @@ def show(
         return
     from rich.console import Console
 
+    from harness.measure import plan
     from harness.measure.evaluation import page
 
     sizes = list(size or plan.load().sizes_to_tell)
@@ -207,17 +213,13 @@ def harness_cost(
 
 def _say(line: str) -> None:
     """Print a line as it is: in a log nothing is gained by breaking it."""
-    from rich.console import Console
-
-    Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
+    typer.echo(line, err=True)
 
 
 def newest() -> Path:
     """The folder of the newest benchmark. Raises `SettingsError` when there is none."""
-    from harness.measure import result
-
-    found = sorted(paths.results_dir().glob(f"*/{result.FILE}"))
-    usable = next(filter(_is_bench, reversed(found)), None)
+    found = sorted(paths.results_dir().glob("*/bench.json"), reverse=True)
+    usable = next((path for path in found if _is_simulated(path) is not None), None)
     if usable is None:
         raise SettingsError(
             f"there is no benchmark under {paths.results_dir()}", advice="make one: make bench"
@@ -225,14 +227,18 @@ def newest() -> Path:
     return usable.parent
 
 
-def _is_bench(file: Path) -> bool:
-    from harness.measure import result
+def _is_simulated(path: Path) -> bool | None:
+    """Whether a benchmark is of the simulated lab; None for what is none, and may be none of ours.
+
+    Its schema is not looked at: pydantic takes longer to import than a person should wait.
+    """
+    from harness.results import fields
 
     try:
-        result.load(file)
-    except SettingsError:
-        return False
-    return True
+        found = fields.read(path / "bench.json" if path.is_dir() else path)
+        return bool(found["where"]["simulated"]) if found["version"] == 1 else None
+    except fields.UNREADABLE:
+        return None
 
 
 def _check_sizes(sizes: list[str]) -> None:

@@ -131,6 +131,7 @@ def soak(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Run set-up and failover on the simulated lab with many seeds; 1 when one of them failed."""
+    typer.echo(f"[simulated] set-up and failover with the seeds {first} to {first + runs - 1}")
     from harness.config import settings as settings_file
     from harness.trials.soak import soak as run_soak
 
@@ -151,6 +152,7 @@ def fuzz(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Send random command lines to the simulated nodes; 1 when the host was touched."""
+    typer.echo(f"[simulated] {lines} random command lines, seed {seed}")
     from harness.config import settings as settings_file
     from harness.trials.fuzz_run import fuzz as run_fuzz
 
@@ -174,11 +176,13 @@ def conformance(
     settings: SettingsOption = paths.SETTINGS,
 ) -> None:
     """Replay recorded FreeBSD on the model; 1 when an answer differs and nobody knows why."""
+    chosen = recordings or sorted((paths.PROJECT / "tests" / "recordings").glob("*.jsonl"))
+    typer.echo(f"replaying {len(chosen)} recordings on the model")
     from harness.config import settings as settings_file
     from harness.trials.conformance.replay import replay_recording
 
     different = 0
-    for path in recordings or sorted((paths.PROJECT / "tests" / "recordings").glob("*.jsonl")):
+    for path in chosen:
         result = replay_recording(path, settings_file.load(settings))
         typer.echo(f"{path.name}: {result}")
         for difference in result.differences[:show]:
@@ -202,6 +206,7 @@ def run_mutations(
     ] = None,
 ) -> None:
     """Break the simulated world in every known way; 1 when no scenario notices one of them."""
+    typer.echo("[simulated] first the scenarios as they are, then with each mutation")
     from harness.trials.mutations import run, show, table
 
     matrix = run.run_all(
@@ -263,9 +268,12 @@ def make_report(
     ] = None,
 ) -> None:
     """Make report.html, results.json and summary.md from the results of a run."""
+    found = folder or paths.results_dir() / "latest"
+    if found.is_dir():
+        typer.echo(f"the run {found.resolve().name}")
     from harness.report.publish import publish
 
-    published = publish(folder or paths.results_dir() / "latest", against=against)
+    published = publish(found, against=against)
     for path in (published.report, published.results, published.summary):
         typer.echo(path)
     for warning in published.warnings:
@@ -305,6 +313,7 @@ def show_history(
 @app.command("image")
 def download_image(settings: SettingsOption = paths.SETTINGS) -> None:
     """Download the official FreeBSD VM image that the settings name, and check its SHA-512."""
+    typer.echo(f"the image that {settings} names", err=True)  # the path alone is for a script
     from harness.config import settings as settings_file
     from harness.lab.images import download as images
 
@@ -314,6 +323,7 @@ def download_image(settings: SettingsOption = paths.SETTINGS) -> None:
 @app.command("box")
 def make_box(image: ImageOption = None, settings: SettingsOption = paths.SETTINGS) -> None:
     """Turn a FreeBSD image into a libvirt box and add it to Vagrant under the settings' name."""
+    typer.echo(f"a box of {image or f'the image that {settings} names'}")
     from harness.config import settings as settings_file
     from harness.lab.images import download as images
     from harness.lab.qemu.prepare import prepared

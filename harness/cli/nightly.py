@@ -180,6 +180,7 @@ def fetch_image(
     ] = False,
 ) -> None:
     """Download the image of a release, and print where it is."""
+    typer.echo(f"the image of {release}", err=True)  # the path alone is for a script
     from harness.config.settings import ImageSettings
     from harness.lab.images import download as images
 

@@ -103,14 +103,23 @@ def doctor(
     Ends with 0 when the lab asked for is ready, or, without --lab, when a lab with real machines
     is; else with 3.
     """
-    from harness.doctor import checks as examine
+    from harness.doctor.mend import host_in_words
 
-    report = examine.examine(settings, lab=lab, image=image, probe=probe)
+    if not as_json:
+        typer.echo(host_in_words())
+    from harness.doctor import checks
+
+    room = checks.Room.look()
+    if not as_json:
+        typer.echo(room)
+    labs = []
+    for report in checks.examine(settings, lab=lab, image=image, probe=probe):
+        labs.append(report)
+        if not as_json:
+            checks.show(report)
     if as_json:
-        typer.echo(report.model_dump_json(indent=2))
-    else:
-        examine.show(report)
-    raise typer.Exit(0 if report.ready else 3)
+        typer.echo(checks.as_json(room, labs, lab and labs[0].name))
+    raise typer.Exit(0 if checks.ready(labs, lab) else 3)
 
 
 def up(

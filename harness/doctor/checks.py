@@ -1,22 +1,23 @@
 """What each lab needs of this host, what of that is missing, and what mends it. Changes nothing.
 
 The checks are the labs' own, which they make again before they start; here each of them is made,
-not only up to the first that fails.
+not only up to the first that fails. Asking takes seconds, so a lab is told of once it is asked.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import psutil
-from pydantic import BaseModel, computed_field
 from rich.table import Table
 from rich.text import Text
 
@@ -42,7 +43,8 @@ _KVM_CREATE_VM = 0xAE01
 """linux/kvm.h."""
 
 
-class Check(BaseModel):
+@dataclass(frozen=True)
+class Check:
     """One thing that a lab needs, or (`needed` false) is better off with."""
 
     name: str
@@ -52,52 +54,78 @@ class Check(BaseModel):
     mend: str | None = None
 
 
-class LabReport(BaseModel):
+@dataclass(frozen=True)
+class LabReport:
     """All checks of one lab."""
 
     name: str
-    checks: list[Check]
+    checks: tuple[Check, ...]
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
     def ready(self) -> bool:
         """Whether a pair would start."""
         return all(check.ok for check in self.checks if check.needed)
 
 
-class Report(BaseModel):
-    """The host and its labs. `asked` is the one lab that was asked for."""
+@dataclass(frozen=True)
+class Room:
+    """What the host has for machines, and how much of it is free."""
 
-    host: str
-    python: str
-    harness: str
     processors: int
     memory_mib: int
     free_memory_mib: int
     free_disk_mib: int
-    asked: str | None
-    labs: list[LabReport]
 
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def ready(self) -> bool:
-        """Whether the lab asked for is ready, or any with real machines."""
-        return any(lab.ready for lab in self.labs if self.asked or not is_model(lab.name))
+    @classmethod
+    def look(cls) -> Room:
+        """What there is now; the disk is that of the pairs."""
+        memory = psutil.virtual_memory()
+        return cls(
+            processors=os.cpu_count() or 1,
+            memory_mib=memory.total >> 20,
+            free_memory_mib=memory.available >> 20,
+            free_disk_mib=shutil.disk_usage(paths.existing_part(paths.state_dir())).free >> 20,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.processors} processors; free: {self.free_memory_mib} of {self.memory_mib} MiB "
+            f"of memory, {self.free_disk_mib} MiB of disk"
+        )
+
+
+def ready(labs: Sequence[LabReport], asked: str | None) -> bool:
+    """Whether the lab asked for is ready, or any with real machines."""
+    return any(lab.ready for lab in labs if asked or not is_model(lab.name))
+
+
+def as_json(room: Room, labs: Sequence[LabReport], asked: str | None) -> str:
+    """All of it for a program."""
+    told: dict[str, Any] = {
+        "host": f"{host_name()}, {platform.machine()}",
+        "python": platform.python_version(),
+        "harness": __version__,
+        **asdict(room),
+        "asked": asked,
+        "labs": [asdict(lab) | {"ready": lab.ready} for lab in labs],
+        "ready": ready(labs, asked),
+    }
+    return json.dumps(told, indent=2)
 
 
 def examine(
     settings_path: Path, *, lab: str | None = None, image: Path | None = None, probe: bool = False
-) -> Report:
-    """Make every check of one lab, or of all. Raises `SettingsError` for wrong settings.
+) -> Iterator[LabReport]:
+    """Make every check of one lab, or of all, and give each lab once it has been asked.
 
-    `lab` vagrant is the one with the settings' provider. With `probe` KVM is tried with the image,
-    as the first start does; it is the only thing here that leaves something, in the cache folder.
+    Raises `SettingsError` for wrong settings. `lab` vagrant is the one with the settings' provider.
+    With `probe` KVM is tried with the image, as the first start does; it is the only thing here
+    that leaves something, in the cache folder.
     """
     settings = settings_file.load(settings_path)
     if lab == "vagrant":
         lab = f"vagrant-{settings.box.provider}"
     family = host_family()
-    reports = []
     for name in LABS:
         if lab not in (None, name):
             continue
@@ -107,42 +135,22 @@ def examine(
             checks = _qemu(settings, family, image, probe)
         else:
             checks = _vagrant(settings, family, name.removeprefix("vagrant-"))
-        reports.append(LabReport(name=name, checks=list(checks)))
-    memory = psutil.virtual_memory()
-    return Report(
-        host=f"{host_name()}, {platform.machine()}",
-        python=platform.python_version(),
-        harness=__version__,
-        processors=os.cpu_count() or 1,
-        memory_mib=memory.total >> 20,
-        free_memory_mib=memory.available >> 20,
-        free_disk_mib=shutil.disk_usage(paths.existing_part(paths.state_dir())).free >> 20,
-        asked=lab,
-        labs=reports,
-    )
+        yield LabReport(name, tuple(checks))
 
 
-def show(report: Report) -> None:
-    """Write the report for a person."""
+def show(lab: LabReport) -> None:
+    """Write what a lab has and lacks for a person."""
     console = console_for(None)
-    console.print(
-        f"{report.host}; Python {report.python}; {report.processors} processors, "
-        f"{report.free_memory_mib} of {report.memory_mib} MiB of memory free, "
-        f"{report.free_disk_mib} MiB of disk"
-    )
-    for lab in report.labs:
-        word = "[green]ready[/green]" if lab.ready else "[red]not ready[/red]"
-        console.print(f"\n[bold]{lab.name}[/bold]: {word}")
-        lines = Table.grid(padding=(0, 1))
-        for check in lab.checks:
-            sign = ("no", "red") if check.needed else ("well", "yellow")
-            said = Text(check.says)
-            if not check.ok and check.mend:
-                said.append_text(Text.assemble(("\nmend it: ", "bold"), check.mend))
-            lines.add_row(
-                Text.assemble("  ", ("ok", "green") if check.ok else sign), check.name, said
-            )
-        console.print(lines)
+    word = "[green]ready[/green]" if lab.ready else "[red]not ready[/red]"
+    console.print(f"\n[bold]{lab.name}[/bold]: {word}")
+    lines = Table.grid(padding=(0, 1))
+    for check in lab.checks:
+        sign = ("no", "red") if check.needed else ("well", "yellow")
+        said = Text(check.says)
+        if not check.ok and check.mend:
+            said.append_text(Text.assemble(("\nmend it: ", "bold"), check.mend))
+        lines.add_row(Text.assemble("  ", ("ok", "green") if check.ok else sign), check.name, said)
+    console.print(lines)
 
 
 # --- the labs -----------------------------------------------------------------------------------

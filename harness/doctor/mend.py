@@ -101,3 +101,8 @@ def host_name() -> str:
 def command(missing: Missing, family: Family) -> str:
     """What to type, as root where it is a package manager."""
     return _COMMANDS[missing].get(family, _OTHER)
+
+
+def host_in_words() -> str:
+    """The host's system, its processors' kind and Python, in less than a line."""
+    return f"{host_name()}, {platform.machine()}; Python {platform.python_version()}"

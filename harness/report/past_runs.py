@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import rich.console
-import rich.markup
-import rich.table
+import typer
 
 from harness.errors import SettingsError
 from harness.lab.choose import mark_of
 from harness.record.marked import prefix
+from harness.record.outgoing import printable
 from harness.results.history import FILE, LAST, Past, VerdictHistory
 from harness.results.run import Verdict
+
+if TYPE_CHECKING:
+    import rich.table
+
+# ruff: noqa: PLC0415 - a person waits for the first line, which is no table
 
 
 @dataclass(frozen=True)
@@ -91,26 +96,26 @@ _COUNTED = (
 
 def show(found: list[PastRuns]) -> None:
     """Print a table for each lab and release; scenarios that never went bad are only counted."""
-    console = rich.console.Console()
     for one in found:
         mark = prefix(mark_of(one.lab))
-        console.print(
-            f"{mark}{one.lab} lab, FreeBSD {one.release}: {one.runs} runs",
-            markup=False,
-            style="bold",
-        )
+        runs = "1 run" if one.runs == 1 else f"{one.runs} runs"
+        typer.secho(f"{mark}{one.lab} lab, FreeBSD {printable(one.release)}: {runs}", bold=True)
         restless = sorted(
             (past for past in one.scenarios if past.bad),
             key=lambda past: (-(past.flake_rate or 0.0), -past.bad, past.scenario),
         )
         if restless:
-            console.print(_table(restless))
-        console.print(
-            f"{mark}{len(one.scenarios) - len(restless)} scenarios never went bad", markup=False
-        )
+            from rich.console import Console
+
+            Console().print(_table(restless))
+        good = len(one.scenarios) - len(restless)
+        typer.echo(f"{mark}{good} scenario{'' if good == 1 else 's'} never went bad")
 
 
 def _table(pasts: list[Past]) -> rich.table.Table:
+    import rich.markup
+    import rich.table
+
     table = rich.table.Table(box=None, pad_edge=False)
     table.add_column("scenario", overflow="fold")
     counted = [verdict for verdict in _COUNTED if any(past.count(verdict) for past in pasts)]

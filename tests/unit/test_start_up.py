@@ -13,6 +13,12 @@ from pathlib import Path
 import pytest
 
 from harness.config import paths
+from harness.measure.evaluation.history import History
+from harness.nightly import night
+from harness.nightly.plan import Lane
+from harness.record.folders import make_latest
+from harness.report.publish import publish
+from tests.results_folders import FIRST, case, part
 
 HEAVY = {
     *("pytest", "pydantic", "yaml", "numpy", "scipy", "matplotlib", "paramiko", "cryptography"),
@@ -90,15 +96,67 @@ def test_no_lab_is_imported_by_a_question_about_a_pair(no_pair: None) -> None:
     assert modules & OF_ANY_LAB == set()
 
 
-def test_who_reads_results_needs_no_tests_and_no_ssh() -> None:
-    """They take the time of what draws and of what checks the files, and of nothing else."""
-    modules = imported(
-        "import sys, harness.report.past_runs, harness.report.publish, harness.nightly.words\n"
-        "print('imported:', *sys.modules)"
+_SHOW_AT_FIRST_LINE = """
+import io, sys
+from harness.errors import HarnessError
+from harness.cli.main import app
+
+class FirstLine(BaseException): ...
+
+class Stops(io.TextIOWrapper):
+    def write(self, text):
+        raise FirstLine(text)
+
+terminal, found = sys.stdout, []
+for words in {lines!r}:
+    sys.stdout = sys.stderr = Stops(io.BytesIO(), encoding="utf-8")
+    try:
+        app(words)
+    except FirstLine:
+        found.append(words)
+    except (SystemExit, HarnessError):
+        pass
+sys.stdout, sys.stderr = terminal, sys.__stderr__
+assert found == {lines!r}, found
+print("imported:", *sys.modules)
+"""
+
+
+def imported_at_the_first_line_of(*lines: str) -> set[str]:
+    """What these commands have imported when they print something, each of them ended there."""
+    return imported(_SHOW_AT_FIRST_LINE.format(lines=[line.split() for line in lines]))
+
+
+def test_what_takes_long_says_first_what_it_does(no_pair: None) -> None:
+    modules = imported_at_the_first_line_of(
+        *("run --lab simulated --pair other", "record", "demo", "soak", "fuzz", "conformance"),
+        *("mutations", "up --lab simulated --pair other", "doctor", "image", "box"),
+        *("bench run", "bench compare a b", "nightly image 14.5"),
     )
-    needless = {"pytest", "paramiko", "numpy", "scipy", "matplotlib", "harness.run.session"}
-    assert modules & needless == set()
+    assert modules & HEAVY == set()
     assert modules & OF_ANY_LAB == set()
+
+
+def test_who_reads_results_imports_no_schema_before_the_first_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKUNK_RESULTS_DIR", str(tmp_path))
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "bench.json").write_text('{"version": 1, "where": {"simulated": true}}')
+    run = part(tmp_path / "run", "13.2-RELEASE amd64", case("test_a"))
+    publish(run, remember=True)
+    make_latest(run)
+    lane = Lane("qemu", "13.2", may_fail=False, shards=1)
+    night.write(tmp_path, FIRST, [(lane, run, "")])
+    told = f"nightly news --always --results {tmp_path}"
+    lines = ("report", "history", "bench show", "bench show --size 4TB", told)
+    modules = imported_at_the_first_line_of(*lines)
+    assert modules & HEAVY == set()
+    assert modules & OF_ANY_LAB == set()
+    assert imported_at_the_first_line_of("index") & HEAVY == {"jinja2"}, "it has written the page"
+    with History() as kept:
+        kept.runs()
+    assert imported_at_the_first_line_of("bench history") & HEAVY == {"rich"}, "a table"
 
 
 @pytest.mark.parametrize("lab", OF_ONE_LAB)

@@ -507,7 +507,7 @@ class _Download:
                         have += len(chunk)
                         moved(have)
                 except requests.RequestException as error:
-                    raise _Broken(_reason(error)) from None
+                    raise _Broken(reason(error)) from None
             if total is not None and have < total:
                 raise _Broken("it ended early")
 
@@ -577,7 +577,7 @@ class _Download:
                 answer.content  # noqa: B018  a page, to be read while errors are looked for
         except requests.RequestException as error:
             raise ImageError(
-                f"{url} cannot be fetched: {_reason(error)}", advice=self._by_hand(url)
+                f"{url} cannot be fetched: {reason(error)}", advice=self._by_hand(url)
             ) from None
         status = f"{answer.status_code} {answer.reason}"
         if answer.ok or (headers and answer.status_code == 416):
@@ -671,8 +671,8 @@ def _proxy(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", found) if found else "of this network"
 
 
-def _reason(error: requests.RequestException) -> str:
-    """Why, without the library's own words: the error of the operating system underneath."""
+def reason(error: requests.RequestException) -> str:
+    """Why nothing came, in the words of the operating system and not of the library."""
     root: BaseException = error
     while inner := root.__cause__ or root.__context__:
         root = inner

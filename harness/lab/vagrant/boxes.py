@@ -11,6 +11,7 @@ import requests
 
 from harness.config.settings import BoxSettings
 from harness.errors import ImageError
+from harness.lab.images.download import reason
 
 if TYPE_CHECKING:
     import vagrant
@@ -32,13 +33,13 @@ def check_box(box: BoxSettings, installed: Sequence[vagrant.Box]) -> None:
         return
     here = ", ".join(sorted(f"for {one.provider}, version {one.version}" for one in named))
     wanted = f"the box {box.name}" + (f" of version {box.version}" if box.version else "")
-    reason = _not_in_catalogue(box)
-    if reason is None:
+    why = _not_in_catalogue(box)
+    if why is None:
         return
     raise ImageError(
         f"{wanted} for {box.provider} is not here"
         + (f" (here is: {here})" if here else "")
-        + f", and cannot be fetched: {reason}",
+        + f", and cannot be fetched: {why}",
         advice=_MAKE_BOX
         if box.provider == "libvirt"
         else f"fetch it where there is a network and add it: `vagrant box add {box.name} FILE`; "
@@ -56,7 +57,7 @@ def _not_in_catalogue(box: BoxSettings) -> str | None:
             timeout=_CATALOGUE_SECONDS,
         )
     except requests.RequestException as error:
-        return f"no connection to {server} ({error})"
+        return f"no answer from {server}: {reason(error)}"
     if not answer.ok:
         return f"{server} answers {answer.status_code} {answer.reason}"
     try:

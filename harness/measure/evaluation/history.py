@@ -1,6 +1,7 @@
 """The history of benchmarks in SQLite, and what has changed since an earlier one.
 
-A person may ask it with sqlite3(1): the tables are `runs` and `figures`.
+A person may ask it with sqlite3(1): the tables are `runs` and `figures`. To list them needs none
+of what compares figures, so it is imported by whoever compares.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from typing import TYPE_CHECKING
 
 from harness.config import paths
 from harness.errors import SettingsError
-from harness.measure.evaluation.figures import Figure, Groups, differences, figures, grouped
-from harness.measure.evaluation.statistics import Comparison
-from harness.measure.result import Bench
 from harness.results.run_database import RunDatabase
+
+if TYPE_CHECKING:
+    from harness.measure.evaluation.figures import Figure, Groups
+    from harness.measure.evaluation.statistics import Comparison
+    from harness.measure.result import Bench
+
+# ruff: noqa: PLC0415 - numpy, scipy and pydantic, and who lists the runs needs none of them
 
 FILE = "history.sqlite"
 
@@ -64,6 +69,8 @@ class History(RunDatabase):
 
     def add(self, bench: Bench, folder: Path) -> int:
         """Add a run with its figures, or replace the one of this folder; return its number."""
+        from harness.measure.evaluation.figures import figures
+
         where = bench.where
         return self._replace(
             {
@@ -86,6 +93,8 @@ class History(RunDatabase):
 
     def figures(self, run: int) -> list[Figure]:
         """The figures of a run. Raises `SettingsError` when there is no such run."""
+        from harness.measure.evaluation.figures import Figure
+
         if not self._rows("SELECT 1 FROM runs WHERE id = ?", run):
             raise self._none(str(run))
         rows = self._rows(
@@ -107,6 +116,8 @@ class History(RunDatabase):
 
         Raises `SettingsError` when there is no such run.
         """
+        from harness.measure.evaluation.figures import grouped
+
         return _changes(*(grouped(self.figures(run)) for run in (earlier, later)))
 
     def changes_of_releases(self, earlier: str, later: str) -> list[Change]:
@@ -116,6 +127,8 @@ class History(RunDatabase):
         within a run share its day, so that it is runs that are counted, and several are needed.
         Raises `SettingsError` when there is no such run.
         """
+        from harness.measure.evaluation.figures import grouped
+
         machine = self._machine(later)
         medians = []
         for release in (earlier, later):
@@ -160,6 +173,8 @@ def _told(machine: tuple[object, ...]) -> str:
 
 def _medians(runs: Iterable[Groups]) -> Groups:
     """Each figure's median of each run."""
+    from statistics import median
+
     found: Groups = {}
     for run in runs:
         for key, values in run.items():
@@ -168,4 +183,6 @@ def _medians(runs: Iterable[Groups]) -> Groups:
 
 
 def _changes(before: Groups, after: Groups) -> list[Change]:
+    from harness.measure.evaluation.figures import differences
+
     return [Change(*key[:2], comparison) for key, comparison in differences(before, after).items()]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jinja2
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from harness.measure.evaluation import plots
 from harness.measure.evaluation.figures import write_csv
 from harness.measure.evaluation.tables import Table, tables, what_ran
 from harness.measure.result import Bench
@@ -26,6 +24,11 @@ def show(bench: Bench, sizes: list[str], console: Console) -> None:
 
 def write_all(bench: Bench, sizes: list[str], folder: Path) -> list[Path]:
     """Write figures.csv, the plots, bench.md and bench.html into a folder."""
+    # Matplotlib takes a second to import, and who only shows a benchmark draws nothing.
+    import jinja2  # noqa: PLC0415
+
+    from harness.measure.evaluation import plots  # noqa: PLC0415
+
     drawn = plots.draw(bench, folder)
     found = tables(bench, sizes)
     markdown = folder / MARKDOWN

@@ -196,7 +196,8 @@ def test_show_with_a_size_is_one_answer_and_writes_nothing(tmp_path: Path) -> No
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     done = CliRunner().invoke(bench_cli.app, ["show", str(tmp_path), "--size", "40 GB"])
     assert done.exit_code == 0
-    first, times, where = done.output.splitlines()
+    which, first, times, where = done.output.splitlines()
+    assert which == str(tmp_path)
     assert first.startswith(f"40 GB (37.3 GiB): {40e9 / (6.4 * MIB) / 60:.0f} min for a full")
     assert times == "That is 298 times the largest that was measured."
     assert where.startswith("FreeBSD 13.2")

@@ -14,14 +14,13 @@ from harness.config import paths
 from harness.config import settings as settings_file
 from harness.doctor import checks as doctor
 from harness.doctor import mend
-from harness.doctor.checks import Check, Report, examine
+from harness.doctor.checks import Check, LabReport, examine
 from harness.lab import qemu_host as host
 from harness.lab.qemu_host import Qemu
 from tests.unit.operate.conftest import Skunk
 
 
-def check(report: Report, name: str) -> Check:
-    (lab,) = report.labs
+def check(lab: LabReport, name: str) -> Check:
     (found,) = [check for check in lab.checks if check.name == name]
     return found
 
@@ -41,7 +40,7 @@ def test_each_missing_thing_has_its_command(
     monkeypatch.setattr(doctor, "host_family", lambda: family)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("SKUNK_CACHE_DIR", str(tmp_path))
-    report = examine(paths.SETTINGS, lab="qemu")
+    (report,) = examine(paths.SETTINGS, lab="qemu")
     assert not report.ready
     assert check(report, "QEMU").mend == command
     image = check(report, "FreeBSD image")

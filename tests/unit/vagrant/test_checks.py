@@ -108,7 +108,7 @@ def test_no_box_and_no_network(host: Programs, qemu_settings: Settings, listed: 
     error = complaint(qemu_settings)
     assert isinstance(error, ImageError)
     assert NAME in error.what
-    assert "no connection to http://127.0.0.1:9" in error.what
+    assert "no answer from http://127.0.0.1:9: Connection refused" in error.what
     assert "make box IMAGE=" in str(error.advice)
 
 
