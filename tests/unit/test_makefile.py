@@ -131,3 +131,12 @@ def test_args_are_words_and_nothing_in_them_is_expanded(
         from_make.main()
     assert raised.value.code == from_make.USAGE
     assert "No closing quotation" in capsys.readouterr().err
+
+
+def test_the_list_of_targets_is_two_columns(project: Path) -> None:
+    listed = subprocess.run(
+        ["make", "help"], cwd=project, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.splitlines()
+    rows = [re.fullmatch(r"  make ([a-z-]+ +)(\S.*)", line) for line in listed]
+    assert len({len(row[1]) for row in rows if row}) == 1
+    assert len(rows) == len(list(filter(None, rows))) > 20

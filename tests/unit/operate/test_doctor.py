@@ -62,6 +62,26 @@ def test_the_exit_status_tells_a_script(
     assert [lab["name"] for lab in report["labs"]] == ["simulated"]
 
 
+def test_each_lab_is_told_of_before_the_next_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def qemu(*_: object) -> tuple[Check, ...]:
+        asked.append("qemu")
+        return ()
+
+    monkeypatch.setattr(doctor, "_qemu", qemu)
+    labs = examine(paths.SETTINGS)
+    assert next(labs).name == "simulated"
+    assert asked == []
+    assert next(labs).name == "qemu"
+    assert asked == ["qemu"]
+
+
+def test_what_comes_first_is_no_wider_than_a_terminal() -> None:
+    large = doctor.Room(1024, 9_999_999, 9_999_999, 99_999_999)
+    assert max(map(len, (mend.host_in_words(), str(large)))) <= 80
+
+
 def refuse(error: OSError) -> NoReturn:
     raise error
 
