@@ -10,6 +10,7 @@ import typer
 from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption
 from harness.config import paths
 from harness.errors import HarnessError, SettingsError
+from harness.lab.choose import MODEL
 from harness.record.marked import prefix
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def show(
     """
     found = folder or newest()
     if (simulated := _is_simulated(found)) is not None:
-        typer.echo(f"{prefix('simulated' if simulated else None)}{found}")
+        typer.echo(f"{prefix(MODEL if simulated else None)}{found}")
     from harness.measure import result
 
     bench = result.load(found)
