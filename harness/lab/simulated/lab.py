@@ -17,6 +17,7 @@ from harness.lab.keys import KeyPair
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
 from harness.lab.simulated import features
+from harness.lab.simulated.base.system import System
 from harness.lab.simulated.clock import VirtualClock
 from harness.lab.simulated.kernel.guest import Console, Guest, SshdSwitch, World
 from harness.lab.simulated.server import Sshd
@@ -64,7 +65,7 @@ class SimulatedMachine(Machine):
 
     def press_power_button(self) -> None:
         """Press the ACPI power button. Raises `LabError` when it is off."""
-        self._do(lambda guest: guest.system.power_button(), needs_power=True)
+        self._do(lambda guest: guest.part(System).power_button(), needs_power=True)
 
     def pause(self) -> None:
         """Freeze it. Raises `LabError` when it is off."""
@@ -243,6 +244,7 @@ class SimulatedLab(Lab):
                 self.world,
                 name,
                 number=number,
+                parts=features.parts(),
                 data_disk_bytes=self._settings.machine.data_disk_mib << 20,
                 data_disk_serial=self._settings.data_disk_serial(name),
                 private_mac=self._settings.private_mac(name),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.base.system import System
 from harness.lab.simulated.hast.replication.handshake import Handshake
 from harness.lab.simulated.hast.replication.wire import Welcome
+from harness.lab.simulated.kernel.release import load
 from harness.lab.simulated.tools.host import host
 from harness.results.run import Verdict
 from harness.trials.mutations.mutation import mutation
@@ -28,7 +28,7 @@ def _never_arrives(patch: pytest.MonkeyPatch) -> None:
 
 def _call_it(patch: pytest.MonkeyPatch, release: str) -> None:
     patch.setattr(host, "RELEASE", release)
-    patch.setattr(System, "release", release)
+    patch.setattr(load(), "version", release)
 
 
 @mutation("replication never works, as in FreeBSD bug 292322", r"FreeBSD bug 292322")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.base.shutdown import Shutdown
 from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hardware.disk import Disk
+from harness.lab.simulated.hast.rc_script import Stop
 from harness.lab.simulated.kernel.files import Entries
 from harness.lab.simulated.ufs.ufs import Ufs
 from harness.lab.simulated.zfs.dataset import Dataset
 from harness.lab.simulated.zfs.loading import Loading
-from harness.lab.simulated.zfs.zfs import ImportTask
+from harness.lab.simulated.zfs.zfs import ImportTask, Zfs
 from harness.trials.mutations.mutation import mutation, nothing
 from harness.trials.mutations.replication import LOST
 
@@ -79,13 +79,13 @@ def disk_does_not_flush(patch: pytest.MonkeyPatch) -> None:
 )
 def shutdown_with_a_pool_does_not_hang(patch: pytest.MonkeyPatch) -> None:
     """The pools are let go before their device is."""
-    stop_hastd = Shutdown._stop_hastd
+    begin = Stop.begin
 
-    def let_go_first(shutdown: Shutdown) -> None:
-        zfs = shutdown._guest.zfs
+    def let_go_first(stop: Stop) -> None:
+        zfs = stop.guest.part(Zfs)
         for pool in list(zfs.pools.values()):
             zfs.unmount_all(pool, remove=False)
             zfs.release(pool, "EXPORTED")
-        shutdown._after(3.0, stop_hastd, shutdown)
+        stop.ending.after(3.0, begin, stop)
 
-    patch.setattr(Shutdown, "_stop_hastd", let_go_first)
+    patch.setattr(Stop, "begin", let_go_first)

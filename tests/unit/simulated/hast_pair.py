@@ -6,8 +6,10 @@ from harness.lab.base import Power
 from harness.lab.simulated import features
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, Content, LocalDisk, Op
 from harness.lab.simulated.hast import hastd
+from harness.lab.simulated.hast.hastd import Hast, Hastd
 from harness.lab.simulated.hast.replication.metadata import DATA, Metadata, OnDisk
 from harness.lab.simulated.kernel.guest import LATENCY, RATE, Console, Guest, World
+from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
 
@@ -35,6 +37,13 @@ resource mirror {{
 """
 
 
+def running(guest: Guest) -> Hastd:
+    """The hastd that runs on a guest."""
+    found = guest.part(Hast).hastd
+    assert found is not None
+    return found
+
+
 class Pair:
     """Both nodes with power, an address and hast.conf, but without rc(8): quick to make."""
 
@@ -49,6 +58,7 @@ class Pair:
                 self.world,
                 f"skunk{number}",
                 number=number,
+                parts=features.parts(),
                 data_disk_bytes=size,
                 data_disk_serial=f"skunk{number}-data",
                 private_mac=f"52:54:00:c0:a8:0{number}",
@@ -68,12 +78,12 @@ class Pair:
         guest.devices = {
             name: LocalDisk(guest, disk, LATENCY, RATE) for name, disk in guest.disks.items()
         }
-        guest.system.set_hostname(guest.name)
-        guest.system.kernel.set_host_uuid(f"6097a6a3-e6b3-11f1-99db-317049cdd6e{guest.number}")
+        guest.part(Kernel).hostname = guest.name
+        guest.part(Kernel).set_host_uuid(f"6097a6a3-e6b3-11f1-99db-317049cdd6e{guest.number}")
         guest.nic.up = True
         guest.nic.address = f"192.168.0.{guest.number}"
         lines: list[str] = self.logs.setdefault(guest.name, [])
-        guest.system.log = _Writer(lines).write  # type: ignore[method-assign]
+        guest.logger = _Writer(lines).write
 
     def start(self, *guests: Guest, foreground: bool = True) -> None:
         """Start hastd and wait until it can be reached."""

@@ -9,37 +9,14 @@ from typing import Any, cast
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.hardware.disk import Bio, BlockDevice, Disk, LocalDisk, Op
 from harness.lab.simulated.kernel.guest import Console, Guest, World
+from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.zfs.zfs import Zfs
 
 MIB = 1 << 20
-
-
-class NoSystem:
-    """Stands for rc(8): a boot is over at once."""
-
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
-
-    def kernel_says(self, text: str) -> None:
-        """Write it to the console."""
-        self._guest.say(text)
-
-    def boot(self) -> None:
-        """Do nothing."""
-
-    def log(self, *_: object) -> None:
-        """Log nothing."""
-
-
-class BareGuest(Guest):
-    """A node with disks, ZFS and programs only."""
-
-    def make_parts(self) -> None:
-        self.system = cast(Any, NoSystem(self))
-        self.zfs = Zfs(self)
 
 
 class Lost(list[str]):
@@ -49,15 +26,16 @@ class Lost(list[str]):
         return self
 
 
-def make(seed: int = 1, size: int = 512 * MIB) -> tuple[World, BareGuest, BareGuest]:
+def make(seed: int = 1, size: int = 512 * MIB) -> tuple[World, Guest, Guest]:
     """Two nodes with power. Their consoles are in `console(guest)`."""
     world = World(seed)
     guests = []
     for number in (1, 2):
-        guest = BareGuest(
+        guest = Guest(
             world,
             f"skunk{number}",
             number=number,
+            parts=(Kernel, Network, Zfs),
             data_disk_bytes=size,
             data_disk_serial=f"skunk{number}-data",
             private_mac="52:54:00:c0:a8:01",

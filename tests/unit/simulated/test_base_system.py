@@ -35,6 +35,7 @@ def _installed() -> Guest:
             world,
             f"skunk{number}",
             number=number,
+            parts=features.parts(),
             data_disk_bytes=64 << 20,
             data_disk_serial=f"skunk{number}-data",
             private_mac=f"52:54:00:c0:a8:0{number}",
@@ -187,7 +188,7 @@ def test_a_gap_in_the_background_or_of_a_process_of_its_own_is_noted(guest: Gues
     guest.world.pass_time(5.0)
     assert _gaps(guest) == ["lpq"]
     guest.world.gaps.clear()
-    guest.system.spawn("systat -l")
+    shell.spawn(guest, "systat -l")
     guest.world.pass_time(5.0)
     assert _gaps(guest) == ["systat"]
 

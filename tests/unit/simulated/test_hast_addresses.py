@@ -6,7 +6,7 @@ import pytest
 
 from harness.lab.simulated.hast import hastd
 from harness.lab.simulated.hast.address import AddressError, UnixAddress, resolve
-from tests.unit.simulated.hast_pair import HAST_CONF, Pair
+from tests.unit.simulated.hast_pair import HAST_CONF, Pair, running
 
 HOSTS = b"""\
 ::1 localhost
@@ -314,11 +314,10 @@ def test_sighup_with_other_addresses(pair: Pair) -> None:
     """Whatever can be bound is, one is enough, and what is gone is closed."""
     configured(pair, conf(extra="listen 127.0.0.1:9000\n"))
     pair.start(pair.one)
-    assert pair.one.hastd is not None
     text = conf(extra="control /tmp/c\nlisten tcp://10.9.9.9\n")
     pair.one.tree.write("/etc/hast.conf", text.encode())
 
-    pair.one.hastd.signal(1)
+    running(pair.one).signal(1)
     pair.world.pass_time(6.0)
 
     assert pair.log(pair.one)[-6:] == [
@@ -335,10 +334,9 @@ def test_sighup_with_other_addresses(pair: Pair) -> None:
 def test_sighup_with_no_address_of_its_own(pair: Pair) -> None:
     configured(pair, conf())
     pair.start(pair.one)
-    assert pair.one.hastd is not None
     pair.one.tree.write("/etc/hast.conf", conf(listens=("skunk1", LINK_2)).encode())
 
-    pair.one.hastd.signal(1)
+    running(pair.one).signal(1)
     pair.world.pass_time(6.0)
 
     assert pair.log(pair.one)[-4:] == [
@@ -353,11 +351,10 @@ def test_sighup_with_another_name_for_the_same_socket(pair: Pair) -> None:
     """hastd binds the new one, and then unlinks the path of the old one: nobody reaches it."""
     configured(pair, conf())
     pair.start(pair.one)
-    assert pair.one.hastd is not None
     text = conf(extra="control uds:///var/run/hastctl\n")
     pair.one.tree.write("/etc/hast.conf", text.encode())
 
-    pair.one.hastd.signal(1)
+    running(pair.one).signal(1)
     pair.world.pass_time(6.0)
 
     assert b"No such file" in pair.run(pair.one, "hastctl status").stderr
@@ -459,9 +456,8 @@ def test_what_is_left_of_a_stopped_hastd(pair: Pair, foreground: bool) -> None:
     configured(pair, conf())
     assert hastd.start(pair.one, foreground=foreground, pid_file="/var/run/hastd.pid") == 0
     pair.world.pass_time(1.0)
-    assert pair.one.hastd is not None
 
-    pair.one.hastd.signal(15)
+    running(pair.one).signal(15)
     pair.world.pass_time(6.0)
 
     assert pair.run(pair.one, "[ -S /var/run/hastctl ]").status == int(foreground)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 
 from harness.lab.simulated.hast import conf as hast_conf
+from harness.lab.simulated.hast.hastd import Hast
+from harness.lab.simulated.kernel.modules import Kernel
 from tests.unit.simulated.hast_pair import Pair
 
 LINK_1, LINK_2 = "192.168.0.1", "192.168.0.2"
@@ -16,7 +18,7 @@ LINK_1, LINK_2 = "192.168.0.1", "192.168.0.2"
 def pair_of(one: str, two: str, text: str) -> Pair:
     pair = Pair()
     for guest, name in ((pair.one, one), (pair.two, two)):
-        guest.system.set_hostname(name)
+        guest.part(Kernel).hostname = name
         guest.tree.write("/etc/hast.conf", text.encode())
         hosts = f"127.0.0.1 localhost\n{LINK_1} {one}\n{LINK_2} {two}\n"
         guest.tree.write("/etc/hosts", hosts.encode())
@@ -265,7 +267,7 @@ def test_the_regression_test_of_freebsd() -> None:
     assert pair.run(pair.one, "hastctl stop -c /tmp/t/hast.conf").status == 64
     pair.out(pair.one, "kill $(cat /tmp/t/hastd.pid)")
     pair.world.pass_time(6.0)
-    assert pair.one.hastd is None
+    assert pair.one.part(Hast).hastd is None
     # A daemon leaves its sockets: the process that bound them was its parent.
     pair.out(pair.one, "[ -S /tmp/t/hastctl ] && [ -S /tmp/t/hastd.sock ]")
 

@@ -9,11 +9,12 @@ import pytest
 
 from harness.lab.simulated.hardware.disk import LocalDisk
 from harness.lab.simulated.hast import hastd
+from harness.lab.simulated.hast.hastd import Hast
 from harness.lab.simulated.hast.replication.worker import Worker
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.shell import interpreter as shell
 from tests.unit.freebsd.recordings import recorded
-from tests.unit.simulated.hast_pair import Pair
+from tests.unit.simulated.hast_pair import Pair, running
 
 HOOK = b'#!/bin/sh\necho "$*" >> /var/log/hook.log\nexit 0\n'
 
@@ -241,9 +242,8 @@ def test_an_idle_hastd_takes_up_to_five_seconds_to_obey() -> None:
     pair.connect()
     pair.out(pair.one, "hastctl role init all")
     start = pair.world.now
-    assert pair.one.hastd is not None
-    pair.one.hastd.signal(15)
-    while pair.one.hastd is not None:
+    running(pair.one).signal(15)
+    while pair.one.part(Hast).hastd is not None:
         pair.world.step()
     assert 4.5 < pair.world.now - start <= 5.0
 
@@ -254,8 +254,7 @@ def test_an_idle_hastd_takes_up_to_five_seconds_to_obey() -> None:
 def test_a_killed_hastd_takes_its_workers_along() -> None:
     pair = Pair()
     pair.connect()
-    assert pair.one.hastd is not None
-    pair.one.hastd.signal(9)
+    running(pair.one).signal(9)
     pair.world.pass_time(1.0)
 
     assert pair.log(pair.one)[-2:] == [
@@ -466,11 +465,10 @@ def shape(line: str) -> str:
 def test_roles_are_lost_at_a_restart_and_the_device_goes() -> None:
     pair = Pair()
     pair.connect()
-    assert pair.one.hastd is not None
-    pair.one.hastd.signal(15)
+    running(pair.one).signal(15)
     pair.world.pass_time(6.0)
 
-    assert pair.one.hastd is None
+    assert pair.one.part(Hast).hastd is None
     assert "hast/mirror" not in pair.one.devices
     assert pair.log(pair.one)[-3:-1] == [
         "[INFO] Termination signal received, exiting.",
@@ -493,8 +491,7 @@ def test_reload_takes_over_what_is_different() -> None:
     pair.one.tree.write("/etc/hast.conf", text.replace(b"memsync", b"fullsync"))
     pair.two.tree.write("/etc/hast.conf", text.replace(b"timeout 20", b"timeout 5"))
     for guest in (pair.one, pair.two):
-        assert guest.hastd is not None
-        guest.hastd.signal(1)
+        running(guest).signal(1)
     pair.world.pass_time(40.0)
 
     assert pair.log(pair.one)[7:] == [
@@ -516,8 +513,7 @@ def test_a_wrong_file_is_not_reloaded() -> None:
     pair.connect()
     text = pair.one.tree.read("/etc/hast.conf")
     pair.one.tree.write("/etc/hast.conf", b"foo\n")
-    assert pair.one.hastd is not None
-    pair.one.hastd.signal(1)
+    running(pair.one).signal(1)
     pair.world.pass_time(6.0)
 
     assert pair.log(pair.one)[-3:] == [
@@ -539,14 +535,13 @@ def test_starting_it_wrongly() -> None:
     assert hastd.start(pair.two, foreground=False, errors=errors) == 71
     assert hastd.start(pair.two, foreground=True, errors=errors) == 0  # daemon(8) does not wait
     pair.world.pass_time(1.0)
-    assert pair.two.hastd is None
+    assert pair.two.part(Hast).hastd is None
     assert pair.log(pair.two) == [errors[-1]]
     pair.two.tree.write("/etc/hast.conf", b"foo")
     assert hastd.start(pair.two, foreground=True, errors=errors) == 78
-    assert pair.one.hastd is not None
     assert errors == [
         "[ERROR] Another hastd is already running, pidfile: /var/run/hastd.pid, "
-        f"pid: {pair.one.hastd.pid}.",
+        f"pid: {running(pair.one).pid}.",
         "[ERROR] Unable to listen on address 192.168.0.2: Can't assign requested address.",
         "[ERROR] Unable to parse configuration file at line 0 near 'foo': syntax error",
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.simulated.base.rcorder import Headers, levels
+from harness.lab.simulated.base.rcorder import levels
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.release import Headers
 from harness.lab.simulated.shell.programs import COMMANDS, Context
 from tests.unit.simulated import test_system
 from tests.unit.simulated.test_system import Screen, run, up_and_provisioned

@@ -14,6 +14,7 @@ from harness.cluster.node import Node
 from harness.errors import CommandTimedOut, NodeUnreachable
 from harness.lab.simulated.geom.nop import NopDevice
 from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.network.interfaces import Network
 from tests.unit.simulated.hast_pair import MB, Pair
 
 ACCEPT = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload -n ipfw dummynet"
@@ -98,10 +99,10 @@ def test_ipfw_denies_everything_unless_told_otherwise_before(pair: Pair) -> None
     assert pings(pair, 1)
     said(pair, "kldload -n ipfw")
     assert said(pair, "ipfw list")[1] == "65535 deny ip from any to any\n"
-    assert not pair.one.system.network.reachable
+    assert not pair.one.part(Network).reachable
     assert not pings(pair, 1)
     said(pair, "ipfw -q add allow all from any to any")
-    assert pair.one.system.network.reachable
+    assert pair.one.part(Network).reachable
     assert pings(pair, 1)
 
 
@@ -144,7 +145,7 @@ def test_what_is_lost_is_not_answered(pair: Pair) -> None:
 
 def test_who_comes_to_a_full_pipe_waits(pair: Pair) -> None:
     shape(pair, "bw 8Mbit/s delay 10ms", pair.one)
-    pipe = pair.one.system.network.pipe()
+    pipe = pair.one.part(Network).pipe()
     assert pipe is not None
     now = pair.world.now
     assert pipe.take(now, 100_000)[1] == pytest.approx(now + 0.1 + 2 * TICK, abs=TICK)

@@ -54,6 +54,7 @@ def _booted() -> Guest:
             world,
             name,
             number=number,
+            parts=features.parts(),
             data_disk_bytes=64 << 20,
             data_disk_serial=f"{name}-data",
             private_mac=f"52:54:00:c0:a8:0{number}",

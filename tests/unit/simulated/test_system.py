@@ -9,13 +9,16 @@ import pytest
 from harness.config.paths import PROVISION
 from harness.lab.base import Power
 from harness.lab.simulated import features
-from harness.lab.simulated.base import rc
+from harness.lab.simulated.base import rc, supervisor
 from harness.lab.simulated.base.boot import NOTICE
+from harness.lab.simulated.base.services import SERVICES
+from harness.lab.simulated.base.system import System
 from harness.lab.simulated.kernel.guest import Console, Guest, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.kernel.task import Daemon
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.programs import COMMANDS, Context
+from harness.lab.simulated.zfs.zfs import Zfs
 
 RECORDED = PROVISION.parent / "tests/unit/recorded/13.2"
 
@@ -39,7 +42,6 @@ class FakeHastd(Daemon):
         self.guest = guest
         self.pid = guest.next_pid()
         guest.daemons[self.pid] = self
-        guest.hastd = self  # type: ignore[assignment,unused-ignore]
         guest.log("hastd", self.pid, "notice", "[INFO] Started successfully.")
 
     def signal(self, number: int) -> None:
@@ -47,13 +49,13 @@ class FakeHastd(Daemon):
 
     def end(self) -> None:
         self.guest.daemons.pop(self.pid, None)
-        self.guest.hastd = None
 
 
-class SuspendedZfs:
+class SuspendedZfs(Zfs):
     """A ZFS whose pool has lost its device."""
 
-    suspended = True
+    def is_suspended(self) -> bool:
+        return True
 
     def shutdown(self, done: object) -> None:
         """Never call `done`."""
@@ -63,14 +65,15 @@ class SuspendedZfs:
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     features.load_all()
 
-    def start_hastd(guest: Guest, words: list[str], *_: object) -> int:
-        guest.system.rc.write_pid(words[words.index("-P") + 1], FakeHastd(guest).pid)
-        return 0
+    def start_hastd(guest: Guest, words: list[str]) -> Daemon:
+        hastd = FakeHastd(guest)
+        rc.write_pid(guest, words[words.index("-P") + 1], hastd.pid)
+        return hastd
 
     def hastctl(context: Context, arguments: list[str]) -> int:
         return 0
 
-    monkeypatch.setattr(rc, "start_hastd", start_hastd)
+    monkeypatch.setitem(supervisor.PROGRAMS, "hastd", start_hastd)
     monkeypatch.setitem(COMMANDS, "hastctl", hastctl)
     return Screen()
 
@@ -82,6 +85,7 @@ def make(screen: Screen, seed: int = 1) -> Guest:
             world,
             f"skunk{number}",
             number=number,
+            parts=features.parts(),
             data_disk_bytes=512 << 20,
             data_disk_serial=f"skunk{number}-data",
             private_mac=f"52:54:00:c0:a8:0{number}",
@@ -222,7 +226,7 @@ def test_orderly_reboot_keeps_what_a_reset_loses(screen: Screen) -> None:
 
 def test_power_button_and_panic(screen: Screen) -> None:
     guest = up_and_provisioned(screen)
-    guest.system.power_button()
+    guest.part(System).power_button()
     guest.world.pass_time(60)
     assert guest.power is Power.OFF
     guest.power_on()
@@ -246,7 +250,7 @@ def test_a_suspended_pool_keeps_a_reboot_from_ending(screen: Screen) -> None:
     seen = set()
     for seed in range(40):
         guest = up_and_provisioned(screen, seed)
-        guest.zfs = SuspendedZfs()  # type: ignore[assignment]
+        guest.replace_part(Zfs, SuspendedZfs(guest))
         run(guest, "shutdown -r now")
         guest.world.pass_time(200)
         assert not guest.sshd_up
@@ -267,8 +271,8 @@ def test_a_suspended_pool_keeps_a_reboot_from_ending(screen: Screen) -> None:
 
 def test_service_says_what_the_running_pair_said(screen: Screen) -> None:
     guest = up_and_provisioned(screen)
-    pid = guest.system.rc.pid_of(rc.SERVICES["hastd"])
-    cron = guest.system.rc.pid_of(rc.SERVICES["cron"])
+    pid = rc.pid_of(guest, SERVICES["hastd"])
+    cron = rc.pid_of(guest, SERVICES["cron"])
     for line, expected in (
         ("service cron status", (0, f"cron is running as pid {cron}.\n", "")),
         ("service cron start", (1, "", f"cron already running?  (pid={cron}).\n")),

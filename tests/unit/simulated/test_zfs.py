@@ -10,6 +10,8 @@ from harness.lab.simulated import features
 from harness.lab.simulated.hardware.disk import Op
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.kernel.guest import Guest, World
+from harness.lab.simulated.kernel.modules import Kernel
+from harness.lab.simulated.zfs.zfs import Zfs
 from tests.unit.freebsd.recordings import command, recorded
 from tests.unit.simulated import storage
 from tests.unit.simulated.storage import Shared, fsync, refused, run, said, start, wait
@@ -45,7 +47,7 @@ def test_a_crash_leaves_a_whole_transaction_group() -> None:
                 skunk1.tree.write(f"/failover/{name}", version * 50_000)
             if version == b"old":
                 said(skunk1, "zpool sync")
-        synced = skunk1.zfs.pools["failover"].wait_synced()
+        synced = skunk1.part(Zfs).pools["failover"].wait_synced()
         while not synced.fired:
             again = crash(world)
             found = tuple(again.tree.read(f"/failover/{name}")[:3] for name in ("a", "b"))
@@ -123,7 +125,7 @@ def test_a_snapshot_of_the_world_goes_on_in_the_same_way() -> None:
     """With a transaction group on its way and another one open."""
     world, skunk1, _ = with_pool()
     skunk1.tree.write("/failover/a", b"a" * 3_000_000)
-    skunk1.zfs.pools["failover"].wait_synced()
+    skunk1.part(Zfs).pools["failover"].wait_synced()
     world.pass_time(0.003)
     skunk1.tree.write("/failover/b", b"b")
     copies = [world, storage.twin(world), storage.twin(world)]
@@ -175,7 +177,7 @@ def test_with_failmode_panic_the_node_panics_instead(monkeypatch: pytest.MonkeyP
     """zio_suspend() of OpenZFS's zio.c."""
     world, skunk1, device = with_pool()
     panics: list[str] = []
-    monkeypatch.setattr(skunk1.system, "panic", panics.append, raising=False)
+    monkeypatch.setattr(skunk1.part(Kernel), "panic", panics.append)
     assert said(skunk1, "zpool set failmode=panic failover") == ""
     assert said(skunk1, "zpool get -H -o value failmode failover") == "panic\n"
     world.pass_time(6)
@@ -241,7 +243,7 @@ def test_writers_wait_for_a_suspended_pool_and_fsync_never_ends() -> None:
     assert not ready.fired
     assert not synced.fired
     done: list[int] = []
-    skunk1.zfs.shutdown(lambda: done.append(1))
+    skunk1.part(Zfs).shutdown(lambda: done.append(1))
     world.pass_time(600)
     assert not done, "an orderly shutdown with a suspended pool hangs"
 
@@ -250,7 +252,7 @@ def test_an_error_of_the_device_is_cleared() -> None:
     """EIO instead of a lost device: zpool clear goes on, and nothing is lost."""
     world, skunk1, device = with_pool()
     skunk1.tree.write("/failover/a", b"x" * 5000)
-    synced = skunk1.zfs.pools["failover"].wait_synced()
+    synced = skunk1.part(Zfs).pools["failover"].wait_synced()
     device.error = "EIO"
     world.pass_time(1)
     (status,) = zpool.parse_status(run(skunk1, "zpool status -p").stdout.decode())
@@ -298,17 +300,17 @@ def test_importing_a_pool_that_another_node_uses() -> None:
     skunk1.tree.write("/failover/a", b"x")
     fsync(skunk1, "/failover/a")
     skunk2 = other_node(world, skunk1)
-    pool = skunk1.zfs.pools["failover"]
+    pool = skunk1.part(Zfs).pools["failover"]
 
     shown = recorded("zpool_import_of_other_host").replace("25500011315464247", str(pool.guid))
     assert said(skunk2, "zpool import") == shown
     refusal = str(command("zpool_import_refused")["stderr"])
-    refusal = refusal.replace("968f945a", f"{skunk1.zfs.hostid:x}")
+    refusal = refusal.replace("968f945a", f"{skunk1.part(Zfs).hostid:x}")
     refusal = refusal.replace("Sun Nov 22 18:37:29 2026", "Thu Jan  1 00:00:00 2026")
     assert refused(skunk2, "zpool import failover") == refusal
     said(skunk2, "zpool import -f failover")
     assert skunk2.tree.read("/failover/a") == b"x"
-    assert "failover" in skunk1.zfs.pools, "and skunk1 has it as well, which is the danger"
+    assert "failover" in skunk1.part(Zfs).pools, "and skunk1 has it as well, which is the danger"
 
 
 def test_export_hands_a_pool_over_without_force() -> None:
@@ -404,7 +406,7 @@ def test_at_boot_a_pool_whose_device_is_not_there_is_dropped() -> None:
     fsync(skunk1, "/etc/zfs/zpool.cache")
     skunk1.root.write_all()
     skunk1.reset()
-    skunk1.zfs.boot_import()
+    skunk1.part(Zfs).boot_import()
     world.pass_time(1)
     assert storage.console(skunk1) == (
         "cannot import 'failover': no such pool or dataset\n"
@@ -420,7 +422,7 @@ def test_cachefile_none_leaves_no_trace_at_boot() -> None:
     said(skunk1, "zpool set cachefile=none failover")
     skunk1.root.write_all()
     skunk1.reset()
-    skunk1.zfs.boot_import()
+    skunk1.part(Zfs).boot_import()
     assert storage.console(skunk1) == ""
 
 
@@ -432,7 +434,7 @@ def test_at_boot_a_pool_on_a_disk_of_its_own_is_imported() -> None:
     skunk1.root.write_all()
     skunk1.power_cut()
     skunk1.power_on()
-    skunk1.zfs.boot_import()
+    skunk1.part(Zfs).boot_import()
     world.pass_time(2)
     assert skunk1.tree.read("/tank/a") == b"x"
 
@@ -591,7 +593,7 @@ def test_a_number_that_is_longer_than_its_column_moves_the_rest() -> None:
     _, skunk1, _ = with_pool()
     head, row = said(skunk1, "zpool get guid failover").splitlines()
     assert head == "NAME      PROPERTY  VALUE  SOURCE"
-    assert row == f"failover  guid      {skunk1.zfs.pools['failover'].guid}  -"
+    assert row == f"failover  guid      {skunk1.part(Zfs).pools['failover'].guid}  -"
 
 
 @pytest.mark.parametrize(("key", "value"), [("sync", "always"), ("atime", "off"), ("a:b", "c")])

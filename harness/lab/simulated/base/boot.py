@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from harness.lab.simulated.base import configuration, local_scripts
-from harness.lab.simulated.base.rc import SERVICES
+from harness.lab.simulated.base import configuration, local_scripts, rc
+from harness.lab.simulated.base.early import configure, dhcp_interfaces
+from harness.lab.simulated.base.rc_conf import conf
+from harness.lab.simulated.base.services import SERVICES, at_boot
 from harness.lab.simulated.engine.signal import NotModelled
-from harness.lab.simulated.network.interfaces import MANAGEMENT, PRIVATE
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
-    from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.modules import Kernel
+from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.network.interfaces import MANAGEMENT, PRIVATE, Network
 
 NOTICE = (
     "*** This is a simulated machine: a model of FreeBSD 13.2, and no evidence about FreeBSD. ***"
@@ -61,17 +62,13 @@ _STEPS = (
     (0.5, "loopback"),
     (1.7, "management"),
     (0.5, "private"),
-    (1.1, "devd"),
-    (0.7, "syslogd"),
-    (0.7, "hastd"),
-    (0.4, "cron"),
-    (0.9, "sshd"),
-    (0.3, "login"),
 )
-"""What happens and how many seconds after the step before; 20 s in all, for a guest alone.
+"""What happens and how many seconds after the step before; then the services, and the login.
 
-Under emulation it answered after about 20 s (13.2, QEMU 7.2).
+In all 20 s, for a guest alone. Under emulation it answered after about 20 s (13.2, QEMU 7.2).
 """
+
+_LOGIN = (0.3, "login")
 
 _SCRIPTS = {"file_systems": local_scripts.EARLY, "modules": "kld", "private": "netif"}
 """Which of `local_scripts.STEPS` a step is the last part of, where it has another name."""
@@ -88,6 +85,8 @@ class Boot:
         self._step = 0
         self._pace = guest.rng.uniform(0.9, 1.1)
         self._cancelled = False
+        services = ((each.seconds, each.name) for each in at_boot())
+        self._steps = (*_STEPS, *services, _LOGIN)
         self._local: dict[str, list[str]] = {}
         """Scripts of /usr/local/etc/rc.d that have to be started, by the script before them."""
         self._waiting: list[str] = []
@@ -104,14 +103,18 @@ class Boot:
 
     def _schedule(self) -> None:
         pace = _TWO_AT_ONCE * self._pace * self._guest.rng.uniform(0.9, 1.1)
-        delay = _STEPS[self._step][0] * pace
+        delay = self._steps[self._step][0] * pace
         self._guest.world.schedule(self._guest, delay, self._next)
 
     def _next(self) -> None:
         if self._cancelled:
             return
-        step = _STEPS[self._step][1]
-        getattr(self, "_do_" + step)()
+        step = self._steps[self._step][1]
+        if step in _ACTIONS:
+            _ACTIONS[step](self)
+        else:
+            self._say_before(step)
+            self._start(step)
         self._step += 1
         if step == "file_systems":
             self._find_local()
@@ -125,7 +128,7 @@ class Boot:
         if self._waiting:
             process = local_scripts.run(self._guest, self._waiting.pop(0), "faststart")
             process.on_end = self._go_on
-        elif self._step < len(_STEPS):
+        elif self._step < len(self._steps):
             self._schedule()
 
     def _find_local(self) -> None:
@@ -141,14 +144,14 @@ class Boot:
 
     def _kernel(self, text: str) -> None:
         self._guest.say(text)
-        self._guest.system.kernel.messages += text.split("\n")
+        self._guest.part(Kernel).messages += text.split("\n")
 
     def _do_loader(self) -> None:
         self._say(_LOADER)
         configuration.of_loader(self._guest)
 
     def _do_kernel(self) -> None:
-        self._guest.system.kernel.booted_at = self._guest.wall_clock()
+        self._guest.part(Kernel).booted_at = self._guest.wall_clock()
         self._kernel(_KERNEL_EARLY)
 
     def _do_devices(self) -> None:
@@ -161,7 +164,7 @@ class Boot:
         for number, name in enumerate((MANAGEMENT, PRIVATE), start=3):
             lines += [
                 f"{name}: <VirtIO Networking Adapter> on virtio_pci{number}",
-                f"{name}: Ethernet address: {self._guest.system.network.interfaces[name].ether}",
+                f"{name}: Ethernet address: {self._guest.part(Network).interfaces[name].ether}",
             ]
         self._kernel("\n".join(lines))
 
@@ -178,15 +181,14 @@ class Boot:
 
     def _start(self, name: str) -> None:
         service = SERVICES[name]
-        rc = self._guest.system.rc
-        if not rc.enabled(service):
+        if not rc.enabled(self._guest, service):
             return
-        if name != "hastd":  # whose start has done what it does when rc(8) goes on
+        if not service.runs_hooks:
             for hook in ("start_precmd", "start_postcmd"):
-                if hook in rc.conf(name):
+                if hook in conf(self._guest, name):
                     self._guest.world.note_gap(self._guest.name, "boot", f"{name}'s {hook}")
         try:
-            rc.start(service, self._say, self._say)
+            rc.start(self._guest, service, self._say, self._say)
         except NotModelled as gap:
             self._guest.world.note_gap(self._guest.name, f"service {name} start", str(gap))
 
@@ -225,8 +227,8 @@ class Boot:
     def _save_host_id(self) -> None:
         """rc.d/hostid_save keeps the firmware's UUID as the host's own."""
         entry = self._guest.root.entries.get("/etc/hostid")
-        uuid = self._guest.system.kernel.host_uuid
-        if self._guest.system.rc.enabled(SERVICES["hostid_save"]) and (
+        uuid = self._guest.part(Kernel).host_uuid
+        if rc.enabled(self._guest, SERVICES["hostid_save"]) and (
             entry is None or entry.data.decode("ascii", "replace").strip() != uuid
         ):
             self._guest.tree.write("/etc/hostid", f"{uuid}\n".encode())
@@ -239,12 +241,12 @@ class Boot:
         configuration.of_sysctl_conf(self._guest)
 
     def _do_loopback(self) -> None:
-        self._guest.system.network.add("lo0", ipaddress.IPv4Interface("127.0.0.1/8"), alias=False)
+        self._guest.part(Network).add("lo0", ipaddress.IPv4Interface("127.0.0.1/8"), alias=False)
 
     def _do_management(self) -> None:
-        network = self._guest.system.network
-        if MANAGEMENT not in self._guest.system.rc.dhcp_interfaces():
-            self._guest.system.network.configure(MANAGEMENT)
+        network = self._guest.part(Network)
+        if MANAGEMENT not in dhcp_interfaces(self._guest):
+            configure(self._guest, MANAGEMENT)
             return
         network.set_up(MANAGEMENT, up=True)
         self._say(
@@ -256,40 +258,42 @@ class Boot:
         network.add(MANAGEMENT, ipaddress.IPv4Interface("10.0.2.15/24"), alias=False)
 
     def _do_private(self) -> None:
-        self._guest.system.network.configure(PRIVATE)
-        network = self._guest.system.network
+        configure(self._guest, PRIVATE)
+        network = self._guest.part(Network)
         names = ["lo0", *(n for n in (MANAGEMENT, PRIVATE) if network.interfaces[n].up)]
         lines = [f"Starting Network: {' '.join(names)}."]
         for name in names:
             lines += network.show(name)
         self._say("\n".join(lines))
 
-    def _do_devd(self) -> None:
-        self._start("devd")
-
-    def _do_syslogd(self) -> None:
-        self._start("syslogd")
-        system = self._guest.system
-        for line in system.kernel.messages:
-            system.log("kernel", None, "kern.crit", line)
-
-    def _do_hastd(self) -> None:
-        self._start("hastd")
-
-    def _do_cron(self) -> None:
-        self._say("Mounting late filesystems:.")
-        self._start("cron")
-
-    def _do_sshd(self) -> None:
-        self._start("sshd")
+    def _say_before(self, name: str) -> None:
+        if name == "cron":
+            self._say("Mounting late filesystems:.")  # rc.d/mountlate
 
     def _do_login(self) -> None:
-        system = self._guest.system
-        system.terminals = {
+        self._guest.terminals = {
             self._guest.next_pid(): line for line in (*(f"v{number}" for number in range(8)), "u0")
         }
         now = self._guest.now_utc()
         self._say(
             f"\n{now:%a %b} {now.day:2} {now:%H:%M:%S} UTC {now:%Y}\n\n"
-            f"FreeBSD/amd64 ({system.hostname or 'Amnesiac'}) (ttyu0)\n\nlogin: "
+            f"FreeBSD/amd64 ({self._guest.part(Kernel).hostname or 'Amnesiac'}) (ttyu0)\n\nlogin: "
         )
+
+
+_ACTIONS: dict[str, Callable[[Boot], None]] = {
+    "loader": Boot._do_loader,
+    "kernel": Boot._do_kernel,
+    "devices": Boot._do_devices,
+    "root": Boot._do_root,
+    "host_id": Boot._do_host_id,
+    "pools": Boot._do_pools,
+    "file_systems": Boot._do_file_systems,
+    "hostname": Boot._do_hostname,
+    "modules": Boot._do_modules,
+    "loopback": Boot._do_loopback,
+    "management": Boot._do_management,
+    "private": Boot._do_private,
+    "login": Boot._do_login,
+}
+"""What the steps of a boot do that are no services."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from harness.lab.simulated.base import local_scripts
+from harness.lab.simulated.base.rc_conf import read_conf
+from harness.lab.simulated.base.root_image import SSHD_CONFIG
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import Entry, Unseen
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.modules import Kernel
+from harness.lab.simulated.network.interfaces import Network
 
 HONOURED = frozenset(
     {
@@ -151,8 +152,6 @@ def of_boot(guest: Guest) -> None:
 
 
 def _of_rc_conf(guest: Guest) -> None:
-    from harness.lab.simulated.base.rc import read_conf  # noqa: PLC0415 - it asks this module
-
     files = ["/etc/rc.conf", "/etc/rc.conf.local"]
     files += [path for path, _ in _below(guest, "/etc/rc.conf.d/", "/usr/local/etc/rc.conf.d/")]
     for path in files:
@@ -180,7 +179,7 @@ def _harmless(guest: Guest, name: str, value: str) -> bool:
 
 def _of_interface(guest: Guest, name: str, interface: str, what: str) -> bool:
     """Whether the network does what a variable of an interface says. It looks at most of them."""
-    if interface not in guest.system.network.interfaces:
+    if interface not in guest.part(Network).interfaces:
         return name.startswith(("ifconfig_", "ipv4_addrs_"))  # such a one is not looked for
     return name.startswith("ifconfig_") and re.fullmatch(r"(alias\d+)?", what) is not None
 
@@ -228,25 +227,22 @@ def of_end_of_rc(guest: Guest, how: str) -> None:
 
 # --- services -----------------------------------------------------------------------------------
 
-_PROGRAMS = {"cron": "/usr/sbin/cron", "sshd": "/usr/sbin/sshd", "syslogd": "/usr/sbin/syslogd"}
 
-
-def of_service(guest: Guest, name: str) -> None:
-    """Note what a service's own files ask for, when it starts or reads them again."""
-    conf = guest.system.rc.conf(name)
-    if name in _PROGRAMS and conf.get(f"{name}_program", "") != _PROGRAMS[name]:
+def check_program(guest: Guest, conf: Mapping[str, str], name: str, program: str) -> None:
+    """Note that rc.conf has another program for a service."""
+    if conf.get(f"{name}_program", "") != program:
         _note(guest, f"service {name} start", f"{name}_program={conf[f'{name}_program']}")
-    if name in {"cron", "devd", "sshd"} and conf.get(f"{name}_flags"):
+
+
+def check_flags(guest: Guest, conf: Mapping[str, str], name: str) -> None:
+    """Note that rc.conf has arguments for a service that takes none here."""
+    if conf.get(f"{name}_flags"):
         _note(guest, f"service {name} start", f"{name}_flags={conf[f'{name}_flags']}")
-    if name == "devd":
-        _of_devd(guest)
-    elif name == "cron":
-        of_cron(guest)
-    elif name == "sshd":
-        _of_sshd(guest)
 
 
-def _of_devd(guest: Guest) -> None:
+def of_devd(guest: Guest, conf: Mapping[str, str]) -> None:
+    """Note what devd(8)'s files ask for, when it starts."""
+    check_flags(guest, conf, "devd")
     for path in ("/etc/devd.conf", *_released(_DEVD)):
         if _changed(guest, path):
             _note(guest, "devd", f"another {path} than FreeBSD's")
@@ -271,9 +267,17 @@ def of_cron(guest: Guest) -> None:
             _note(guest, "cron", path)
 
 
-def _of_sshd(guest: Guest) -> None:
-    from harness.lab.simulated.base.root_image import SSHD_CONFIG  # noqa: PLC0415 - it knows the guest
+def of_cron_service(guest: Guest, conf: Mapping[str, str]) -> None:
+    """Note what cron(8)'s files ask for, when it starts."""
+    check_program(guest, conf, "cron", "/usr/sbin/cron")
+    check_flags(guest, conf, "cron")
+    of_cron(guest)
 
+
+def of_sshd(guest: Guest, conf: Mapping[str, str]) -> None:
+    """Note what sshd(8)'s files ask for, when it starts."""
+    check_program(guest, conf, "sshd", "/usr/sbin/sshd")
+    check_flags(guest, conf, "sshd")
     entry = guest.root.entries.get("/etc/ssh/sshd_config")
     if entry is None or _text(entry) != SSHD_CONFIG.strip():
         _note(guest, "sshd", "another /etc/ssh/sshd_config than the lab's")
@@ -314,7 +318,7 @@ def of_loader(guest: Guest) -> None:
 
 def _of_loader_variable(guest: Guest, name: str, value: str) -> None:
     """Raises `NotModelled`."""
-    kernel = guest.system.kernel
+    kernel = guest.part(Kernel)
     kernel.environment[name] = value
     default = release.load().loader_conf.get(name)
     if name == "net.inet.ip.fw.default_to_accept" or _LOADER_WITHOUT_EFFECT.fullmatch(name):
@@ -347,7 +351,7 @@ def of_sysctl_conf(guest: Guest) -> None:
 
 def _assign(guest: Guest, name: str, value: str | None) -> None:
     """Raises `NotModelled`."""
-    kernel = guest.system.kernel
+    kernel = guest.part(Kernel)
     before = kernel.value(name)
     if value is not None and before not in {None, value}:
         kernel.assign(name, value)

@@ -9,32 +9,35 @@ import itertools
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from harness.lab.simulated.base import rcorder
+from harness.lab.simulated.base.services import at_boot
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import Unseen
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
-    from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.kernel.release import Headers
+from harness.lab.simulated.shell import interpreter as shell
 
 FOLDER = "/usr/local/etc/rc.d"
 EARLY = "FILESYSTEMS"
 """After this script rc(8) looks for others than those of the base system."""
 
-STEPS = (EARLY, "hostname", "kld", "netif", "devd", "syslogd", "hastd", "cron", "sshd")
-"""The scripts of the base system that the model has, in the order in which a boot has them."""
 
 _MARK = "# PROVIDE:"
 _SCRATCH = ("~", "#", ".OLD", ".bak", ".orig", ",v")
 
 
+def steps() -> tuple[str, ...]:
+    """The scripts of the base system that the model has, in the order in which a boot has them."""
+    return (EARLY, "hostname", "kld", "netif", *(each.name for each in at_boot()))
+
+
 @dataclass(frozen=True)
 class _Script:
     path: str
-    headers: rcorder.Headers
+    headers: Headers
 
 
 def _scripts(guest: Guest) -> list[_Script]:
@@ -44,7 +47,7 @@ def _scripts(guest: Guest) -> list[_Script]:
         if any(line.startswith(_MARK) for line in text.splitlines()) and not path.endswith(
             ".sample"
         ):
-            found.append(_Script(path, rcorder.Headers.of(text)))
+            found.append(_Script(path, Headers.of(text)))
     return found
 
 
@@ -68,7 +71,7 @@ def _files(guest: Guest) -> list[tuple[str, str]]:
 
 
 def to_start(guest: Guest) -> dict[str, list[str]]:
-    """The paths of the scripts that a boot starts, by the one of `STEPS` that they come after.
+    """The paths of the scripts that a boot starts, by the one of `steps` that they come after.
 
     Where rcorder(8) promises no order, the base system's come first, and others by their names.
     Raises `NotModelled` for an order of which the model is not capable.
@@ -77,7 +80,7 @@ def to_start(guest: Guest) -> dict[str, list[str]]:
 
 
 def to_stop(guest: Guest) -> dict[str, list[str]]:
-    """Those that a shutdown stops, in its order, by the one of `STEPS` that is stopped after them.
+    """Those that a shutdown stops, in its order, by the one of `steps` that is stopped after them.
 
     Raises `NotModelled` as `to_start` does.
     """
@@ -90,14 +93,15 @@ def _placed(guest: Guest, wanted: Callable[[frozenset[str]], bool]) -> dict[str,
     if not scripts:
         return {}
     headers = {script.path: script.headers for script in scripts}
+    order = steps()
     level = rcorder.levels({**release.load().rcorder, **headers})
-    for one, two in itertools.pairwise(STEPS):
+    for one, two in itertools.pairwise(order):
         if level[one] > level[two]:
             raise NotModelled(f"rc.d: {one} after {two}")
     placed: dict[str, list[str]] = {}
     for script in sorted(scripts, key=lambda each: (level[each.path], each.path)):
         if wanted(frozenset(script.headers.keywords)):
-            step = next((s for s in STEPS[::-1] if level[s] <= level[script.path]), EARLY)
+            step = next((s for s in order[::-1] if level[s] <= level[script.path]), EARLY)
             placed.setdefault(step, []).append(script.path)
     return placed
 
@@ -107,8 +111,6 @@ def run(guest: Guest, path: str, directive: str) -> Process:
 
     It is read by a shell that knows rc.conf; what it says goes to the console.
     """
-    from harness.lab.simulated.shell import interpreter as shell  # noqa: PLC0415 - the shell knows the guest
-
     starts = directive == "faststart"
     name = "/etc/rc" if starts else "/etc/rc.shutdown"
     lines = [". /etc/rc.subr", "load_rc_config"]

@@ -10,9 +10,12 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 
-from harness.lab.simulated.base.rc import RC_CONF, defaults
+from harness.lab.simulated.base.rc_conf import RC_CONF, defaults
+from harness.lab.simulated.base.supervisor import Supervisors
+from harness.lab.simulated.base.syslog import Syslog
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.process_table import rows
+from harness.lab.simulated.shell.builtins import LIBRARIES
 from harness.lab.simulated.shell.interpreter import Builtin, Shell, ShellExit
 from harness.lab.simulated.shell.parser import parse
 from harness.lab.simulated.shell.paths import entry_or_none
@@ -70,6 +73,9 @@ def source(shell: Shell) -> None:
         shell.variables[name] = value
 
 
+LIBRARIES["/etc/rc.subr"] = source
+
+
 # --- helpers ------------------------------------------------------------------------------------
 
 
@@ -90,7 +96,7 @@ def _run(shell: Shell, text: str) -> Program:
 def _log(shell: Shell, kind: str, words: Iterable[str]) -> str:
     text = f"{shell.name}: {kind}: {' '.join(words)}"
     guest = shell.guest
-    guest.system.syslog.log("root", guest.next_pid(), "user.notice", text)
+    guest.part(Syslog).log("root", guest.next_pid(), "user.notice", text)
     return text
 
 
@@ -232,6 +238,7 @@ def _matching(shell: Shell, program: str, interpreter: str, pid: int | None = No
     """The ids of the processes of a program, as the file finds them in ps(1)."""
     if interpreter:
         raise NotModelled("rc.subr's search for a script with an interpreter")
+    shell.guest.part(Supervisors).reap()
     base = posixpath.basename(program)
     names = {program, base, f"{base}:", f"({base})", f"[{base}]"}
     return " ".join(

@@ -6,36 +6,10 @@ sorts by that (sbin/rcorder, 13.2). How it orders those of one level is no promi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from harness.lab.simulated.engine.signal import NotModelled
-
-_HEADER = re.compile(r"# (REQUIRES?|PROVIDES?|BEFORE|KEYWORDS?):(.*)")
-
-
-@dataclass(frozen=True)
-class Headers:
-    """What a script provides, what has to come before it, what after it, and its keywords."""
-
-    provides: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()
-    before: tuple[str, ...] = ()
-    keywords: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, text: str) -> Headers:
-        """Those of a script: the first lines of this kind, up to one of another."""
-        found: dict[str, list[str]] = {}
-        for line in text.splitlines():
-            match = _HEADER.match(line)
-            if match is not None:
-                found.setdefault(match[1].removesuffix("S"), []).extend(match[2].split())
-            elif found:
-                break
-        kinds = ("PROVIDE", "REQUIRE", "BEFORE", "KEYWORD")
-        return cls(*(tuple(found.get(kind, ())) for kind in kinds))
+from harness.lab.simulated.kernel.release import Headers
 
 
 def levels(scripts: Mapping[str, Headers]) -> dict[str, int]:

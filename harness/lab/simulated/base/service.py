@@ -5,16 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 
-from harness.lab.simulated.base.rc import (
-    RC_CONF,
-    SERVICES,
-    Service,
-    defaults,
-    parse_conf,
-    start_under_daemon,
-)
+from harness.lab.simulated.base import rc
+from harness.lab.simulated.base.early import configure
+from harness.lab.simulated.base.rc_conf import RC_CONF, conf, defaults, parse_conf
+from harness.lab.simulated.base.services import SERVICES, Service
+from harness.lab.simulated.base.supervisor import Supervisors, start_under_daemon
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError, Unseen
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.interpreter import as_shell_context, execute
 from harness.lab.simulated.shell.options import BadOption, Options
@@ -126,10 +124,10 @@ def _run(context: Context, service: Service, directive: str, rest: list[str]) ->
             f"Usage: /etc/rc.d/{service.name} [fast|force|one|quiet]({service.directives})"
         )
         return 1
-    context.guest.system.reap()
+    context.guest.part(Supervisors).reap()
     if action in _ABOUT:
         return _about(context, service, action)
-    if not context.guest.system.rc.enabled(service) and prefix not in {"one", "force"}:
+    if not rc.enabled(context.guest, service) and prefix not in {"one", "force"}:
         if prefix != "quiet":
             context.print(
                 f"Cannot '{directive}' {service.name}. Set {service.rcvar} to YES in /etc/rc.conf "
@@ -152,7 +150,7 @@ def _about(context: Context, service: Service, action: str) -> int:
         context.print(" ".join(service.extra))
     elif action == "rcvar":
         _print_rcvar(context, service)
-    elif not context.guest.system.rc.enabled(service):
+    elif not rc.enabled(context.guest, service):
         return 1
     return 0
 
@@ -175,7 +173,7 @@ def _at_once(context: Context, service: Service, action: str) -> int:
     if action == "reload":
         return _reload(context, service)
     if action == "configtest":
-        context.print("Performing sanity check on sshd configuration.")
+        context.print(service.before_start)
         return 0
     raise NotModelled(f"service {service.name} {action}")
 
@@ -183,24 +181,23 @@ def _at_once(context: Context, service: Service, action: str) -> int:
 def _print_rcvar(context: Context, service: Service) -> None:
     context.print(f"# {service.name} : {service.description}\n#")
     if service.rcvar is not None:
-        shown = "YES" if context.guest.system.rc.enabled(service) else "NO"
+        shown = "YES" if rc.enabled(context.guest, service) else "NO"
         context.print(f'{service.rcvar}="{shown}"\n#   (default: "")\n')
 
 
 def _start(context: Context, service: Service) -> Program:
-    rc = context.guest.system.rc
-    pid = rc.pid_of(service)
+    pid = rc.pid_of(context.guest, service)
     if pid is not None:
         context.complain(f"{service.name} already running?  (pid={pid}).")
         return 1
     if service.command and not service.pid_file:
         raise NotModelled(f"service {service.name} start")
-    conf = rc.conf(service.name)
-    if status := (yield from _hook(context, service, conf.get("start_precmd"))):
+    settings = conf(context.guest, service.name)
+    if status := (yield from _hook(context, service, settings.get("start_precmd"))):
         return status
-    if status := rc.start(service, context.print, context.complain):
+    if status := rc.start(context.guest, service, context.print, context.complain):
         return status
-    return (yield from _hook(context, service, conf.get("start_postcmd")))
+    return (yield from _hook(context, service, settings.get("start_postcmd")))
 
 
 def _hook(context: Context, service: Service, function: str | None) -> Program:
@@ -218,13 +215,13 @@ def _stop(context: Context, service: Service) -> Program:
             context.complain("zpool not running?")
             return 1
         return 0
-    pid = guest.system.rc.pid_of(service)
+    pid = rc.pid_of(guest, service)
     if pid is None:
         where = f" (check {service.pid_file})." if service.pid_file else ""
         context.complain(f"{service.name} not running?{where}")
         return 1
-    if service.name == "hastd" and (
-        yield from commands.run(context, "hastctl", ["role", "init", "all"])
+    if service.before_stop and (
+        yield from commands.run(context, service.before_stop[0], [*service.before_stop[1:]])
     ):
         return 1  # what its script does first has failed, so rc.subr(8) stops nothing
     context.print(f"Stopping {service.name}.")
@@ -234,12 +231,12 @@ def _stop(context: Context, service: Service) -> Program:
         while pid in guest.daemons:
             yield 0.1
         context.print(".")
-    guest.system.reap()
+    guest.part(Supervisors).reap()
     return 0
 
 
 def _status(context: Context, service: Service) -> int:
-    pid = context.guest.system.rc.pid_of(service)
+    pid = rc.pid_of(context.guest, service)
     if pid is None:
         context.print(f"{service.name} is not running.")
         return 1
@@ -248,9 +245,9 @@ def _status(context: Context, service: Service) -> int:
 
 
 def _reload(context: Context, service: Service) -> int:
-    pid = context.guest.system.rc.pid_of(service)
-    if service.name == "sshd":
-        context.print("Performing sanity check on sshd configuration.")
+    pid = rc.pid_of(context.guest, service)
+    if service.before_start:
+        context.print(service.before_start)
     if pid is None:
         context.complain(f"{service.name} not running? (check {service.pid_file}).")
         return 1
@@ -260,7 +257,7 @@ def _reload(context: Context, service: Service) -> int:
 
 def _poll(context: Context, service: Service) -> Program:
     guest = context.guest
-    pid = guest.system.rc.pid_of(service)
+    pid = rc.pid_of(guest, service)
     if pid is None:
         context.complain(f"{service.name} not running? (check {service.pid_file}).")
         return 1
@@ -273,7 +270,7 @@ def _poll(context: Context, service: Service) -> Program:
 
 def _netif(context: Context, action: str, names: list[str]) -> int:
     """Only a named interface: the others would take SSH away."""
-    network = context.guest.system.network
+    network = context.guest.part(Network)
     if action not in {"start", "stop", "restart"} or not names or not set(names) <= {"vtnet1"}:
         raise NotModelled(f"service netif {' '.join([action, *names])}")
     for name in names:
@@ -284,7 +281,7 @@ def _netif(context: Context, action: str, names: list[str]) -> int:
             context.print(f"Stopping Network: {name}.")
             context.print("\n".join(network.show(name)))
         if action in {"start", "restart"}:
-            network.configure(name)
+            configure(context.guest, name)
             context.print(f"Starting Network: {name}.")
             context.print("\n".join(network.show(name)))
     return 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from harness.lab.simulated.base.configuration import check_program
+from harness.lab.simulated.base.services import Service, register
+from harness.lab.simulated.base.supervisor import Supervisors
 from harness.lab.simulated.kernel.files import FileError
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.guest import Guest, Part
+from harness.lab.simulated.kernel.modules import Kernel
 
 _FACILITIES = (
     "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp security console"
@@ -97,7 +99,7 @@ def parse(text: str) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     return tuple(rules), tuple(folders)
 
 
-class Syslog:
+class Syslog(Part):
     """The daemon, while it runs: `pid` is None when it does not.
 
     Deviations: without -c -c repeated lines are not summed up; actions other than a file or the
@@ -109,6 +111,24 @@ class Syslog:
         self.pid: int | None = None
         self.rfc5424 = False
         self.rules: tuple[Rule, ...] = ()
+        self._has_read = False
+        """Whether it has read the kernel's message buffer in this boot."""
+        guest.logger = self._take
+
+    def _take(self, program: str, pid: int | None, level: str, text: str) -> None:
+        """A line of a program's own.
+
+        Where daemon(8) hands on the program's lines, its pid is logged, as on the running guests.
+        """
+        supervisor = self._guest.part(Supervisors).pid_for(program)
+        self.log(program, pid if supervisor is None else supervisor, level, text)
+
+    def read_messages(self) -> None:
+        """Read what the kernel has said before anybody listened, once a boot."""
+        if not self._has_read:
+            self._has_read = True
+            for line in self._guest.part(Kernel).messages:
+                self.log("kernel", None, "kern.crit", line)
 
     def start(self, pid: int, flags: str) -> None:
         """Read the configuration and begin to write."""
@@ -159,7 +179,7 @@ class Syslog:
 
     def _line(self, program: str, pid: int | None, priority: int, text: str) -> str:
         now = self._guest.now_utc()
-        host = self._guest.system.hostname.partition(".")[0]
+        host = self._guest.part(Kernel).hostname.partition(".")[0]
         if self.rfc5424:
             shown = "-" if pid is None else str(pid)
             return f"<{priority}>1 {_iso(now)} {host or '-'} {program} {shown} - - {text}"
@@ -181,6 +201,38 @@ class Syslog:
         if entry is None:
             return (), ()
         return parse(entry.data.decode(errors="replace"))
+
+
+def _started(guest: Guest, pid: int, flags: str) -> None:
+    guest.part(Syslog).start(pid, flags)
+    guest.part(Syslog).read_messages()
+
+
+def _ended(guest: Guest) -> None:
+    guest.part(Syslog).stop()
+
+
+def _reload(guest: Guest) -> None:
+    guest.part(Syslog).reload()
+
+
+def _check(guest: Guest, conf: Mapping[str, str]) -> None:
+    check_program(guest, conf, "syslogd", "/usr/sbin/syslogd")
+
+
+register(
+    Service(
+        *("syslogd", "System log daemon", "syslogd_enable", "/usr/sbin/syslogd", "syslogd_flags"),
+        extra=("reload",),
+        pid_file="/var/run/syslog.pid",
+        check=_check,
+        started=_started,
+        ended=_ended,
+        reload=_reload,
+        order=20,
+        seconds=0.7,
+    )
+)
 
 
 def _iso(when: datetime) -> str:

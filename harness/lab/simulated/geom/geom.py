@@ -53,21 +53,14 @@ def _print_disk(context: Context, disk: Disk) -> None:
 def _mode(context: Context, disk: Disk) -> str:
     """How often it is open: for reading, writing and exclusively.
 
-    A primary's hastd has its disk open as r2w1e0, a secondary's as r1w1e0; a file system as r1w1e1
-    (13.2).
+    A file system has its disk open as r1w1e1 (13.2).
     """
     if disk.name == "vtbd0":
         return "r3w3e8"
     device = context.guest.devices.get(disk.name)
     opened = 0 if device is None else device.opened
-    hastd = context.guest.hastd
-    if hastd is not None and disk.reserved is not None and not opened:
-        roles = {
-            each.role
-            for each in hastd.resources.values()
-            if each.config.localpath == f"/dev/{disk.name}" and each.worker is not None
-        }
-        return {"primary": "r2w1e0", "secondary": "r1w1e0"}.get("".join(roles), "r0w0e0")
+    if disk.reserved is not None and not opened:
+        return context.guest.opened_by(disk.name) or "r0w0e0"
     return f"r{opened}w{opened}e{opened}"
 
 

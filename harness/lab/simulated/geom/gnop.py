@@ -9,6 +9,7 @@ from harness.lab.simulated.geom.nop import SUFFIX, NopDevice
 from harness.lab.simulated.hardware.disk import LocalDisk, Op
 from harness.lab.simulated.kernel.files import STRERROR
 from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.tool import Failure
@@ -32,9 +33,9 @@ def gnop(context: Context, arguments: list[str]) -> int:
     guest = context.guest
     try:
         if verb == "create":
-            guest.system.kernel.load(_MODULE)
+            guest.part(Kernel).load(_MODULE)
         numbers = {letter: _number(letter, options.value(letter)) for letter in options.letters()}
-        if _MODULE not in guest.system.kernel.modules:
+        if _MODULE not in guest.part(Kernel).modules:
             raise Failure('Class not found: "NOP"')
         if not options.rest:
             raise Failure("Missing device(s).")
@@ -95,7 +96,7 @@ def _create(guest: Guest, name: str) -> NopDevice:
         raise NotModelled(f"gnop create {name}")
     device = NopDevice(guest, below)
     guest.devices[device.name] = device
-    guest.system.kernel_says(f"GEOM_NOP: Device {device.name} created.")
+    guest.part(Kernel).say(f"GEOM_NOP: Device {device.name} created.")
     return device
 
 
@@ -103,18 +104,9 @@ def _destroy(guest: Guest, name: str, *, force: bool) -> None:
     device = guest.devices.get(name)
     if not isinstance(device, NopDevice):
         raise Failure(f"Device {name} is invalid.")
-    if device.opened or _is_component(guest, name):
+    if device.opened or guest.opened_by(name) is not None:
         if force:
             raise NotModelled("gnop destroy -f of an open device")
         raise Failure(f"Cannot destroy device {name} (error={_EBUSY}).")
     del guest.devices[name]
-    guest.system.kernel_says(f"GEOM_NOP: Device {name} removed.")
-
-
-def _is_component(guest: Guest, name: str) -> bool:
-    """Whether hastd has it open."""
-    resources = {} if guest.hastd is None else guest.hastd.resources
-    return any(
-        each.config.localpath == f"/dev/{name}" and each.worker is not None
-        for each in resources.values()
-    )
+    guest.part(Kernel).say(f"GEOM_NOP: Device {name} removed.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.lab.simulated.hardware.disk import Bio, LocalDisk, Op
-from harness.lab.simulated.kernel.modules import HZ
+from harness.lab.simulated.kernel.modules import HZ, Kernel
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -46,7 +46,7 @@ class NopDevice(LocalDisk):
             return
         world = self._owner.world
         ticks = max(1, self.delay_ms * HZ // 1000)  # MSEC_2_TICKS() of sys/time.h
-        wait = self._guest.system.kernel.after_ticks(ticks, world.now)
+        wait = self._guest.part(Kernel).after_ticks(ticks, world.now)
         world.schedule(self._owner, wait, self._below.submit, bio)
 
     def _is_delayed(self, op: Op) -> bool:

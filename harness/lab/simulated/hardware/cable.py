@@ -53,15 +53,15 @@ class Nic:
         self.go_down()
         self.sent = self.received = 0
         """Bytes of frames."""
-        self.passes: Callable[[Direction], bool] | None = None
-        self.pipe: Callable[[], Pipe | None] | None = None
-        self.on_carrier: Callable[[], None] | None = None
 
     def go_down(self) -> None:
-        """The kernel no longer uses it."""
+        """The kernel that used it is gone."""
         self.up = False
         self.address: str | None = None
         """Its IPv4 address while it is up and has one."""
+        self.passes: Callable[[Direction], bool] | None = None
+        self.pipe: Callable[[], Pipe | None] | None = None
+        self.on_carrier: Callable[[], None] | None = None
 
     def plug(self, *, plugged: bool) -> None:
         """Put the cable in, or pull it out; a kernel that runs notices."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import STRERROR
+from harness.lab.simulated.network.interfaces import Network
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -174,4 +175,4 @@ def is_own(guest: Guest, ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> b
     if isinstance(ip, ipaddress.IPv6Address):
         return ip == _LOOPBACK
     host = str(ip)
-    return host in {"127.0.0.1", guest.nic.address} or guest.system.network.owns(host)
+    return host in {"127.0.0.1", guest.nic.address} or guest.part(Network).owns(host)

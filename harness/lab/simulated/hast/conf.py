@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.freebsd.hast_conf import KEYWORDS
 from harness.lab.simulated.kernel.files import FileError
+from harness.lab.simulated.kernel.modules import Kernel
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -116,8 +117,8 @@ class Node:
 
 def node_of(guest: Guest) -> Node:
     """The names of a guest: sysctl kern.hostname, kern.hostuuid and kern.hostid."""
-    system = guest.system
-    return Node(system.hostname, system.kernel.host_uuid, system.kernel.host_id)
+    kernel = guest.part(Kernel)
+    return Node(kernel.hostname, kernel.host_uuid, kernel.host_id)
 
 
 def load(guest: Guest, path: str) -> Config:

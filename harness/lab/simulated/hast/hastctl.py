@@ -10,6 +10,7 @@ from harness.lab.simulated.hast import conf as hast_conf
 from harness.lab.simulated.hast.address import AddressError, UnixAddress, resolve
 from harness.lab.simulated.hast.conf import Config, ConfigError, ResourceConfig
 from harness.lab.simulated.hast.control import Row
+from harness.lab.simulated.hast.hastd import Hast
 from harness.lab.simulated.hast.replication import metadata as hast_metadata
 from harness.lab.simulated.hast.text import humanize
 from harness.lab.simulated.kernel.files import STRERROR, FileError
@@ -278,7 +279,7 @@ def _connect(context: Context, control: str) -> Hastd | None:
         entry = guest.tree.entry(where.path)
     except FileError:
         entry = None
-    hastd = guest.hastd
+    hastd = guest.part(Hast).hastd
     if entry is None:
         errno = "ENOENT"
     elif entry.kind != "sock":

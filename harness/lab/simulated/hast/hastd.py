@@ -14,8 +14,9 @@ import contextlib
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from harness.lab.simulated.base.supervisor import Supervisors
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.engine.timeline import Event
 from harness.lab.simulated.hast import conf as hast_conf
@@ -46,14 +47,13 @@ from harness.lab.simulated.hast.replication.worker import (
     strerror,
 )
 from harness.lab.simulated.kernel.files import STRERROR, Entry, FileError
+from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.kernel.task import Daemon
-from harness.lab.simulated.network.interfaces import PRIVATE
+from harness.lab.simulated.network.interfaces import PRIVATE, Network
 from harness.lab.simulated.network.tcp import Listener, Socket
+from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.paths import entry_at
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
 
 PROTOCOL_VERSION = 2
 ACCEPT_TIMEOUT = 20.0
@@ -98,6 +98,24 @@ class RoleRequest:
     reply: Reply = field(default_factory=Reply)
 
 
+class Hast(Part):
+    """The HAST of one boot: the hastd that runs."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.hastd: Hastd | None = None
+        """None while there is none. It registers itself here."""
+        guest.openers.append(self._mode)
+
+    def _mode(self, device: str) -> str | None:
+        """How hastd has a device open (13.2): a primary's for reading twice, a secondary's once."""
+        if self.hastd is None:
+            return None
+        for each in self.hastd.resources.values():
+            if each.config.localpath == f"/dev/{device}" and each.worker is not None:
+                return {"primary": "r2w1e0", "secondary": "r1w1e0"}.get(each.role, "r0w0e0")
+        return None
+
+
 class Hastd(Daemon):
     """The parent."""
 
@@ -138,10 +156,7 @@ class Hastd(Daemon):
     @property
     def parent(self) -> int:
         """The daemon(8) that has started it in the foreground, or init."""
-        if self.guest.hastd is not self:
-            return 1
-        supervisor = self.guest.system.supervisors.get("hastd", 1)
-        return 1 if supervisor == self.pid else supervisor
+        return self.guest.part(Supervisors).parent_of(self)
 
     # --- logging --------------------------------------------------------------------------------
 
@@ -249,8 +264,9 @@ class Hastd(Daemon):
         """The process is gone, whatever ended it; its workers notice."""
         self.alive = False
         self.guest.daemons.pop(self.pid, None)
-        if self.guest.hastd is self:
-            self.guest.hastd = None
+        running = self.guest.part(Hast)
+        if running.hastd is self:
+            running.hastd = None
         self._stop_listening()
         if self._accepting is not None:
             self._accepting[0].close()
@@ -259,7 +275,7 @@ class Hastd(Daemon):
                 resource.half_open.close()
             if resource.worker is not None:
                 resource.worker.later(0.001, self._orphan, resource.worker)
-        self.guest.world.schedule(self.guest, 0.001, self.guest.system.reap)
+        self.guest.world.schedule(self.guest, 0.001, self.guest.part(Supervisors).reap)
 
     def _orphan(self, worker: Worker) -> None:
         """A worker reads the end of file from its control socket, unless a signal was faster."""
@@ -432,7 +448,7 @@ class Hastd(Daemon):
                 self.write_log(pid, "error", f"{prefix}Unable to execute {words[0]}: {reason}.")
             self._hook_exit(pid, 70, " ".join(words))
             return
-        process = self.guest.system.spawn(shlex.join(words))
+        process = shell.spawn(self.guest, shlex.join(words))
         self._hooks[process.pid] = " ".join(words)
         process.on_end = self._hook_ended
 
@@ -757,7 +773,7 @@ def _bind(guest: Guest, path: str, owner: str) -> None:
 def _is_private(guest: Guest, where: TcpAddress) -> bool:
     """Whether it is an address of the NIC from which primaries come."""
     return where.host == guest.nic.address or any(
-        each.ip == where.ip for each in guest.system.network.interfaces[PRIVATE].addresses
+        each.ip == where.ip for each in guest.part(Network).interfaces[PRIVATE].addresses
     )
 
 
@@ -808,7 +824,7 @@ def _start(
         echoed.append(error.echoed)
         return error.status
     kept = pid_file or ("" if foreground else config.pidfile)
-    running = guest.hastd
+    running = guest.part(Hast).hastd
     if running is not None and kept and kept == running.pid_file:
         echoed.append(config.echoed)
         lines.append(
@@ -828,7 +844,7 @@ def _start(
     if foreground:
         # daemon(8) does not wait for it: for a moment there is no control socket yet (13.2).
         hastd.echoed = visible(config.echoed)
-        guest.hastd = hastd
+        guest.part(Hast).hastd = hastd
         guest.world.schedule(guest, guest.rng.uniform(0.05, 0.25), hastd.open)
         return 0
     failure = hastd.listen()
@@ -838,7 +854,7 @@ def _start(
         echoed.append(config.echoed)
         lines.append(f"[ERROR] {failure}")
         return EX_OSERR
-    guest.hastd = hastd
+    guest.part(Hast).hastd = hastd
     hastd.open()
     return 0
 

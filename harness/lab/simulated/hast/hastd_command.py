@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast import conf as hast_conf
+from harness.lab.simulated.hast.hastd import Hast
 from harness.lab.simulated.shell.programs import Context, command
 
 
@@ -24,7 +25,7 @@ def hastd(context: Context, arguments: list[str]) -> int:
         if word in {"-c", "-P"} and rest:
             value = rest.pop(0)
             config, pid_file = (value, pid_file) if word == "-c" else (config, value)
-        elif word == "-F" and context.guest.hastd is not None:
+        elif word == "-F" and context.guest.part(Hast).hastd is not None:
             foreground = True
         elif word == "-h":
             context.complain("hastd: [-dFh] [-c config] [-P pidfile]")

@@ -5,13 +5,25 @@ from __future__ import annotations
 import functools
 import posixpath
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from harness.lab.simulated.engine.signal import NotModelled, Signal
+from harness.lab.simulated.engine.timeline import Owner
 
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
+
+class Node(Owner, Protocol):
+    """What file systems ask of the machine that they are on."""
+
+    def device_names(self) -> set[str]:
+        """Everything in /dev, without the /dev/."""
+
+    def may_have_device(self, name: str) -> bool:
+        """Whether /dev may have this on a real node, where the model cannot tell."""
+
+    def syncer_held_up(self) -> bool:
+        """Whether something keeps changes from being written."""
 
 
 class FileError(Exception):
@@ -252,17 +264,19 @@ class RootFileSystem(FileSystem):
 
     SYNC_SECONDS = 30.0
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Node) -> None:
         """An empty root; `guest` is whose."""
         super().__init__("/dev/gpt/rootfs")
         self._guest = guest
         self._durable = Entries(self.entries)
         self._dirty: dict[str, float] = {}
+        self.watchers: list[Callable[[str], None]] = []
+        """Who is told of each path that was changed, during one boot."""
 
     def changed(self, path: str) -> None:
-        """Leave it to the syncer. What cron(8) reads, it looks at within a minute."""
-        if "cron" in path:
-            self._guest.system.cron_file_changed(path)
+        """Leave it to the syncer, and tell who watches."""
+        for watcher in self.watchers:
+            watcher(path)
         if not self._dirty:
             self._guest.world.schedule(self._guest, self.SYNC_SECONDS, self._syncer)
         self._dirty.setdefault(path, self._guest.world.now)
@@ -321,7 +335,7 @@ class RootFileSystem(FileSystem):
 class Tree:
     """All mounted file systems of a guest, found by path. /dev is made up from its devices."""
 
-    guest: Guest
+    guest: Node
     mounts: dict[str, FileSystem] = field(default_factory=dict)
     """By mount point; / is always there on a running guest."""
 
@@ -431,7 +445,7 @@ class Tree:
             return Entry("chr", mode=0o600)
         if any(each.startswith(name + "/") for each in names):
             return DIRECTORY
-        if self.guest.release.may_be_device(name):
+        if self.guest.may_have_device(name):
             raise NotModelled(path)
         return None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from harness.lab.base import Power
 from harness.lab.simulated.engine.signal import Signal
@@ -13,21 +13,22 @@ from harness.lab.simulated.engine.timeline import Event, Timeline
 from harness.lab.simulated.hardware.cable import Link, Nic
 from harness.lab.simulated.hardware.disk import BlockDevice, Disk, LocalDisk
 from harness.lab.simulated.kernel import release
+from harness.lab.simulated.kernel.devctl import Devctl
 from harness.lab.simulated.kernel.files import RootFileSystem, Tree
 from harness.lab.simulated.kernel.release import Release
 from harness.lab.simulated.kernel.task import Daemon, Script, Task
 
 if TYPE_CHECKING:
-    from harness.lab.simulated.base.system import System
-    from harness.lab.simulated.hast.hastd import Hastd
     from harness.lab.simulated.network.tcp import Listener, Socket
-    from harness.lab.simulated.zfs.zfs import Zfs
 
 LATENCY = 0.0005
 """Seconds that each request to a simulated disk takes on top of its length."""
 
 RATE = 200e6
 """Bytes a second of a simulated disk."""
+
+Logger = Callable[[str, "int | None", str, str], None]
+"""Takes a program, its pid, a level as logger(1) has it, and a line."""
 
 
 class Console:
@@ -79,10 +80,23 @@ class World(Timeline):
         return next(each for each in self.guests.values() if each is not guest)
 
 
+class Part:
+    """A part of the FreeBSD on a guest: made anew at each boot, and found by its class."""
+
+    def __init__(self, guest: Guest) -> None:
+        """Made in the order of the list; it may use those before it, and what the guest has."""
+
+    def boot(self) -> None:
+        """The machine has been given power, or was reset."""
+
+
+P = TypeVar("P", bound=Part)
+
+
 class Guest:
     """A simulated machine and the FreeBSD on it.
 
-    What FreeBSD does is in its parts: `system` (boot, rc(8), network, syslog), `zfs` and `hastd`.
+    What FreeBSD does is in its parts, such as `guest.part(Zfs)`; it knows none of them by name.
     They are made anew at each boot; disks and the root file system stay.
     """
 
@@ -96,10 +110,15 @@ class Guest:
         data_disk_serial: str,
         private_mac: str,
         console: Console,
+        parts: Iterable[type[Part]],
         disk_latency: float = LATENCY,
         disk_rate: float = RATE,
     ) -> None:
-        """A machine without power. `number` is 1 for skunk1; rates are in bytes a second."""
+        """A machine without power. `number` is 1 for skunk1; rates are in bytes a second.
+
+        `parts` are what its FreeBSD consists of, in the order in which they are made.
+        """
+        self._kinds = tuple(parts)
         self._disk_speed = (disk_latency, disk_rate)
         self.world = world
         self.name = name
@@ -137,10 +156,8 @@ class Guest:
         self.file_locks: dict[str, Signal] = {}
         """Files that are locked, by path, each with what is fired when it is unlocked."""
         self.listeners: dict[int, Listener] = {}
-        self.hastd: Hastd | None = None
-        """The running hastd, if there is one. It registers itself here."""
-        self.system: System
-        self.zfs: Zfs
+        self.terminals: dict[int, str] = {}
+        """Each getty(8) and its line, once rc(8) has come to its end."""
         self.clock_offset = 0.0
         """Seconds that its clock is ahead of the true time."""
         self._pid = 500
@@ -170,7 +187,7 @@ class Guest:
 
     def power_cut(self) -> None:
         """Take the power away between two instructions."""
-        self._die()
+        self.lose_memory()
         self.power = Power.OFF
         for disk in (*self.disks.values(), *self.partitions.values()):
             disk.lose_power(self.rng)
@@ -183,7 +200,7 @@ class Guest:
 
     def reset(self) -> None:
         """Start the CPU over. The disks keep their power and their caches."""
-        self._die()
+        self.lose_memory()
         self.power = Power.RUNNING
         self._start_over()
 
@@ -213,13 +230,28 @@ class Guest:
     # --- what its parts share -------------------------------------------------------------------
 
     def make_parts(self) -> None:
-        """Make the kernel's parts anew, as at each boot."""
-        from harness.lab.simulated.base.system import System  # noqa: PLC0415 - they know each other
-        from harness.lab.simulated.zfs.zfs import Zfs  # noqa: PLC0415
-
+        """Make the parts of its FreeBSD anew, as at each boot."""
         self.nic.start_over()
-        self.system = System(self)
-        self.zfs = Zfs(self)
+        self.devctl = Devctl()
+        """What the kernel tells whoever listens."""
+        self.logger: Logger | None = None
+        """Who listens on /var/run/log: what `log` is handed on to."""
+        self.syncer_blockers: list[Callable[[], bool]] = []
+        """What can keep file systems from being written, such as a suspended pool."""
+        self.openers: list[Callable[[str], str | None]] = []
+        """Who else than file systems may have a device open: each says how, as geom(8) shows it."""
+        self.root.watchers = []
+        self._parts: dict[type[Part], Part] = {}
+        for kind in self._kinds:
+            self._parts[kind] = kind(self)
+
+    def part(self, kind: type[P]) -> P:
+        """The part of a class. Raises `KeyError` when its FreeBSD has none."""
+        return cast(P, self._parts[kind])
+
+    def replace_part(self, kind: type[P], part: P) -> None:
+        """Let something else stand for a part until the next boot: for tests."""
+        self._parts[kind] = part
 
     def next_pid(self) -> int:
         """A new process id."""
@@ -259,12 +291,22 @@ class Guest:
         return release.load()
 
     def syncer_held_up(self) -> bool:
-        """Whether a suspended pool keeps other file systems from being written (13.2)."""
-        return self.zfs.suspended
+        """Whether something keeps file systems from being written, as a suspended pool (13.2)."""
+        return any(blocks() for blocks in self.syncer_blockers)
 
-    def log(self, program: str, pid: int, level: str, text: str) -> None:
-        """Send a line to syslogd(8)."""
-        self.system.log(program, pid, level, text)
+    def opened_by(self, device: str) -> str | None:
+        """How a program has a device open, as r2w1e0; None when none has."""
+        found = (opener(device) for opener in self.openers)
+        return next((mode for mode in found if mode is not None), None)
+
+    def may_have_device(self, name: str) -> bool:
+        """Whether /dev may have this on a real node, where the model cannot tell."""
+        return self.release.may_be_device(name)
+
+    def log(self, program: str, pid: int | None, level: str, text: str) -> None:
+        """Send a line to syslogd(8). `level` is as logger(1) has it, `daemon.notice` or `info`."""
+        if self.logger is not None:
+            self.logger(program, pid, level, text)
 
     def local(self, disk: Disk) -> LocalDisk:
         """A disk, or what is like one, as a device of this boot."""
@@ -278,7 +320,7 @@ class Guest:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _die(self) -> None:
+    def lose_memory(self) -> None:
         """All that is in memory is gone; nobody is told."""
         self.set_sshd(up=False)
         self.boot += 1
@@ -287,7 +329,7 @@ class Guest:
         self.processes = {}
         self.daemons = {}
         self._aside = []
-        self.hastd = None
+        self.terminals = {}
         self.devices = {}
         self.taps = []
         self.listeners = {}
@@ -305,4 +347,5 @@ class Guest:
         self.tree.mounts = {"/": self.root}
         disks = {**self.disks, **self.partitions}
         self.devices = {name: self.local(disk) for name, disk in disks.items()}
-        self.system.boot()
+        for part in list(self._parts.values()):
+            part.boot()

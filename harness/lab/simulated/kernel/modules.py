@@ -8,14 +8,10 @@ import posixpath
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
 
 from harness.lab.simulated.engine.signal import NotModelled
-from harness.lab.simulated.network.ipfw import Ipfw
-from harness.lab.simulated.network.pf import Pf
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.guest import Guest, Part
 
 KERNEL_BASE = 0xFFFFFFFF80200000
 KERNEL_SIZE = 0x213E2A0
@@ -53,7 +49,7 @@ class Module:
     size: int
 
 
-class Kernel:
+class Kernel(Part):
     """What lasts from the kernel's start to its end."""
 
     def __init__(self, guest: Guest) -> None:
@@ -73,9 +69,14 @@ class Kernel:
         }
         self.host_uuid: str = "00000000-0000-0000-0000-000000000000"
         self.host_id: int = 0
-        self.pf = Pf()
-        self.ipfw: Ipfw | None = None
-        """Once its module is loaded."""
+        self.hostname: str = ""
+        """Empty until rc(8) or somebody sets it."""
+        self.stopped = False
+        """Whether it has halted or panicked, while the machine has power."""
+        self.when_loaded: dict[str, Callable[[], None]] = {}
+        """What a part of the kernel does when its module is loaded, by the module's name."""
+        self.trees: dict[str, Callable[[str], str | None]] = {}
+        """Who answers sysctl(8) for the variables that begin so."""
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -116,18 +117,10 @@ class Kernel:
         if name == "zfs":
             self.say("ZFS filesystem version: 5")
             self.say("ZFS storage pool version: features support (5000)")
-        elif name == "ipfw":
-            self._start_ipfw()
+        if name in self.when_loaded:
+            self.when_loaded[name]()
+        self._guest.devctl.post("MODULE", name, "LOADED")
         return None
-
-    def _start_ipfw(self) -> None:
-        accepts = self.environment.get("net.inet.ip.fw.default_to_accept", "0") not in {"0", ""}
-        self.ipfw = Ipfw(accepts=accepts)
-        self.say(
-            "ipfw2 (+ipv6) initialized, divert loadable, nat loadable, "
-            f"default to {'accept' if accepts else 'deny'}, logging disabled"
-        )
-        self._guest.system.update_sshd()
 
     def knows(self, name: str) -> bool:
         """Whether the model can tell if a module is there: of those in the kernel itself it cannot.
@@ -175,26 +168,19 @@ class Kernel:
             return _CONSTANT[name]
         if name in _COMPUTED:
             return _COMPUTED[name](self._guest)
-        if name.startswith("net.inet.ip.fw."):
-            return self._of_ipfw(name)
+        for beginning, answer in self.trees.items():
+            if name.startswith(beginning):
+                return answer(name)
         without_carp = name.startswith("net.inet.carp") and "carp" not in self.modules
         known = name.partition(".")[0] in _TOP.split()
         if without_carp or not known or not self._guest.release.may_have_sysctl(name):
             return None
         raise NotModelled(f"sysctl {name}")
 
-    def _of_ipfw(self, name: str) -> str | None:
-        if self.ipfw is None:
-            return None
-        known = {"default_to_accept": str(int(self.ipfw.accepts)), "enable": "1", "one_pass": "1"}
-        if (leaf := name.rpartition(".")[2]) not in known:
-            raise NotModelled(f"sysctl {name}")
-        return known[leaf]
-
     def assign(self, name: str, value: str) -> None:
         """Set a variable that may be set."""
         if name == "kern.hostname":
-            self._guest.system.set_hostname(value)
+            self.hostname = value
         elif name == "kern.hostuuid":
             self.host_uuid = value
         elif name == "kern.hostid":
@@ -210,7 +196,44 @@ class Kernel:
         """A line of the kernel's own: console, dmesg(8) and syslogd."""
         self._guest.say(text)
         self.messages.append(text)
-        self._guest.system.log("kernel", None, "kern.crit", text)
+        self._guest.log("kernel", None, "kern.crit", text)
+
+    # --- its end --------------------------------------------------------------------------------
+
+    def panic(self, why: str) -> None:
+        """Panic: nothing is written, and 15 s later the machine starts over."""
+        guest = self._guest
+        uptime = self.uptime()
+        guest.say(f"panic: {why}\ncpuid = 0\ntime = {int(guest.wall_clock())}")
+        guest.say("KDB: stack backtrace:")
+        guest.say(
+            f"Uptime: {uptime}\n"
+            "Automatic reboot in 15 seconds - press a key on the console to abort"
+        )
+        self.stop()
+        guest.world.schedule(guest, 15.0, guest.reset)
+
+    def stop(self) -> None:
+        """Let nothing of this boot happen any more. The machine keeps its power."""
+        self.stopped = True
+        self._guest.lose_memory()
+
+    def uptime(self) -> str:
+        """As the kernel says it at its end."""
+        seconds = int(self._guest.wall_clock() - self.booted_at)
+        minutes, seconds = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        days, hours = divmod(hours, 24)
+        shown = f"{days}d" if days else ""
+        shown += f"{hours}h" if days or hours else ""
+        shown += f"{minutes}m" if days or hours or minutes else ""
+        return f"{shown}{seconds}s"
+
+
+def ctime(at: float) -> str:
+    """A time as ctime(3) shows it."""
+    when = datetime.fromtimestamp(at, UTC)
+    return f"{when:%a %b} {when.day:2} {when:%H:%M:%S %Y}"
 
 
 def hardware_uuid(guest: Guest) -> str:
@@ -219,13 +242,13 @@ def hardware_uuid(guest: Guest) -> str:
 
 
 def _boot_time(guest: Guest) -> str:
-    at = guest.system.kernel.booted_at
-    shown = guest.system.local_time(at)
+    at = guest.part(Kernel).booted_at
+    shown = ctime(at)
     return f"{{ sec = {int(at)}, usec = {int(at % 1 * 1e6)} }} {shown}"
 
 
 def _version(guest: Guest) -> str:
-    return f"FreeBSD {guest.system.release} GENERIC\n"
+    return f"FreeBSD {guest.release.version} GENERIC\n"
 
 
 _TOP = "kern vm vfs net debug hw machdep user p1003_1b security dev kstat compat"
@@ -277,16 +300,16 @@ _STATHZ = 127
 
 def _processor_time(guest: Guest) -> str:
     """User, nice, system, interrupt and idle ticks: the model's processors have nothing to do."""
-    ticks = round(max(0.0, guest.wall_clock() - guest.system.kernel.booted_at) * _STATHZ)
+    ticks = round(max(0.0, guest.wall_clock() - guest.part(Kernel).booted_at) * _STATHZ)
     return f"0 0 {ticks // 50} 0 {ticks - ticks // 50}"
 
 
 _COMPUTED: dict[str, Callable[[Guest], str]] = {
     "kern.boottime": _boot_time,
     "kern.cp_time": _processor_time,
-    "kern.hostid": lambda guest: str(guest.system.kernel.host_id),
-    "kern.hostname": lambda guest: guest.system.hostname,
-    "kern.hostuuid": lambda guest: guest.system.kernel.host_uuid,
-    "kern.osrelease": lambda guest: guest.system.release,
+    "kern.hostid": lambda guest: str(guest.part(Kernel).host_id),
+    "kern.hostname": lambda guest: guest.part(Kernel).hostname,
+    "kern.hostuuid": lambda guest: guest.part(Kernel).host_uuid,
+    "kern.osrelease": lambda guest: guest.release.version,
     "kern.version": _version,
 }

@@ -57,7 +57,6 @@ _KERNEL = (
 
 def rows(guest: Guest, asking: int) -> list[Row]:
     """All processes by their ids. `asking` is the id of the command that wants to know."""
-    guest.system.reap()
     found = [
         Row(pid, 0, " - ", state, f"[{name}]", name, ancestor=pid == 0)
         for pid, state, name in _KERNEL
@@ -99,7 +98,7 @@ def rows(guest: Guest, asking: int) -> list[Row]:
                     started=owner.started,
                 )
             )
-    for pid, line in guest.system.terminals.items():
+    for pid, line in guest.terminals.items():
         kind = "3wire" if line == "u0" else "Pc"
         title = f"/usr/libexec/getty {kind} tty{line}"
         found.append(Row(pid, 1, f"{line} ", "Is+", title, "getty", group=pid))

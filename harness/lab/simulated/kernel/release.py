@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
 
-from harness.lab.simulated.base.rcorder import Headers
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import Entry, Unseen
 
@@ -37,6 +38,8 @@ class Release:
     def __init__(self, name: str) -> None:
         """`name` is that of a file in `releases/`. Raises `FileNotFoundError`."""
         self.name = name
+        self.version = f"{name}-RELEASE"
+        """As uname(1) has it."""
         text = (_FOLDER / f"{name}.txt").read_text("utf-8")
         self._sections = dict(_sections(text))
 
@@ -183,3 +186,29 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
 def load(name: str = CURRENT) -> Release:
     """The names of a release, read once."""
     return Release(name)
+
+
+_HEADER = re.compile(r"# (REQUIRES?|PROVIDES?|BEFORE|KEYWORDS?):(.*)")
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What a script provides, what has to come before it, what after it, and its keywords."""
+
+    provides: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, text: str) -> Headers:
+        """Those of a script: the first lines of this kind, up to one of another."""
+        found: dict[str, list[str]] = {}
+        for line in text.splitlines():
+            match = _HEADER.match(line)
+            if match is not None:
+                found.setdefault(match[1].removesuffix("S"), []).extend(match[2].split())
+            elif found:
+                break
+        kinds = ("PROVIDE", "REQUIRE", "BEFORE", "KEYWORD")
+        return cls(*(tuple(found.get(kind, ())) for kind in kinds))

@@ -16,7 +16,7 @@ _FAMILIES = frozenset({"inet", "inet6", "ether", "link"})
 @command("ifconfig")
 def ifconfig(context: Context, arguments: list[str]) -> int:
     """Show or set network interfaces (recorded on 13.2)."""
-    network = context.guest.system.network
+    network = context.guest.part(Network)
     if not arguments or arguments[0].startswith("-"):
         return _list(context, network, arguments)
     name, words = arguments[0], arguments[1:]
@@ -192,7 +192,7 @@ def _resolve(context: Context, name: str) -> str | None:
 def _round_trip(context: Context, address: str) -> float | None:
     """Milliseconds until the answer, or None when none comes."""
     guest = context.guest
-    network = guest.system.network
+    network = guest.part(Network)
     if network.owns(address):
         return guest.rng.uniform(0.05, 0.2)
     world, link = guest.world, guest.world.link
@@ -212,7 +212,7 @@ def _round_trip(context: Context, address: str) -> float | None:
         link.loses_packet(near)
         or not link.carries(far, near)
         or not peer.running
-        or not peer.system.network.owns(address)
+        or not peer.part(Network).owns(address)
     ):
         return None
     link.count_frame(far, _FRAME)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from harness.lab.simulated.hardware.cable import Direction
-    from harness.lab.simulated.kernel.guest import Guest
-    from harness.lab.simulated.network.ipfw import Pipe
+from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.hardware.cable import Direction
+from harness.lab.simulated.kernel.guest import Guest, Part
+from harness.lab.simulated.kernel.modules import Kernel
+from harness.lab.simulated.network.ipfw import Ipfw, Pipe
+from harness.lab.simulated.network.pf import Pf
 
 MANAGEMENT = "vtnet0"
 PRIVATE = "vtnet1"
@@ -30,7 +31,7 @@ class Interface:
     addresses: list[ipaddress.IPv4Interface] = field(default_factory=list)
 
 
-class Network:
+class Network(Part):
     """vtnet0 to the host, vtnet1 to the other node, and lo0."""
 
     def __init__(self, guest: Guest) -> None:
@@ -43,12 +44,18 @@ class Network:
         }
         guest.nic.passes, guest.nic.pipe = self.passes, self.pipe
         guest.nic.on_carrier = self.link_changed
+        self.pf = Pf()
+        self.ipfw: Ipfw | None = None
+        """Once its module is loaded."""
+        kernel = guest.part(Kernel)
+        kernel.when_loaded["ipfw"] = self._start_ipfw
+        kernel.trees["net.inet.ip.fw."] = self._of_ipfw
 
     @property
     def reachable(self) -> bool:
         """Whether the host's SSH finds its way in."""
         management = self.interfaces[MANAGEMENT]
-        ipfw = self._guest.system.kernel.ipfw
+        ipfw = self.ipfw
         if ipfw and not (ipfw.passes("in", MANAGEMENT) and ipfw.passes("out", MANAGEMENT)):
             return False
         return management.up and bool(management.addresses)
@@ -59,15 +66,31 @@ class Network:
 
     def passes(self, direction: Direction) -> bool:
         """Whether pf and ipfw let packets of the private link pass."""
-        kernel = self._guest.system.kernel
-        if kernel.ipfw is not None and not kernel.ipfw.passes(direction, PRIVATE):
+        if self.ipfw is not None and not self.ipfw.passes(direction, PRIVATE):
             return False
-        return kernel.pf.passes(direction, PRIVATE)
+        return self.pf.passes(direction, PRIVATE)
 
     def pipe(self) -> Pipe | None:
         """The pipe of dummynet(4) through which packets leave for the other node."""
-        ipfw = self._guest.system.kernel.ipfw
-        return None if ipfw is None else ipfw.pipe("out", PRIVATE)
+        return None if self.ipfw is None else self.ipfw.pipe("out", PRIVATE)
+
+    def _start_ipfw(self) -> None:
+        kernel = self._guest.part(Kernel)
+        accepts = kernel.environment.get("net.inet.ip.fw.default_to_accept", "0") not in {"0", ""}
+        self.ipfw = Ipfw(accepts=accepts)
+        kernel.say(
+            "ipfw2 (+ipv6) initialized, divert loadable, nat loadable, "
+            f"default to {'accept' if accepts else 'deny'}, logging disabled"
+        )
+
+    def _of_ipfw(self, name: str) -> str | None:
+        """What sysctl(8) shows of net.inet.ip.fw."""
+        if self.ipfw is None:
+            return None
+        known = {"default_to_accept": str(int(self.ipfw.accepts)), "enable": "1", "one_pass": "1"}
+        if (leaf := name.rpartition(".")[2]) not in known:
+            raise NotModelled(f"sysctl {name}")
+        return known[leaf]
 
     def set_up(self, name: str, *, up: bool) -> None:
         """Bring an interface up or down. The kernel notes the change of its link."""
@@ -76,8 +99,9 @@ class Network:
             return
         interface.up = up
         if up and self.plugged(name):
-            self._guest.system.kernel_says(f"{name}: link state changed to UP")
-        self.update()
+            self._guest.part(Kernel).say(f"{name}: link state changed to UP")
+            self._guest.devctl.post("IFNET", name, "LINK_UP")
+        self._changed(name)
 
     def add(self, name: str, address: ipaddress.IPv4Interface, *, alias: bool) -> None:
         """Give an interface an address, instead of its first one or beside the others."""
@@ -90,7 +114,7 @@ class Network:
         else:
             interface.addresses[0] = address
         self.set_up(name, up=True)
-        self.update()
+        self._changed(name)
 
     def remove(self, name: str, address: ipaddress.IPv4Address | None) -> bool:
         """Take an address away, the first one when none is named; False: there is no such one."""
@@ -98,46 +122,23 @@ class Network:
         for each in interface.addresses:
             if address in {None, each.ip}:
                 interface.addresses.remove(each)
-                self.update()
+                self._changed(name)
                 return True
         return False
-
-    def configure(self, name: str) -> None:
-        """Give an interface the addresses that rc.conf has for it."""
-        conf = self._guest.system.rc.conf("netif")
-        settings = [conf.get(f"ifconfig_{name}", "")]
-        while alias := conf.get(f"ifconfig_{name}_alias{len(settings) - 1}"):
-            settings.append(alias)
-        for number, setting in enumerate(settings):
-            if setting.upper() in {"", "DHCP", "SYNCDHCP"} and name == MANAGEMENT:
-                continue
-            if (words := setting.split()) in ([], ["up"], ["down"]):
-                if words:
-                    self.set_up(name, up=words == ["up"])
-                continue
-            try:
-                address = _address(words)
-            except ValueError:
-                self._guest.say(f"ifconfig: {words[1].partition('/')[0]}: bad value")
-                continue
-            if address is None:
-                what = f"ifconfig_{name}{f'_alias{number - 1}' if number else ''}={setting}"
-                self._guest.world.note_gap(self._guest.name, "/etc/rc.conf", what)
-                continue
-            self.add(name, address, alias=number > 0)
 
     def link_changed(self) -> None:
         """Notice that the cable of the private NIC was pulled out or put back."""
         if self.interfaces[PRIVATE].up:
             state = "UP" if self.plugged(PRIVATE) else "DOWN"
-            self._guest.system.kernel_says(f"{PRIVATE}: link state changed to {state}")
+            self._guest.part(Kernel).say(f"{PRIVATE}: link state changed to {state}")
+            self._guest.devctl.post("IFNET", PRIVATE, f"LINK_{state}")
 
-    def update(self) -> None:
-        """Tell the cable and the SSH server what has changed."""
+    def _changed(self, name: str) -> None:
+        """Tell the cable what has changed, and who listens."""
         private, nic = self.interfaces[PRIVATE], self._guest.nic
         nic.up = private.up
         nic.address = str(private.addresses[0].ip) if private.up and private.addresses else None
-        self._guest.system.update_sshd()
+        self._guest.devctl.post("IFNET", name, "ADDRESS")
 
     def owns(self, address: str) -> bool:
         """Whether an address is one of its own on an interface that is up."""
@@ -197,26 +198,6 @@ class Network:
         if family in {"", "inet6"}:
             lines.append("\tnd6 options=21<PERFORMNUD,AUTO_LINKLOCAL>")
         return lines
-
-
-def _address(words: list[str]) -> ipaddress.IPv4Interface | None:
-    """The address in `inet 192.0.2.1/24` or with a netmask; None for words of another kind.
-
-    Raises `ValueError` for one that is none. Without a length it is of the class that it is in.
-    """
-    if words[:1] != ["inet"] or len(words) < 2 or not words[1][:1].isdigit():
-        return None
-    rest = [word for word in words[2:] if word not in {"up", "alias"}]
-    if "/" in words[1] and not rest:
-        return ipaddress.IPv4Interface(words[1])
-    if not rest:
-        first = int(words[1].partition(".")[0])
-        length = 8 if first < 128 else 16 if first < 192 else 24
-        return ipaddress.IPv4Interface(f"{words[1]}/{length}")
-    if len(rest) != 2 or rest[0] != "netmask":
-        return None
-    mask = str(ipaddress.IPv4Address(int(rest[1], 16))) if rest[1].startswith("0x") else rest[1]
-    return ipaddress.IPv4Interface(f"{words[1]}/{mask}")
 
 
 def _mask(address: ipaddress.IPv4Interface) -> str:

@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.modules import HZ, Kernel
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.network.ipfw import DEFAULT_RULE, Ipfw, Pipe, Rule
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -51,14 +52,14 @@ def ipfw(context: Context, arguments: list[str]) -> int:
     if not arguments:
         context.complain(_USAGE)
         return EX_USAGE
-    kernel = context.guest.system.kernel
+    network = context.guest.part(Network)
     quiet = "q" in options
     try:
         if not words:
             raise Failure("bad arguments, for usage summary ``ipfw''", EX_USAGE)
         if words[0] == "pipe":
-            return _pipe(context, kernel, words[1:])
-        return _rules(context, kernel, words, quiet=quiet)
+            return _pipe(context, network, words[1:])
+        return _rules(context, network, words, quiet=quiet)
     except Failure as failure:
         context.complain(f"ipfw: {failure.text}")
         return failure.status
@@ -67,14 +68,14 @@ def ipfw(context: Context, arguments: list[str]) -> int:
 # --- rules --------------------------------------------------------------------------------------
 
 
-def _rules(context: Context, kernel: Kernel, words: list[str], *, quiet: bool) -> int:
+def _rules(context: Context, network: Network, words: list[str], *, quiet: bool) -> int:
     name, rest = words[0], words[1:]
     if name == "delete":
-        _delete(context, kernel, rest, quiet=quiet)
+        _delete(context, network, rest, quiet=quiet)
         return 0
     if name not in {"add", "list", "flush"} or (rest and name != "add"):
         raise NotModelled(f"ipfw {' '.join(words)}")
-    if kernel.ipfw is None:
+    if network.ipfw is None:
         call = {
             "add": "getsockopt(IP_FW_XADD)",
             "list": "retrieving config failed",
@@ -82,37 +83,37 @@ def _rules(context: Context, kernel: Kernel, words: list[str], *, quiet: bool) -
         }[name]
         raise Failure(f"{call}: {_NO_MODULE}", EX_OSERR if name == "list" else EX_UNAVAILABLE)
     if name == "add":
-        rule = _rule(kernel.ipfw, rest)
-        kernel.ipfw.add(rule)
+        rule = _rule(network.ipfw, rest)
+        network.ipfw.add(rule)
         if not quiet:
             context.print(str(rule))
     elif name == "flush":
-        kernel.ipfw.delete(0, 0)
+        network.ipfw.delete(0, 0)
         if not quiet:
             context.print("Flushed all rules.")
     else:
-        for rule in kernel.ipfw.all_rules():
+        for rule in network.ipfw.all_rules():
             context.print(str(rule))
-    context.guest.system.update_sshd()
+    context.guest.devctl.post("FIREWALL", "ipfw", "RULES")
     return 0
 
 
-def _delete(context: Context, kernel: Kernel, words: list[str], *, quiet: bool) -> None:
+def _delete(context: Context, network: Network, words: list[str], *, quiet: bool) -> None:
     if not words:
         raise Failure("missing rule specification", EX_USAGE)
     for word in words:
         if not re.fullmatch(r"[0-9]{1,5}", word) or int(word) >= DEFAULT_RULE:
             raise NotModelled(f"ipfw delete {word}")
         number = int(word)
-        if kernel.ipfw is None:
+        if network.ipfw is None:
             text = f"rule {number}: setsockopt(IP_FW_XDEL): {_NO_MODULE}"
-        elif not kernel.ipfw.delete(number, number):
+        elif not network.ipfw.delete(number, number):
             text = f"rule {number} not found"
         else:
             continue
         if not quiet:
             context.complain(f"ipfw: {text}")
-    context.guest.system.update_sshd()
+    context.guest.devctl.post("FIREWALL", "ipfw", "RULES")
 
 
 def _rule(table: Ipfw, words: list[str]) -> Rule:
@@ -147,7 +148,7 @@ def _rule(table: Ipfw, words: list[str]) -> Rule:
 # --- pipes --------------------------------------------------------------------------------------
 
 
-def _pipe(context: Context, kernel: Kernel, words: list[str]) -> int:
+def _pipe(context: Context, network: Network, words: list[str]) -> int:
     """`pipe NUMBER COMMAND` and, as ipfw swaps the two, `pipe COMMAND NUMBER`."""
     if not words:
         raise Failure("missing command", EX_USAGE)
@@ -161,7 +162,7 @@ def _pipe(context: Context, kernel: Kernel, words: list[str]) -> int:
             raise Failure("need a pipe/flowset/sched number", EX_USAGE)
         raise NotModelled(f"ipfw pipe {' '.join(words)}")
     number = int(rest[0])
-    table = kernel.ipfw if "dummynet" in kernel.modules else None
+    table = network.ipfw if "dummynet" in context.guest.part(Kernel).modules else None
     if name == "delete":
         if table is None or table.pipes.pop(number, None) is None:
             why = _NO_MODULE if table is None else "Invalid argument"
@@ -169,7 +170,7 @@ def _pipe(context: Context, kernel: Kernel, words: list[str]) -> int:
         return 0
     if number == 0:
         raise Failure("need a pipe/flowset/sched number", EX_USAGE)
-    wanted = _configuration(kernel, rest[1:])
+    wanted = _configuration(context.guest.part(Kernel), rest[1:])
     if table is None or number >= _MOST_PIPES:
         why = _NO_MODULE if table is None else "Invalid argument"
         raise Failure(f"setsockopt(IP_DUMMYNET_CONFIGURE): {why}")

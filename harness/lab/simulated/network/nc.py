@@ -7,6 +7,7 @@ from collections.abc import Generator
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hast.address import AddressError, TcpAddress, resolve
 from harness.lab.simulated.kernel.files import STRERROR
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.network.tcp import Listener, Socket, connect
 from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
@@ -51,7 +52,7 @@ def nc(context: Context, arguments: list[str]) -> Program:
     words = options.rest
     if len(words) != 2 or not words[1].isdecimal() or not 0 < int(words[1][:6]) < 65536:
         raise NotModelled(f"nc {' '.join(arguments)}")
-    network = context.guest.system.network
+    network = context.guest.part(Network)
     if not words[0].replace(".", "").isdecimal() or words[0].startswith("127."):
         raise NotModelled(f"nc with {words[0]}")
     address, port = words[0], int(words[1])
@@ -102,7 +103,7 @@ def _connect_to(
 ) -> Generator[float | Signal, None, str | None]:
     """Connect and hang up; the errno's name when that fails."""
     guest = context.guest
-    network = guest.system.network
+    network = guest.part(Network)
     if address.startswith("127.") or network.owns(address):
         yield 0.001
         listens = port in guest.listeners or (port == _SSH and guest.sshd_up)
@@ -153,7 +154,7 @@ class _Attempt:
 
 def _listen(context: Context, address: str, port: int) -> Program:
     guest = context.guest
-    if not guest.system.network.owns(address):
+    if not guest.part(Network).owns(address):
         context.complain("nc: Can't assign requested address")
         return 1
     if port in guest.listeners:

@@ -6,6 +6,8 @@ from collections.abc import Generator
 
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import FileError
+from harness.lab.simulated.kernel.modules import Kernel
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.network.pf import Pf
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -29,11 +31,11 @@ def pfctl(context: Context, arguments: list[str]) -> Program:
         raise NotModelled(f"pfctl -{bad.letter}") from bad
     if options.rest or not options.letters().replace("q", ""):
         raise NotModelled(f"pfctl {' '.join(arguments)}")
-    kernel = context.guest.system.kernel
+    kernel, network = context.guest.part(Kernel), context.guest.part(Network)
     if "pf" not in kernel.modules:
         context.complain("pfctl: /dev/pf: No such file or directory")
         return 1
-    pf = kernel.pf
+    pf = network.pf
     if "d" in options:
         if not pf.enabled:
             context.complain("pfctl: pf not enabled")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast.address import UnixAddress
+from harness.lab.simulated.hast.hastd import Hast
 from harness.lab.simulated.hast.replication.worker import Worker
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.shell.options import BadOption, Options
@@ -43,13 +44,14 @@ class Row:
 
 def rows(guest: Guest) -> Iterator[Row]:
     """All sockets that the model knows of, the youngest processes first."""
+    hastd = guest.part(Hast).hastd
     for pid, daemon in reversed(guest.daemons.items()):
         title = daemon.title
         program = posixpath.basename(title.split()[0]).rstrip(":")
         if isinstance(daemon, Worker):
             yield from _of_worker(daemon)
-        elif guest.hastd is not None and daemon is guest.hastd:
-            yield from _of_hastd(guest.hastd)
+        elif hastd is not None and daemon is hastd:
+            yield from _of_hastd(hastd)
         elif program == "sshd":
             yield Row("root", program, pid, 3, "tcp6", ("*", _SSH))
             yield Row("root", program, pid, 4, "tcp4", ("*", _SSH))
@@ -62,7 +64,7 @@ def rows(guest: Guest) -> Iterator[Row]:
             yield Row("root", program, pid, 4, "stream", ("/var/run/devd.pipe", 0))
             yield Row("root", program, pid, 5, "seqpac", ("/var/run/devd.seqpacket.pipe", 0))
     for port, listener in guest.listeners.items():
-        if guest.hastd is None or not guest.hastd.accepts_from(listener):
+        if hastd is None or not hastd.accepts_from(listener):
             raise NotModelled(f"sockets while a program listens on the port {port}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 
@@ -19,7 +20,7 @@ def tcpdump(context: Context, arguments: list[str]) -> Program:
     except BadOption as bad:
         raise NotModelled(f"tcpdump -{bad.letter}") from bad
     guest = context.guest
-    network = guest.system.network
+    network = guest.part(Network)
     nic = network.interfaces.get(options.value("i", ""))
     path = options.value("w", "")
     if nic is None or nic.ether != guest.nic.mac or not path:

@@ -168,15 +168,18 @@ def _eval(shell: Shell, arguments: list[str]) -> Program:
     return shell.status
 
 
+LIBRARIES: dict[str, Callable[[Shell], None]] = {}
+"""Files of FreeBSD's functions that the model has, by path: what sourcing one does to a shell."""
+
+
 @_builtin(".")
 def _dot(shell: Shell, arguments: list[str]) -> Program:
     if not arguments:
         raise ShellError("file name expected")
     name = arguments[0]
-    if normal(posixpath.join(shell.directory, name)) == "/etc/rc.subr":
-        from harness.lab.simulated.base import rc_subr  # noqa: PLC0415 - it needs the shell itself
-
-        rc_subr.source(shell)
+    known = LIBRARIES.get(normal(posixpath.join(shell.directory, name)))
+    if known is not None:
+        known(shell)
         return 0
     places = [""] if "/" in name else (shell.parameter("PATH") or "").split(":")
     for place in places:

@@ -18,6 +18,7 @@ from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, BlockDevice, Content, Op, is_zeros
 from harness.lab.simulated.hardware.requests import Requests, runs, write_bios
 from harness.lab.simulated.kernel.files import Entries, Entry, FileError, FileSystem
+from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.ufs.format import (
     JOURNAL,
     ROOT,
@@ -200,7 +201,7 @@ class Ufs(FileSystem):
     def failed(self, flush: _Flush, bio: Bio, error: str) -> None:
         """A write failed: without a device the kernel unmounts, otherwise it tries again."""
         if error != "ENXIO":
-            self.guest.system.kernel_says(
+            self.guest.part(Kernel).say(
                 f"g_vfs_done():{self.lower.name}[WRITE(offset={bio.offset}, "
                 f"length={bio.length})]error = {ERRNO[error]}"
             )
@@ -209,7 +210,7 @@ class Ufs(FileSystem):
         if self.gone:
             return
         self.gone = True
-        self.guest.system.kernel_says(f"UFS: forcibly unmounting {self.device} from {self.at}")
+        self.guest.part(Kernel).say(f"UFS: forcibly unmounting {self.device} from {self.at}")
         self.guest.tree.mounts.pop(self.at, None)
         self.lower.opened -= 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.hardware.disk import BlockDevice, Content
 from harness.lab.simulated.hardware.requests import Pointer, Reading, Requests, flush, write_bios
 from harness.lab.simulated.kernel.files import Entry
+from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.zfs.dataset import Dataset
 from harness.lab.simulated.zfs.format import (
     DatasetRecord,
@@ -71,6 +73,15 @@ class Scan:
 
     began: float
     waiters: list[Callable[[], None]] = field(default_factory=list)
+
+
+def hostid_of(guest: Guest) -> int:
+    """kern.hostid: four bytes of the MD5 of the UUID in /etc/hostid (rc.d/hostid, 13.2)."""
+    entry = guest.root.entries.get("/etc/hostid")
+    text = entry.data.decode("ascii", "replace").strip() if entry is not None else ""
+    if not text:
+        text = f"{guest.world.seed}/{guest.name}"
+    return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8], 16)
 
 
 class Pool:
@@ -343,7 +354,7 @@ class Pool:
             group.heads[at] = content
         if self._config_dirty:
             self._config_dirty = False
-            hostid = self.guest.zfs.hostid
+            hostid = hostid_of(self.guest)
             label = Label(
                 self.name,
                 self.guid,
@@ -438,9 +449,9 @@ class Pool:
                 f"Pool '{self.name}' has encountered an uncorrectable I/O failure "
                 "and the failure mode property for this pool is set to panic."
             )
-            self.guest.world.schedule(self.guest, 0.0, self.guest.system.panic, why)
+            self.guest.world.schedule(self.guest, 0.0, self.guest.part(Kernel).panic, why)
             return
-        self.guest.system.kernel_says(
+        self.guest.part(Kernel).say(
             f"Solaris: WARNING: Pool '{self.name}' has encountered an uncorrectable I/O failure "
             "and has been suspended."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.kernel.files import FileError
+from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.zfs.dataset import Dataset
 from harness.lab.simulated.zfs.loading import Candidate, LabelScan, Loading, on_devices
-from harness.lab.simulated.zfs.pool import Pool
+from harness.lab.simulated.zfs.pool import Pool, hostid_of
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hardware.disk import BlockDevice
-    from harness.lab.simulated.kernel.guest import Guest
 
 CACHEFILE = "/etc/zfs/zpool.cache"
 
 
-class Zfs:
+class Zfs(Part):
     """The ZFS of a running kernel. Made anew at each boot: no pool is imported then."""
 
     def __init__(self, guest: Guest) -> None:
@@ -30,22 +29,18 @@ class Zfs:
         self.pools: dict[str, Pool] = {}
         """The imported pools by name."""
         self._boot: _BootImport | None = None
+        guest.syncer_blockers.append(self.is_suspended)
 
     # --- what others want to know ---------------------------------------------------------------
 
-    @property
-    def suspended(self) -> bool:
+    def is_suspended(self) -> bool:
         """Whether an imported pool waits for its device, and so does the syncer (13.2)."""
         return any(pool.suspended for pool in self.pools.values())
 
     @property
     def hostid(self) -> int:
         """kern.hostid: four bytes of the MD5 of the UUID in /etc/hostid (rc.d/hostid, 13.2)."""
-        entry = self.guest.root.entries.get("/etc/hostid")
-        text = entry.data.decode("ascii", "replace").strip() if entry is not None else ""
-        if not text:
-            text = f"{self.guest.world.seed}/{self.guest.name}"
-        return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8], 16)
+        return hostid_of(self.guest)
 
     def dataset(self, name: str) -> Dataset | None:
         """An imported file system by its whole name."""
@@ -82,7 +77,7 @@ class Zfs:
         `done` is a bound method. With a suspended pool it is never called: the node hangs
         (docs/findings.md, claim 2).
         """
-        _Shutdown(list(self.pools.values()), self.guest, done)
+        _Shutdown(self, done)
 
     # --- pools ----------------------------------------------------------------------------------
 
@@ -237,13 +232,14 @@ class ExportTask:
 class _Shutdown:
     """Writes all pools at the end of a boot."""
 
-    def __init__(self, pools: list[Pool], guest: Guest, done: Callable[[], None]) -> None:
+    def __init__(self, zfs: Zfs, done: Callable[[], None]) -> None:
+        pools, guest = list(zfs.pools.values()), zfs.guest
         self._left = len(pools)
         self._done = done
         if not pools:
             guest.world.schedule(guest, 0.0, done)
         for pool in pools:
-            guest.zfs.unmount_all(pool, remove=False)
+            zfs.unmount_all(pool, remove=False)
             pool.call_when_synced([self._one])
 
     def _one(self) -> None:

@@ -13,6 +13,7 @@ from harness.lab.simulated.zfs import usage as zfs_usage
 from harness.lab.simulated.zfs.dataset import DEFAULTS, EMPTY_BYTES, Dataset
 from harness.lab.simulated.zfs.format import DatasetRecord
 from harness.lab.simulated.zfs.pool import Pool, human
+from harness.lab.simulated.zfs.zfs import Zfs
 from harness.lab.simulated.zfs.zpool_print import SUSPENDED, table
 
 _READ_ONLY = (
@@ -122,7 +123,7 @@ _HINT = (
 
 def _open(context: Context, name: str) -> Dataset | None:
     """A file system by name; complains when it is not there or its pool suspended."""
-    dataset = context.guest.zfs.dataset(name)
+    dataset = context.guest.part(Zfs).dataset(name)
     if dataset is None:
         context.complain(f"cannot open '{name}': dataset does not exist")
     elif dataset.pool.suspended:
@@ -170,7 +171,7 @@ def _chosen(context: Context, options: Options) -> tuple[int, list[_Row]]:
     for each in types:
         if each not in {"filesystem", "fs", "snapshot", "snap", "volume", "vol"}:
             raise NotModelled(f"zfs list -t {each}")
-    pools = context.guest.zfs.pools
+    pools = context.guest.part(Zfs).pools
     if not options.rest:
         usable = [pools[name] for name in sorted(pools) if not pools[name].suspended]
         return 0, [row for pool in usable for row in _rows(pool, "", types)]
@@ -306,7 +307,7 @@ def _get(context: Context, arguments: list[str]) -> int:
 
 
 def _every_name(context: Context) -> list[str]:
-    pools = context.guest.zfs.pools
+    pools = context.guest.part(Zfs).pools
     return [
         dataset.device
         for name in sorted(pools)
@@ -375,7 +376,7 @@ def _wrong_value(key: str, value: str) -> str | None:
 
 
 def _apply(context: Context, dataset: Dataset, key: str, value: str) -> None:
-    zfs_ = context.guest.zfs
+    zfs_ = context.guest.part(Zfs)
     dataset.properties[key] = value
     if key == "mountpoint" and dataset.mounted_on is not None:
         if zfs_.busy(dataset):
@@ -459,7 +460,7 @@ def _create_one(context: Context, options: Options, given: dict[str, str]) -> Pr
     guest = context.guest
     name = options.rest[0]
     top, _, relative = name.partition("/")
-    pool = guest.zfs.pools.get(top)
+    pool = guest.part(Zfs).pools.get(top)
     if pool is not None and relative in pool.datasets and "p" in options and relative:
         return 0
     wrong = _wrong_to_create(pool, top, relative, parents="p" in options)
@@ -479,7 +480,7 @@ def _create_one(context: Context, options: Options, given: dict[str, str]) -> Pr
     if "u" not in options:
         for dataset in made:
             if dataset.mountpoint not in {"none", "legacy"}:
-                guest.zfs.mount(dataset)
+                guest.part(Zfs).mount(dataset)
     return 0
 
 
@@ -541,7 +542,7 @@ def _destroy_all(
     for each in snapshots:
         del pool.snapshots[each]
     for each in sorted([*below, dataset.relative], reverse=True):
-        context.guest.zfs.unmount(pool.datasets[each])
+        context.guest.part(Zfs).unmount(pool.datasets[each])
         pool.forget(each)
     pool.add_history(f"zfs destroy {dataset.device}")
     yield pool.wait_synced()
@@ -587,7 +588,7 @@ def _snapshot(context: Context, arguments: list[str]) -> int | Program:
     top, at, label = name.partition("@")
     if not at:
         raise NotModelled("zfs snapshot of a name without @")
-    dataset = context.guest.zfs.dataset(top)
+    dataset = context.guest.part(Zfs).dataset(top)
     if dataset is None or dataset.pool.suspended:
         why = "dataset does not exist" if dataset is None else SUSPENDED
         return _command_usage(context, "snapshot", f"cannot open '{top}': {why}", _HINT)
@@ -628,7 +629,7 @@ def _snapshot_all(context: Context, chosen: list[Dataset], label: str) -> Progra
 
 def _mount(context: Context, arguments: list[str]) -> int:
     options = Options(arguments, "av")
-    zfs_ = context.guest.zfs
+    zfs_ = context.guest.part(Zfs)
     if "a" in options:
         for pool in zfs_.pools.values():
             if not pool.suspended:
@@ -653,9 +654,9 @@ def _mount(context: Context, arguments: list[str]) -> int:
 
 def _unmount(context: Context, arguments: list[str]) -> int | Program:
     options = Options(arguments, "af")
-    zfs_ = context.guest.zfs
+    zfs_ = context.guest.part(Zfs)
     if "a" in options:
-        if zfs_.suspended:
+        if zfs_.is_suspended():
             return _for_ever()
         for pool in zfs_.pools.values():
             zfs_.unmount_all(pool, remove=False)
@@ -672,10 +673,10 @@ def _unmount_one(context: Context, dataset: Dataset, *, force: bool) -> int | Pr
     if dataset.mounted_on is None:
         context.complain(f"cannot unmount '{dataset.device}': not currently mounted")
         return 1
-    if context.guest.zfs.busy(dataset) and not force:
+    if context.guest.part(Zfs).busy(dataset) and not force:
         context.complain(f"cannot unmount '{dataset.mounted_on}': pool or dataset is busy")
         return 1
-    context.guest.zfs.unmount(dataset)
+    context.guest.part(Zfs).unmount(dataset)
     return _synced(dataset.pool)
 
 

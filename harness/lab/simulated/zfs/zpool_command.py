@@ -15,6 +15,7 @@ from harness.lab.simulated.zfs.dataset import DEFAULTS as DATASET_DEFAULTS
 from harness.lab.simulated.zfs.loading import SMALLEST, LabelScan
 from harness.lab.simulated.zfs.pool import DEFAULTS, Pool
 from harness.lab.simulated.zfs.pool_name import wrong_name
+from harness.lab.simulated.zfs.zfs import Zfs
 from harness.lab.simulated.zfs.zpool_import import zpool_import
 from harness.lab.simulated.zfs.zpool_print import (
     SUSPENDED,
@@ -98,7 +99,7 @@ def no_such_pool(context: Context, name: str) -> int:
 
 
 def _pool(context: Context, name: str) -> Pool | None:
-    return context.guest.zfs.pools.get(name)
+    return context.guest.part(Zfs).pools.get(name)
 
 
 # --- create and destroy ---------------------------------------------------------------------------
@@ -163,7 +164,7 @@ def _create_on(
     if wrong is not None:
         context.complain(f"cannot create '{name}': {wrong}")
         return 1
-    pool = guest.zfs.create(name, path, device, guest.rng.getrandbits(64))
+    pool = guest.part(Zfs).create(name, path, device, guest.rng.getrandbits(64))
     apply_properties(pool, properties)
     pool.datasets[""].properties.update(own)
     pool.history.clear()
@@ -171,9 +172,9 @@ def _create_on(
     synced = pool.wait_synced()
     yield guest.rng.uniform(1.1, 1.9)
     yield synced
-    if guest.zfs.mount(pool.datasets[""]) is not None:
+    if guest.part(Zfs).mount(pool.datasets[""]) is not None:
         raise NotModelled(f"zpool create with a mountpoint {at} that cannot be made")
-    guest.zfs.write_cachefile()
+    guest.part(Zfs).write_cachefile()
     return 0
 
 
@@ -202,7 +203,7 @@ def _in_use(
     context: Context, name: str, vdev: str, path: str, device: BlockDevice, *, force: bool
 ) -> Program:
     """Complain about a pool on the device; 1 when there is one that matters."""
-    zfs = context.guest.zfs
+    zfs = context.guest.part(Zfs)
     scan = LabelScan(context.guest, [(path, device)])
     yield scan.finished
     if not scan.found:
@@ -240,7 +241,7 @@ def _wrong_to_create(
         return wrong
     for key, value in properties.items():
         _check_modelled(key, value)
-    if name in context.guest.zfs.pools:
+    if name in context.guest.part(Zfs).pools:
         return "pool already exists"
     small = device.mediasize < SMALLEST
     return "one or more devices is less than the minimum size (64M)" if small else None
@@ -289,7 +290,7 @@ def _export(context: Context, arguments: list[str]) -> int | Program:
     options = Options(arguments, "afF")
     if "F" in options:
         raise NotModelled("zpool export -F")
-    names = list(context.guest.zfs.pools) if "a" in options else options.rest
+    names = list(context.guest.part(Zfs).pools) if "a" in options else options.rest
     if "a" in options and options.rest:
         return command_usage(context, "export", "too many arguments")
     if not names and "a" not in options:
@@ -310,7 +311,7 @@ def _export_all(context: Context, names: list[str], *, force: bool) -> Program:
 
 def _let_go(context: Context, pool: Pool, state: str, *, force: bool) -> Program:
     """Export or destroy. A suspended pool keeps its file systems from being unmounted for ever."""
-    zfs = context.guest.zfs
+    zfs = context.guest.part(Zfs)
     if pool.suspended:
         return (yield from _let_go_suspended(context, pool, state, force=force))
     zfs.unmount_all(pool, remove=True)
@@ -323,7 +324,7 @@ def _let_go(context: Context, pool: Pool, state: str, *, force: bool) -> Program
 def _let_go_suspended(context: Context, pool: Pool, state: str, *, force: bool) -> Program:
     if any(each.mounted_on is not None for each in pool.datasets.values()):
         if force or state == "DESTROYED":
-            context.guest.zfs.unmount_all(pool, remove=False)
+            context.guest.part(Zfs).unmount_all(pool, remove=False)
         yield Signal()
     what = "export" if state == "EXPORTED" else "open"
     context.complain(f"cannot {what} '{pool.name}': {SUSPENDED}")
@@ -345,7 +346,7 @@ def _status(context: Context, arguments: list[str]) -> int:
     options = Options(arguments, "pvxPL")
     if "P" in options or "L" in options:
         raise NotModelled("zpool status -P or -L")
-    pools = context.guest.zfs.pools
+    pools = context.guest.part(Zfs).pools
     if not pools and not options.rest:
         context.complain("no pools available")
         return 0
@@ -372,7 +373,7 @@ def _status(context: Context, arguments: list[str]) -> int:
 def _history_of(context: Context, arguments: list[str]) -> int:
     options = Options(arguments, "")
     status = 0
-    for name in options.rest or list(context.guest.zfs.pools):
+    for name in options.rest or list(context.guest.part(Zfs).pools):
         pool = _pool(context, name)
         if pool is None:
             status = no_such_pool(context, name)
@@ -407,7 +408,7 @@ def _get(context: Context, arguments: list[str]) -> int:
             return command_usage(context, "get", complaint, more)
     status = 0
     rows = []
-    for name in options.rest[1:] or list(context.guest.zfs.pools):
+    for name in options.rest[1:] or list(context.guest.part(Zfs).pools):
         pool = _pool(context, name)
         if pool is None:
             status = no_such_pool(context, name)
@@ -452,7 +453,7 @@ def _set_on(context: Context, pool: Pool, key: str, value: str) -> int | Program
     apply_properties(pool, {key: value})
     pool.add_history(f"zpool set {key}={value} {pool.name}")
     if key == "cachefile":
-        context.guest.zfs.write_cachefile()
+        context.guest.part(Zfs).write_cachefile()
     return _until_synced(pool)
 
 
@@ -523,7 +524,7 @@ def _until(signal: Signal) -> Program:
 
 def _sync(context: Context, arguments: list[str]) -> int | Program:
     options = Options(arguments, "")
-    return _sync_all(context, options.rest or list(context.guest.zfs.pools))
+    return _sync_all(context, options.rest or list(context.guest.part(Zfs).pools))
 
 
 def _sync_all(context: Context, names: list[str]) -> Program:

@@ -12,6 +12,7 @@ from harness.lab.simulated.zfs import usage as zfs_usage
 from harness.lab.simulated.zfs.loading import Candidate, LabelScan, on_devices
 from harness.lab.simulated.zfs.pool import ctime
 from harness.lab.simulated.zfs.pool_name import wrong_name
+from harness.lab.simulated.zfs.zfs import Zfs
 
 _SEE = "   see: https://openzfs.github.io/openzfs-docs/msg/"
 _BY_NAME = "The pool can be imported using its name or numeric identifier"
@@ -38,7 +39,7 @@ def zpool_import(context: Context, arguments: list[str]) -> int | Program:
 def _import(context: Context, options: Options) -> Program:
     guest = context.guest
     yield guest.rng.uniform(0.03, 0.08)
-    if options.rest and not options.rest[0].isdigit() and options.rest[0] in guest.zfs.pools:
+    if options.rest and not options.rest[0].isdigit() and options.rest[0] in guest.part(Zfs).pools:
         name = options.rest[0]
         if len(options.rest) == 1:
             context.complain(
@@ -48,7 +49,7 @@ def _import(context: Context, options: Options) -> Program:
             return 1
     scan = LabelScan(guest, _devices(context, options))
     yield scan.finished
-    own = {pool.guid for pool in guest.zfs.pools.values()}
+    own = {pool.guid for pool in guest.part(Zfs).pools.values()}
     destroyed = "D" in options
     found = [
         each
@@ -105,7 +106,7 @@ def _devices(context: Context, options: Options) -> list[tuple[str, BlockDevice]
 def needs_force(context: Context, candidate: Candidate) -> bool:
     """Whether another system used the pool last and did not export it."""
     label = candidate.label
-    return label.state == "ACTIVE" and label.hostid != context.guest.zfs.hostid
+    return label.state == "ACTIVE" and label.hostid != context.guest.part(Zfs).hostid
 
 
 def _import_one(context: Context, options: Options, found: Candidate, name: str) -> Program:
@@ -122,7 +123,7 @@ def _import_one(context: Context, options: Options, found: Candidate, name: str)
     if len(options.rest) > 1 and (wrong := wrong_name(name, new=True)) is not None:
         context.complain(f"cannot import '{name}': {wrong}")
         return 1
-    if name in guest.zfs.pools:
+    if name in guest.part(Zfs).pools:
         context.complain(
             f"cannot import '{label.name}': a pool with that name already exists\n"
             "use the form 'zpool import <pool | id> <newpool>' to give it a new name"
@@ -131,7 +132,9 @@ def _import_one(context: Context, options: Options, found: Candidate, name: str)
     if found.device.opened:
         raise NotModelled("zpool import of a pool whose device is in use")
     given = {each.partition("=")[0]: each.partition("=")[2] or "on" for each in options.values("o")}
-    task = guest.zfs.load(found, name, read_only=given.get("readonly") == "on" or "ro" in given)
+    task = guest.part(Zfs).load(
+        found, name, read_only=given.get("readonly") == "on" or "ro" in given
+    )
     yield guest.rng.uniform(1.2, 1.8)
     yield task.finished
     pool = task.pool
@@ -148,9 +151,9 @@ def _import_one(context: Context, options: Options, found: Candidate, name: str)
         pool.cachefile = "none"
     if not pool.read_only:
         pool.add_history("zpool import " + " ".join(_words(options, name)))
-    guest.zfs.write_cachefile()
+    guest.part(Zfs).write_cachefile()
     if "N" not in options:
-        for each in guest.zfs.mount_all(pool):
+        for each in guest.part(Zfs).mount_all(pool):
             raise NotModelled(f"zpool import with {each} that cannot be mounted")
     return 0
 

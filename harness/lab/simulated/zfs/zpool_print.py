@@ -9,6 +9,7 @@ from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.zfs import usage as zfs_usage
 from harness.lab.simulated.zfs.pool import DEFAULTS, Pool, human
+from harness.lab.simulated.zfs.zfs import Zfs
 
 SUSPENDED = "pool I/O is currently suspended"
 
@@ -159,7 +160,7 @@ def print_list(
     context: Context, options: Options, no_such_pool: Callable[[Context, str], int]
 ) -> int:
     """Print `zpool list`."""
-    pools = context.guest.zfs.pools
+    pools = context.guest.part(Zfs).pools
     wanted = [
         _SHORT.get(each, each) for each in options.value("o", _DEFAULT_COLUMNS).lower().split(",")
     ]

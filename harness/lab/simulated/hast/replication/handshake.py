@@ -18,7 +18,7 @@ from harness.lab.simulated.hast.replication.wire import Accepted, Greeting, Refu
 from harness.lab.simulated.hast.replication.worker import strerror
 from harness.lab.simulated.kernel.files import STRERROR
 from harness.lab.simulated.network import tcp as link
-from harness.lab.simulated.network.interfaces import PRIVATE
+from harness.lab.simulated.network.interfaces import PRIVATE, Network
 from harness.lab.simulated.network.tcp import Socket
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Handshake:
             # The nodes have no IPv6 address but those of lo0.
             return "ECONNREFUSED" if is_own(guest, where.ip) else "EHOSTUNREACH"
         if is_own(guest, where.ip):
-            if guest.hastd is None or not guest.hastd.is_bound_to(where):
+            if not self._worker.hastd.is_bound_to(where):
                 return "ECONNREFUSED"
             raise NotModelled(f"remote {config.remoteaddr}: a node that replicates to itself")
         if not self._is_on_the_link(where):
@@ -110,7 +110,7 @@ class Handshake:
             raise AddressError("EAFNOSUPPORT")
         if not is_own(guest, source.ip):
             raise AddressError("EADDRNOTAVAIL")
-        if source.port and guest.hastd is not None and guest.hastd.is_bound_to(source):
+        if source.port and self._worker.hastd.is_bound_to(source):
             raise AddressError("EADDRINUSE")
         of_the_link = source.ip.is_unspecified or source.host == guest.nic.address
         if source.port or not of_the_link:
@@ -118,7 +118,7 @@ class Handshake:
 
     def _is_on_the_link(self, where: TcpAddress) -> bool:
         """Whether packets for an address leave by the private NIC."""
-        addresses = self._worker.guest.system.network.interfaces[PRIVATE].addresses
+        addresses = self._worker.guest.part(Network).interfaces[PRIVATE].addresses
         return not addresses or any(where.ip in each.network for each in addresses)
 
     def _say(self, what: str, error: AddressError) -> None:

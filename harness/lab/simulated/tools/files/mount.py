@@ -8,11 +8,13 @@ from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hardware.disk import BlockDevice, LocalDisk
 from harness.lab.simulated.hardware.requests import Requests, write_bios
 from harness.lab.simulated.kernel.files import FileSystem
+from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.ufs.format import DENSITY, Superblock
 from harness.lab.simulated.ufs.ufs import Ufs, Walk, fresh
 from harness.lab.simulated.zfs.dataset import Dataset
+from harness.lab.simulated.zfs.zfs import Zfs
 
 _UMOUNT_USAGE = (
     "usage: umount [-fNnv] special ... | node ... | fsid ...\n"
@@ -123,7 +125,7 @@ def _mount(context: Context, options: Options) -> Program:
         context.complain(f"mount: /dev/{device.name}: {wrong}")
         return 1
     if not walk.superblock.clean:
-        guest.system.kernel_says(f"WARNING: {where} was not properly dismounted")
+        guest.part(Kernel).say(f"WARNING: {where} was not properly dismounted")
     filesystem = Ufs(guest, device, walk.superblock, where, read_only=read_only)
     filesystem.load(walk.entries, walk.inodes)
     if not read_only:
@@ -142,7 +144,7 @@ def _wrong_place(context: Context, where: str) -> str | None:
 def _wrong_device(context: Context, device: BlockDevice | None, options: Options) -> str | None:
     special = options.rest[0]
     if device is None or options.value("t", "ufs") != "ufs":
-        if options.value("t") == "zfs" and context.guest.zfs.dataset(special) is not None:
+        if options.value("t") == "zfs" and context.guest.part(Zfs).dataset(special) is not None:
             raise NotModelled("mount -t zfs of a file system of an imported pool")
         return f"{special}: Invalid fstype: Invalid argument"
     shown = f"/dev/{device.name}"
@@ -204,7 +206,7 @@ def _umount(context: Context, name: str, *, force: bool) -> Program:
     if isinstance(filesystem, Dataset):
         if filesystem.pool.suspended:
             yield Signal()
-        context.guest.zfs.unmount(filesystem)
+        context.guest.part(Zfs).unmount(filesystem)
         yield filesystem.pool.wait_synced()
         return 0
     if not isinstance(filesystem, Ufs):

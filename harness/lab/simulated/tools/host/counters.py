@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.network.sockstat import netstat_sockets
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -44,7 +45,7 @@ def netstat(context: Context, arguments: list[str]) -> int:
         raise NotModelled(f"netstat -{bad.letter}") from bad
     if "I" not in options and "b" not in options and not options.rest:
         return netstat_sockets(context, options)
-    network = context.guest.system.network
+    network = context.guest.part(Network)
     name = options.value("I", "")
     if options.value("f", "") != "link" or "b" not in options or name not in network.interfaces:
         raise NotModelled(f"netstat {' '.join(arguments)}")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import FileError
+from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.shell.arithmetic import number
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -234,7 +235,7 @@ def uname(context: Context, options: Options) -> int:
     values = {
         "s": "FreeBSD",
         "o": "FreeBSD",
-        "n": context.guest.system.hostname,
+        "n": context.guest.part(Kernel).hostname,
         "r": RELEASE,
         "v": VERSION,
         "m": "amd64",
@@ -254,10 +255,10 @@ def hostname(context: Context, options: Options) -> int:
     if len(options.rest) > 1:
         raise Failure("usage: hostname [-f] [-s | -d] [name-of-host]")
     if options.rest:
-        context.guest.system.set_hostname(options.rest[0])
+        context.guest.part(Kernel).hostname = options.rest[0]
         return 0
-    short, _, domain = context.guest.system.hostname.partition(".")
-    name = context.guest.system.hostname
+    short, _, domain = context.guest.part(Kernel).hostname.partition(".")
+    name = context.guest.part(Kernel).hostname
     context.print(short if "s" in options else (domain or name) if "d" in options else name)
     return 0
 

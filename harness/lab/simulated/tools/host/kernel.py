@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from harness.lab.simulated.base.syslog import FACILITIES, LEVELS
+from harness.lab.simulated.base.syslog import FACILITIES, LEVELS, Syslog
+from harness.lab.simulated.base.system import System
 from harness.lab.simulated.engine.signal import NotModelled, Program
-from harness.lab.simulated.kernel.modules import KERNEL_BASE, KERNEL_SIZE, Module
+from harness.lab.simulated.kernel.modules import KERNEL_BASE, KERNEL_SIZE, Kernel, Module
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 
@@ -52,7 +53,7 @@ def _sysctl_one(context: Context, options: Options, word: str) -> int:
     """Show or set one variable; 1 when that fails, so that the status is how many did."""
     found = re.match(r"([^=:]*)[=:]\s*(.*)", word, re.DOTALL)
     name, value = (found[1].strip(), found[2]) if found is not None else (word, None)
-    kernel = context.guest.system.kernel
+    kernel = context.guest.part(Kernel)
     before = kernel.value(name)
     if before is None:
         if "i" in options:
@@ -97,7 +98,7 @@ def _refused(name: str, value: str, before: str) -> str | None:
 def _panic(context: Context) -> Program:
     """Panic, from which no command returns."""
     guest = context.guest
-    guest.world.schedule(guest, 0.0, guest.system.panic, "kdb_sysctl_panic")
+    guest.world.schedule(guest, 0.0, guest.part(Kernel).panic, "kdb_sysctl_panic")
     while True:
         yield 3600.0
 
@@ -105,7 +106,7 @@ def _panic(context: Context) -> Program:
 @command("kenv")
 def kenv(context: Context, arguments: list[str]) -> int:
     """Show or set the kernel's environment."""
-    environment = context.guest.system.kernel.environment
+    environment = context.guest.part(Kernel).environment
     words = list(arguments)
     quiet = words[:1] == ["-q"]
     if quiet:
@@ -135,7 +136,7 @@ def dmesg(context: Context, arguments: list[str]) -> int:
     """Show the kernel's message buffer."""
     if arguments:
         raise NotModelled(f"dmesg {arguments[0]}")
-    for line in context.guest.system.kernel.messages:
+    for line in context.guest.part(Kernel).messages:
         if line != "---<<BOOT>>---":
             context.print(line)
     return 0
@@ -147,7 +148,7 @@ def uptime(context: Context, arguments: list[str]) -> int:
     if arguments:
         raise NotModelled(f"uptime {arguments[0]}")
     guest = context.guest
-    seconds = int(guest.wall_clock() - guest.system.kernel.booted_at)
+    seconds = int(guest.wall_clock() - guest.part(Kernel).booted_at)
     now = guest.now_utc()
     clock = f"{(now.hour % 12) or 12:2}:{now:%M}{'AM' if now.hour < 12 else 'PM'}"
     context.print(f"{clock}  up {_for_how_long(seconds)}, 0 users, load averages: 0.20, 0.20, 0.20")
@@ -191,7 +192,7 @@ def kldload(context: Context, arguments: list[str]) -> int:
         return 1
     status = 0
     for name in options.rest:
-        error = context.guest.system.kernel.load(name)
+        error = context.guest.part(Kernel).load(name)
         if error == "EEXIST" and "n" in options:
             if "v" in options:
                 context.print(f"{name} is already loaded")
@@ -200,7 +201,7 @@ def kldload(context: Context, arguments: list[str]) -> int:
                 context.complain(f"kldload: can't load {name}: {_REASONS[error]}")
             status = 1
         elif "v" in options:
-            number = context.guest.system.kernel.modules[name.removesuffix(".ko")].number
+            number = context.guest.part(Kernel).modules[name.removesuffix(".ko")].number
             context.print(f"Loaded {name}, id={number}")
     return status
 
@@ -214,7 +215,7 @@ def kldstat(context: Context, arguments: list[str]) -> int:
         raise NotModelled(f"kldstat -{bad.letter}") from bad
     if options.rest or ("m" in options and "q" not in options):
         raise NotModelled(f"kldstat {' '.join(arguments)}")
-    kernel = context.guest.system.kernel
+    kernel = context.guest.part(Kernel)
     loaded = [Module(1, "kernel", KERNEL_BASE, KERNEL_SIZE)]
     loaded += sorted(kernel.modules.values(), key=lambda each: each.number)
     if "m" in options:
@@ -258,7 +259,7 @@ def kldunload(context: Context, arguments: list[str]) -> int:
     if not options.rest:
         context.complain("usage: kldunload [-fv] -i id ...\n       kldunload [-fv] [-n] name ...")
         return 64
-    kernel = context.guest.system.kernel
+    kernel = context.guest.part(Kernel)
     status = 0
     for word in options.rest:
         name = word.removesuffix(".ko")
@@ -298,7 +299,7 @@ def logger(context: Context, arguments: list[str]) -> Program:
     pid = guest.next_pid()
     tag = options.value("t", "root")
     for line in lines:
-        guest.system.syslog.log(tag, pid, f"{facility or 'user'}.{priority}", line)
+        guest.part(Syslog).log(tag, pid, f"{facility or 'user'}.{priority}", line)
         if "s" in options:
             context.complain(f"{tag} {pid} - - {line}")
     return 0
@@ -344,7 +345,7 @@ def _announce(context: Context, letter: str, message: str) -> None:
     )
     context.complain(f"shutdown: [pid {pid}]")
     guest.log("shutdown", pid, "auth.notice", f"{word} by root: {message}")
-    guest.system.shut_down(how)
+    guest.part(System).shut_down(how)
 
 
 @command("poweroff")
@@ -377,7 +378,7 @@ def _at_once(name: str, how: str) -> Callable[[Context, list[str]], Program]:
             guest.log(name, guest.next_pid(), "auth.crit", f"{verb} by root")
         if sync and guest.syncer_held_up():
             yield guest.root.sync()  # sync(2) does not come back
-        guest.system.reboot("poweroff" if "p" in options else how, sync=sync, kill=kill)
+        guest.part(System).reboot("poweroff" if "p" in options else how, sync=sync, kill=kill)
         while True:
             yield 3600.0
 
@@ -394,5 +395,5 @@ def init(context: Context, arguments: list[str]) -> int:
     how = {"0": "poweroff", "6": "reboot"}.get(" ".join(arguments))
     if how is None:
         raise NotModelled(f"init {' '.join(arguments)}")
-    context.guest.system.shut_down(how)
+    context.guest.part(System).shut_down(how)
     return 0

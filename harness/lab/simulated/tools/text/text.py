@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from harness.lab.simulated.engine.signal import NotModelled, Program
+from harness.lab.simulated.hast.hastd import Hast
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context
@@ -53,7 +54,7 @@ def cat(context: Context, options: Options) -> Program:
 
 def _reads_socket(context: Context, name: str) -> bool:
     """Connect to a UNIX socket, as cat(1) does; False: nobody listens there any more."""
-    hastd = context.guest.hastd
+    hastd = context.guest.part(Hast).hastd
     entry = context.guest.tree.entry(context.path(name))
     if hastd is None or entry is None or entry.target != hastd.socket_id:
         return False
