@@ -46,6 +46,7 @@ class Node:
         self._pinned: str | None = None
         self._console_start = 0
         self._panics_after = 0
+        self._may_panic = False
         self.faults: list[str] = []
         """What is broken on it on purpose, right now."""
 
@@ -163,6 +164,11 @@ class Node:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection of the last command has died, and nobody has dropped it."""
+        return self._connection is not None and not self._connection.alive
 
     def ask(self, *argv: str, within: float | None = None, stdin: bytes = b"") -> Result:
         """Run a command of the harness's own, which does not go into the transcript.
@@ -291,15 +297,25 @@ class Node:
             # What is running dies with the kernel, so nobody waits for the command's end.
             with contextlib.suppress(NodeUnreachable, CommandTimedOut):
                 self.ask("/bin/sh", "-c", "sysctl debug.kdb.panic=1 >/dev/null 2>&1 &", within=5)
-            text = wait_until(
-                f"{self.name} to panic",
-                lambda: console.find_panic(self.machine.console, before),
-                30,
-            )
+            self.disconnect()
+            with self._panic_expected():
+                text = wait_until(
+                    f"{self.name} to panic",
+                    lambda: console.find_panic(self.machine.console, before),
+                    30,
+                )
         assert text is not None
-        self.disconnect()
-        self._panics_after = console.size(self.machine.console)
         return text
+
+    @contextlib.contextmanager
+    def _panic_expected(self) -> Iterator[None]:
+        """Let a panic in the block be nobody's failure."""
+        self._may_panic = True
+        try:
+            yield
+        finally:
+            self._panics_after = console.size(self.machine.console)
+            self._may_panic = False
 
     def reboot_without_shutdown(self) -> None:
         """`reboot -nq`: the kernel starts over at once; nothing is stopped, nothing is written.
@@ -312,12 +328,12 @@ class Node:
             # The connection dies without a word, so nobody waits for the command's end.
             with contextlib.suppress(NodeUnreachable, CommandTimedOut):
                 self.ask("/bin/sh", "-c", "reboot -nq >/dev/null 2>&1 &", within=5)
+            self.disconnect()
             wait_until(
                 f"{self.name} to reboot",
                 lambda: REBOOTING in console.read(self.machine.console, before),
                 30,
             )
-        self.disconnect()
 
     # --- the console ----------------------------------------------------------------------------
 
@@ -332,7 +348,7 @@ class Node:
     def raise_if_panicked(self) -> None:
         """Raise `NodePanicked` if the kernel panicked since `mark_console`, but by `panic`."""
         text = console.find_panic(self.machine.console, self._panics_after)
-        if text is not None:
+        if text is not None and not self._may_panic:
             raise NodePanicked(f"the kernel panicked:\n{text}", node=self.name)
 
     # --- inside ---------------------------------------------------------------------------------

@@ -35,15 +35,14 @@ class EachScenario:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
-        """Fail the test that was running when a kernel panicked, with the panic's text."""
+        """Fail the test that was running when something broke that holds all through a scenario."""
         session = item.config.stash.get(SESSION, None)
-        try:
-            with known_bug_expected(session):
-                return (yield)
-        finally:
-            if session is not None:
-                for node in session.pair:
-                    node.raise_if_panicked()
+        with contextlib.ExitStack() as stack:
+            if session is not None and session.handed_out:
+                lifted = {each for mark in item.iter_markers("lifts") for each in mark.args}
+                stack.enter_context(session.holding(lifted))
+            stack.enter_context(known_bug_expected(session))
+            return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:

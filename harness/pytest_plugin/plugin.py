@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "hast(**settings): another hast.conf than lab.yaml's",
         "smoke: what CI runs on real FreeBSD at every change, in a few minutes",
         "state(name): the known state that `pair` is in, another than `set-up`",
+        "lifts(*holds): what it breaks on purpose on its way (harness.cluster.invariants.Holds)",
         "needs(*features): what the lab has to be able to do (harness.lab.choose.Feature)",
         "leaves(*what): what the scenario leaves behind on purpose (harness.cluster.audit.Left)",
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -80,6 +80,7 @@ class Transcript:
         so that a full disk leaves no fault unhealed and no pair running."""
         self._last: dict[str, Entry] = {}
         self._repeated: dict[str, int] = {}
+        self._watcher: Callable[[Entry], None] | None = None
 
     def open(self, folder: Path) -> None:
         """Write to `folder` too, from now on, until the matching `close`."""
@@ -112,8 +113,22 @@ class Transcript:
         counted.
         """
         with self._lock:
-            if not self._files:
-                return
+            self._add(entry)
+            watcher = self._watcher
+        if watcher is not None:
+            watcher(entry)
+
+    @contextlib.contextmanager
+    def watched(self, watcher: Callable[[Entry], None]) -> Iterator[None]:
+        """Give each entry to `watcher` too while the block runs, in the thread that adds it."""
+        self._watcher = watcher
+        try:
+            yield
+        finally:
+            self._watcher = None
+
+    def _add(self, entry: Entry) -> None:
+        if self._files:
             last = self._last.get(entry.node)
             if last is not None and entry.repeats(last):
                 self._repeated[entry.node] = self._repeated.get(entry.node, 0) + 1

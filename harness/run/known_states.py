@@ -35,10 +35,12 @@ class KnownState:
     rests_on: str | None
     make: Callable[[Pair], object]
     replicates: bool = True
+    primary: str | None = None
+    """The node that is primary in it, where one is: so it is known before anybody asks."""
 
 
 PROVISIONED = KnownState(transcript.PROVISIONED, None, _as_booted, replicates=False)
-SET_UP = KnownState(transcript.SET_UP, PROVISIONED.name, Pair.set_up)
+SET_UP = KnownState(transcript.SET_UP, PROVISIONED.name, Pair.set_up, primary="skunk1")
 
 _declared: dict[str, KnownState] = {state.name: state for state in (PROVISIONED, SET_UP)}
 

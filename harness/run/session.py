@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from harness.cluster.invariants import Holds, holding
 from harness.cluster.known_bugs import Watch
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
@@ -73,6 +75,8 @@ class Session:
         self.lost: LabLost | None = None
         """Set when there is no pair any more: no further scenario can run."""
         self._asked_for = False
+        self._primary: str | None = None
+        """The node that was primary when a scenario got the pair."""
         self._gaps_before: frozenset[Gap] = frozenset()
 
     def __enter__(self) -> Self:
@@ -156,6 +160,7 @@ class Session:
         Raises like `set_up`, and whatever `state.make` raises.
         """
         self._asked_for = True
+        self._primary = state.primary
         tag = self._tag_of(state, hast)
         if state.rests_on is None:
             self.handed_out = True
@@ -171,6 +176,7 @@ class Session:
             raise KnownBugMet(f"{met.name}: met before in this run", met.number)
         else:
             state.make(self.in_state(known_states.find(state.rests_on), hast))
+            self._primary = state.primary
             self._save(tag)
             self._mark_consoles()
         return self.pair
@@ -184,6 +190,10 @@ class Session:
         """What the lab lacks of all that the scenario rests on: its own doing and its pair's."""
         met = self.lab.gaps()
         return met if self._asked_for else tuple(g for g in met if g not in self._gaps_before)
+
+    def holding(self, lifted: Collection[Holds]) -> AbstractContextManager[None]:
+        """Hold every invariant but the lifted ones while the block runs (`holding`)."""
+        return holding(self.pair, self._transcript, lifted, self._primary)
 
     def used(self) -> None:
         """Note that a scenario has had the pair, so the next one needs it brought back."""

@@ -6,6 +6,7 @@ import contextlib
 
 import pytest
 
+from harness.cluster.invariants import Holds
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import CommandTimedOut, NodeUnreachable
@@ -140,6 +141,7 @@ def test_create_on_a_primary_at_work(pair: Pair) -> None:
     files.check(skunk1)
 
 
+@pytest.mark.lifts(Holds.ONE_PRIMARY)
 @pytest.mark.claim(6)
 def test_promotion_beside_a_living_primary(pair: Pair) -> None:
     """`role primary` on both: hastd waits for its timeout and starts anyway. zpool does refuse.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.cluster.invariants import Holds
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.freebsd.hast import Role, Status
@@ -95,6 +96,7 @@ def wait_for_split_brain(pair: Pair) -> None:
         )
 
 
+@pytest.mark.lifts(Holds.ONE_PRIMARY)
 @pytest.mark.needs(Feature.LINK, Feature.PAUSE)
 @pytest.mark.parametrize("tear", [partition, frozen_primary, careless_operator])
 def test_split_brain(
@@ -140,6 +142,7 @@ def test_create_on_the_wrong_node(pair: Pair) -> None:
     assert (torn.common | torn.kept).missing(keeper) == sorted(torn.kept.sha256)
 
 
+@pytest.mark.lifts(Holds.ONE_PRIMARY)
 @pytest.mark.needs(Feature.LINK)
 @pytest.mark.parametrize("writer", ["skunk1", "skunk2"])
 def test_only_one_side_wrote(pair: Pair, writer: str) -> None:
