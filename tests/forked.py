@@ -13,6 +13,7 @@ imported, or about the installed program starts a process of its own.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -167,7 +168,7 @@ class Forked:
 
 # --- the process that forks -----------------------------------------------------------------------
 
-_servers: dict[tuple[int, Path], socket.socket] = {}
+_servers: dict[tuple[int, Path], tuple[socket.socket, subprocess.Popen[bytes]]] = {}
 
 
 def _server(project: Path) -> socket.socket:
@@ -181,15 +182,24 @@ def _server(project: Path) -> socket.socket:
         for buffer in (ours, theirs):
             buffer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
         with theirs:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-P", __file__, str(theirs.fileno())],
                 env={**os.environ, "PYTHONPATH": str(project)},
                 cwd=project,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
-        _servers[key] = ours
-    return _servers[key]
+        _servers[key] = ours, process
+    return _servers[key][0]
+
+
+@atexit.register
+def _end_servers() -> None:
+    for (owner, _), (connection, process) in _servers.items():
+        if owner == os.getpid():
+            connection.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # what it forked goes on
+                process.wait(10)
 
 
 @dataclass(frozen=True)
