@@ -11,6 +11,7 @@ may have gone on since.
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import hashlib
 import re
@@ -187,7 +188,7 @@ class Question:
     @property
     def end(self) -> float:
         """When the last of its steps had ended."""
-        return max(step.end for step in self.steps)
+        return self.steps[-1].end  # each began after the one before
 
 
 def replay_recording(path: Path, settings: Settings) -> Conformance:
@@ -283,7 +284,7 @@ def fold(steps: Iterable[Step]) -> list[Question]:
             lanes.append([])
         question.lane, question.number = free, len(lanes[free]) + 1
         for at, lane in enumerate(lanes):
-            ended = sum(1 for other in lane if other.end <= question.first.at)
+            ended = bisect.bisect_right(lane, question.first.at, key=lambda other: other.end)
             if at != free and ended:
                 question.needs[at] = ended
         lanes[free].append(question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 
 import pytest
 
@@ -13,6 +14,7 @@ from harness.lab.simulated.base import rc, supervisor
 from harness.lab.simulated.base.boot import NOTICE
 from harness.lab.simulated.base.services import SERVICES
 from harness.lab.simulated.base.system import System
+from harness.lab.simulated.kernel.files import DIRECTORY, Entries, Entry
 from harness.lab.simulated.kernel.guest import Console, Guest, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.kernel.task import Daemon
@@ -447,3 +449,36 @@ def test_what_the_model_does_not_know_is_a_gap(screen: Screen) -> None:
     for line in ("kldload pflog", "service pf onestart", "ifconfig lo1 create", "init 9"):
         assert run(guest, line)[0] == 127, line
     assert len(guest.world.gaps) == 4
+
+
+def test_a_directory_has_the_names_that_its_paths_have() -> None:
+    """Whatever was done to them since it was asked first, and in a copy of them."""
+    rng = random.Random(3)
+    entry = Entry("file", b"")
+    entries = Entries({"/": DIRECTORY})
+    entries.names("/")
+    paths = ["/a", "/a/b", "/a/c", "/a/b/d", "/e", "/ab"]
+    for _ in range(500):
+        path = rng.choice(paths)
+        match rng.randrange(8):
+            case 0:
+                entries[path] = entry
+            case 1:
+                entries.setdefault(path, entry)
+            case 2:
+                entries.pop(path, None)
+            case 3 if path in entries:
+                del entries[path]
+            case 4:
+                entries.update({path: entry})
+            case 5:
+                entries |= {path: entry}
+            case 6 if entries:
+                entries.popitem()
+            case 7 if rng.random() < 0.1:
+                entries.clear()
+        for each in (entries, copy.deepcopy(entries)):
+            for folder in ("/", "/a", "/a/b", "/none"):
+                below = folder.rstrip("/") + "/"
+                names = {p.removeprefix(below) for p in each if p.startswith(below)} - {""}
+                assert each.names(folder) == sorted(n for n in names if "/" not in n)

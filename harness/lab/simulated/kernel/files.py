@@ -7,7 +7,7 @@ import posixpath
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from harness.lab.simulated.engine.signal import NotModelled, Signal
 from harness.lab.simulated.engine.timeline import Owner
@@ -145,12 +145,71 @@ class Entries(dict[str, Entry]):
     """The entries of a file system by path.
 
     A snapshot of a guest copies the dictionary and shares the entries, which never change:
-    copy.deepcopy would look at each of some thousand paths and entries.
+    copy.deepcopy would look at each of some thousand paths and entries. Once a directory was asked
+    for, the names in each are kept, too: a shell that expands `*` would look at every path.
     """
+
+    _below: dict[str, set[str]] | None = None
 
     def __deepcopy__(self, memo: object) -> Entries:
         """Another dictionary with the same entries."""
         return Entries(self)
+
+    def names(self, directory: str) -> list[str]:
+        """The names in a directory, sorted."""
+        if self._below is None:
+            self._below = {}
+            for path in self:
+                self._note(path, there=True)
+        return sorted(self._below.get(directory, ()))
+
+    def _note(self, path: str, *, there: bool) -> None:
+        directory, name = posixpath.split(path)
+        if self._below is None or not name:
+            return
+        if there:
+            self._below.setdefault(directory, set()).add(name)
+        else:
+            self._below.get(directory, set()).discard(name)
+
+    def __setitem__(self, path: str, entry: Entry) -> None:
+        self._note(path, there=True)
+        super().__setitem__(path, entry)
+
+    def __delitem__(self, path: str) -> None:
+        super().__delitem__(path)
+        self._note(path, there=False)
+
+    def pop(self, path: str, *default: Any) -> Any:
+        """Remove an entry and return it, as a dictionary does."""
+        self._note(path, there=False)
+        return super().pop(path, *default)
+
+    def setdefault(self, path: str, entry: Entry) -> Entry:
+        """Return the entry that is there, or put this one there."""
+        if path not in self:
+            self[path] = entry
+        return self[path]
+
+    def update(self, *others: Any, **more: Entry) -> None:
+        """Put all these there."""
+        super().update(*others, **more)
+        self._below = None
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override, misc]
+        self.update(other)
+        return self
+
+    def clear(self) -> None:
+        """Remove all."""
+        super().clear()
+        self._below = None
+
+    def popitem(self) -> tuple[str, Entry]:
+        """Remove the last one and return it."""
+        path, entry = super().popitem()
+        self._note(path, there=False)
+        return path, entry
 
 
 class FileSystem(ABC):
@@ -208,10 +267,7 @@ class FileSystem(ABC):
 
     def names(self, path: str) -> list[str]:
         """The names in a directory, sorted."""
-        prefix = path.rstrip("/") + "/"
-        below = [p for p in self.entries if p.startswith(prefix)]
-        names = (p[len(prefix) :] for p in below)
-        return sorted(name for name in names if name and "/" not in name)
+        return self.entries.names(path.rstrip("/") or "/")
 
     def read(self, path: str) -> bytes:
         """The content of a file that is there; EIO when it is damaged on the disk."""
