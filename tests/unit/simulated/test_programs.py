@@ -151,3 +151,31 @@ def test_what_the_model_lacks_is_said(guest: Guest) -> None:
         if not guest.world.gaps:
             silent.append(line)
     assert silent == []
+
+
+def test_a_gap_in_the_background_is_told_as_in_front(guest: Guest) -> None:
+    process = run(guest, "nc -w 1 127.0.0.1 9 & wait $!; echo $?")
+    assert process.stdout == b"127\n"
+    assert process.stderr == b"sh: not modelled: nc -w 1 127.0.0.1 9\n"
+    assert guest.world.gaps
+
+
+def test_a_node_connects_to_itself(guest: Guest) -> None:
+    """Whoever listens takes the connection, at that address alone."""
+    run(guest, "ifconfig vtnet1 inet 192.168.0.1/24")
+    listen = "nc -l 192.168.0.1 7777 & sleep 1"
+    process = run(guest, f"{listen}; nc -z 192.168.0.1 7777; wait $!; echo $?")
+    assert process.stderr == b"Connection to 192.168.0.1 7777 port [tcp/*] succeeded!\n"
+    assert process.stdout == b"0\n"
+    line = f"{listen}; nc -z 127.0.0.1 7777; echo $?; kill $!"
+    assert run(guest, line).stdout == b"1\n"
+    assert not guest.world.gaps
+
+
+def test_hastd_takes_a_connection_of_its_own_node(pair: Pair) -> None:
+    """listen_accept() of sbin/hastd/hastd.c: it knows nobody there."""
+    node = pair.skunk1
+    node.sh("nc -z 192.168.0.1 8457")
+    assert node.sh("nc -z 127.0.0.1 8457; echo $?").stdout == "1\n", "it listens at one address"
+    log = node.sh("grep -c 'Client tcp://192.168.0.1:[0-9]* isn.t known' /var/log/messages").stdout
+    assert log == "1\n"

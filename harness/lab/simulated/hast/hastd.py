@@ -552,7 +552,7 @@ class Hastd(Daemon):
             raise NotModelled(f"hastd on {where.host}, an alias of the private address")
         listener = guest.listeners.get(where.port)
         if listener is None:
-            guest.listeners[where.port] = Listener(guest, where.port, self._accept)
+            guest.listeners[where.port] = Listener(guest, where.port, self._accept, self._is_at)
         elif not self.accepts_from(listener):
             raise AddressError("EADDRINUSE")
 
@@ -581,6 +581,14 @@ class Hastd(Daemon):
     def accepts_from(self, listener: Listener) -> bool:
         """Whether it is this process that takes a listener's connections."""
         return listener.accept == self._accept
+
+    def _is_at(self, address: str) -> bool:
+        return any(
+            isinstance(each, TcpAddress)
+            and each.ip.version == 4
+            and (each.ip.is_unspecified or each.host == address)
+            for each in self._bound.values()
+        )
 
     def is_bound_to(self, where: TcpAddress) -> bool:
         """Whether a connection to this address of its own node comes to it."""

@@ -8,7 +8,7 @@ from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hast.address import AddressError, TcpAddress, resolve
 from harness.lab.simulated.kernel.files import STRERROR
 from harness.lab.simulated.network.interfaces import Network
-from harness.lab.simulated.network.tcp import Listener, Socket, connect
+from harness.lab.simulated.network.tcp import LOOPBACK, Listener, Socket, connect, is_own
 from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -103,16 +103,16 @@ def _connect_to(
 ) -> Generator[float | Signal, None, str | None]:
     """Connect and hang up; the errno's name when that fails."""
     guest = context.guest
-    network = guest.part(Network)
-    if address.startswith("127.") or network.owns(address):
-        yield 0.001
-        listens = port in guest.listeners or (port == _SSH and guest.sshd_up)
-        return None if listens else "ECONNREFUSED"
-    peer = guest.world.peer(guest)
-    if address != peer.nic.address and not _is_private(guest.nic.address, address):
-        raise NotModelled(f"nc -z to {address}")
-    if port == _SSH and address == peer.nic.address and peer.sshd_up:
-        raise NotModelled("nc -z to the other node's sshd")
+    if is_own(guest, address):
+        if port == _SSH and guest.sshd_up:  # which listens everywhere, and says nothing of it
+            yield LOOPBACK
+            return None
+    else:
+        peer = guest.world.peer(guest)
+        if address != peer.nic.address and not _is_private(guest.nic.address, address):
+            raise NotModelled(f"nc -z to {address}")
+        if port == _SSH and address == peer.nic.address and peer.sshd_up:
+            raise NotModelled("nc -z to the other node's sshd")
     attempt = _Attempt()
     connect(guest, address, port, timeout, attempt.made, wanted=attempt.is_wanted)
     try:
@@ -160,8 +160,8 @@ def _listen(context: Context, address: str, port: int) -> Program:
     if port in guest.listeners:
         context.complain("nc: Address already in use")
         return 1
-    server = _Server(context)
-    guest.listeners[port] = listener = Listener(guest, port, server.accept)
+    server = _Server(context, address)
+    guest.listeners[port] = listener = Listener(guest, port, server.accept, server.is_at)
     try:
         yield server.accepted
         del guest.listeners[port]
@@ -180,13 +180,17 @@ def _listen(context: Context, address: str, port: int) -> Program:
 class _Server:
     """The one connection that it takes, and what has come over it."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, address: str) -> None:
         self.accepted = Signal()
+        self._address = address
         self.socket: Socket | None = None
         self._context = context
         self._came: list[bytes] = []
         self._ended = False
         self._more = Signal()
+
+    def is_at(self, address: str) -> bool:
+        return address == self._address
 
     def accept(self, socket: Socket) -> None:
         if self.socket is not None:

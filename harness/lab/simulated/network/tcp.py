@@ -1,4 +1,4 @@
-"""TCP over the crossover cable, as far as hastd can tell."""
+"""TCP over the crossover cable, and of a node to itself, as far as hastd can tell."""
 
 from __future__ import annotations
 
@@ -7,25 +7,39 @@ from typing import Any
 
 from harness.lab.simulated.hardware.cable import RETRANSMIT
 from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.network.interfaces import Network
 
 SYN_PAUSES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Seconds between the attempts to reach somebody who does not answer (sys/netinet/tcp_timer.c)."""
+
+LOOPBACK = 0.0005
+"""Seconds, about: there and back within a node."""
 
 SEND_SPACE = 32768
 """Bytes that a socket takes before send(2) waits (net.inet.tcp.sendspace; it can grow)."""
 
 
 class Listener:
-    """A listening TCP socket of a guest. `accept` is called with each `Socket` that comes in."""
+    """A listening TCP socket of a guest. `accept` is called with each `Socket` that comes in.
 
-    def __init__(self, guest: Guest, port: int, accept: Callable[[Socket], None]) -> None:
+    `is_at` tells whether it is bound to an address; only connections of the node to itself ask.
+    """
+
+    def __init__(
+        self,
+        guest: Guest,
+        port: int,
+        accept: Callable[[Socket], None],
+        is_at: Callable[[str], bool],
+    ) -> None:
         self.guest = guest
         self.port = port
         self.accept = accept
+        self.is_at = is_at
 
 
 class Socket:
-    """One end of a TCP connection between the two guests.
+    """One end of a TCP connection between the two guests, or of one of a guest to itself.
 
     Messages arrive whole and in order. `on_message(message)` and `on_close(error)` are bound
     methods set by whoever uses the end; `error` is None for an orderly end, else an errno's name.
@@ -123,11 +137,23 @@ class Socket:
             self._sending = False
             return
         world = self.guest.world
-        if not world.link.carries(self.guest.nic, peer.guest.nic):
+        if not self._reaches(peer):
             world.schedule(self.guest, RETRANSMIT, self._transmit)
             return
         _, size = self._queue[0]
-        world.schedule(None, world.link.transit(self.guest.nic, size), self._arrive)
+        own = peer.guest is self.guest
+        seconds = LOOPBACK / 2 if own else world.link.transit(self.guest.nic, size)
+        world.schedule(None, seconds, self._arrive)
+
+    def _reaches(self, peer: Socket) -> bool:
+        """Whether what it sends arrives now. Nothing is between a node and itself."""
+        link = self.guest.world.link
+        return peer.guest is self.guest or link.carries(self.guest.nic, peer.guest.nic)
+
+    def _latency(self, peer: Socket) -> float:
+        if peer.guest is self.guest:
+            return LOOPBACK / 2
+        return self.guest.world.link.latency(self.guest.nic)
 
     def _arrive(self) -> None:
         peer = self.peer
@@ -135,7 +161,7 @@ class Socket:
         if peer is None or not self._queue or self._forgotten:
             self._sending = False
             return
-        if not world.link.carries(self.guest.nic, peer.guest.nic):
+        if not self._reaches(peer):
             world.schedule(self.guest, RETRANSMIT, self._transmit)
             return
         message, _ = self._queue.pop(0)
@@ -149,7 +175,7 @@ class Socket:
                 world.schedule(peer.guest, 0.0, peer._deliver, message)
         elif self.open:
             # The other end is gone: the answer to data is a reset.
-            world.schedule(self.guest, world.link.latency(peer.guest.nic), self._reset)
+            world.schedule(self.guest, peer._latency(self), self._reset)
         if self._queue:
             self._transmit()
         else:
@@ -169,9 +195,8 @@ class Socket:
             return
         if self._queue and self.guest.running:  # what was sent before the end arrives before it
             world.schedule(None, RETRANSMIT / 10, self._tell_closed, error)
-        elif world.link.carries(self.guest.nic, peer.guest.nic):
-            latency = world.link.latency(self.guest.nic)
-            world.schedule(peer.guest, latency, peer._closed_by_peer, error)
+        elif self._reaches(peer):
+            world.schedule(peer.guest, self._latency(peer), peer._closed_by_peer, error)
         elif self.guest.running:
             world.schedule(self.guest, RETRANSMIT, self._tell_closed, error)
 
@@ -184,6 +209,11 @@ class Socket:
                 self._ended_early = (error,)
 
 
+def is_own(guest: Guest, address: str) -> bool:
+    """Whether a connection to it stays within the node."""
+    return address.startswith("127.") or guest.part(Network).owns(address)
+
+
 def connect(
     guest: Guest,
     address: str,
@@ -193,7 +223,9 @@ def connect(
     *,
     wanted: Callable[[], bool] | None = None,
 ) -> None:
-    """Connect to the other guest; `done(socket, error)` is called later, one of them None.
+    """Connect to the other guest, or to one of the node's own addresses.
+
+    `done(socket, error)` is called later, one of them None.
 
     The errors are errno's names: ECONNREFUSED where nobody listens; EHOSTUNREACH at once with the
     own cable out ("No route to host"); ETIMEDOUT after `timeout` seconds when the own NIC has a
@@ -203,6 +235,9 @@ def connect(
     """
     world = guest.world
     attempt = _Attempt(guest, address, port, done, wanted)
+    if is_own(guest, address):
+        world.schedule(guest, LOOPBACK, attempt.make_within)
+        return
     there = world.link.latency(guest.nic)
     back = world.link.latency(world.peer(guest).nic, after=there)
     world.schedule(guest, there + back, attempt.make, timeout)
@@ -249,11 +284,25 @@ class _Attempt:
         elif (listener := peer.listeners.get(self._port)) is None:
             done(None, "ECONNREFUSED")
         else:
-            near = Socket(guest, own, guest.rng.randint(10000, 65535))
-            far = Socket(peer, self._address, self._port)
-            near.peer, far.peer = far, near
-            listener.accept(far)
-            done(near, None)
+            self._accept(listener, own)
+
+    def make_within(self) -> None:
+        """Connect to the node itself, where nothing is waited for."""
+        if self._wanted is not None and not self._wanted():
+            return
+        listener = self._guest.listeners.get(self._port)
+        if listener is None or not listener.is_at(self._address):
+            self._done(None, "ECONNREFUSED")
+        else:
+            self._accept(listener, self._address)
+
+    def _accept(self, listener: Listener, own: str) -> None:
+        guest = self._guest
+        near = Socket(guest, own, guest.rng.randint(10000, 65535))
+        far = Socket(listener.guest, self._address, self._port)
+        near.peer, far.peer = far, near
+        listener.accept(far)
+        self._done(near, None)
 
     def _is_answered(self, peer: Guest) -> bool:
         link, near, far = self._guest.world.link, self._guest.nic, peer.nic

@@ -813,13 +813,21 @@ class Shell:
         shell.job_pid = job.pid
         shell.execs = isinstance(_only(node.body), Simple)
         running = shell._known(shell.as_subshell(node.body), job.pid)
-        job.start(_to_the_end(shell, node.text, running))
+        job.start(shell._told(job, _to_the_end(shell, node.text, running)))
         ended = Signal()
         job.on_end = ended.fire
         self.jobs[job.pid] = (job, ended)
         self.last_job = str(job.pid)
         self.status = 0
         return 0
+
+    def _told(self, job: Process, program: Program) -> Program:
+        """Run a job to its end; a gap that ended it is told where the job's errors go."""
+        status = yield from program
+        if job.stderr:
+            self._buffer(2).extend(job.stderr)
+            yield from self.flush()
+        return status
 
     def _if(self, node: If) -> Program:
         for condition, body in node.branches:

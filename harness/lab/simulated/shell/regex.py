@@ -6,6 +6,9 @@ alternative where POSIX wants the longest.
 
 from __future__ import annotations
 
+import re
+import string
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Protocol
 
@@ -116,35 +119,80 @@ def _awk_escape(pattern: str, at: int) -> tuple[str, int]:
 
 
 def _awk_bracket(pattern: str, at: int) -> tuple[str, int]:
-    out = ["["]
-    if pattern[at : at + 1] == "^":
-        out.append("^")
-        at += 1
-    first = True
+    """A bracket of awk's (relex() and cclenter() of contrib/one-true-awk/b.c), and where it ends.
+
+    What FreeBSD's other programs refuse awk takes: an unknown class is its letters, a range that
+    ends before it begins is nothing, and so is what it began with.
+    """
+    inverted = pattern[at : at + 1] == "^"
+    at += inverted
+    listed: list[tuple[str, bool]] = []
+    """The characters, the classes' too, and whether a backslash stood before them."""
     while True:
         character = pattern[at : at + 1]
         if not character:
             raise NotModelled("awk: a regular expression with unbalanced brackets")
         at += 1
-        if character == "]" and not first:
-            out.append("]")
-            return "".join(out), at
-        if character == "[" and pattern[at : at + 1] == ":":
-            end = pattern.find(":]", at)
-            if end < 0 or not pattern[at + 1 : end].isalpha():
-                raise NotModelled("awk: a regular expression with unbalanced brackets")
-            out.append(pattern[at - 1 : end + 2])
-            at = end + 2
-        elif character == "[" and pattern[at : at + 1] in {".", "="}:
+        if character == "]" and listed:
+            return _set(_awk_ranges(listed), inverted=inverted), at
+        if character == "[" and pattern[at : at + 1] in {".", "="}:
             raise NotModelled("collating elements in a regular expression")
+        named = _CLASS.match(pattern, at - 1)
+        if named is not None and named[1] in _CLASSES:
+            listed += [(each, False) for each in _CLASSES[named[1]]]
+            at = named.end()
         elif character == "\\" and at < len(pattern):
             code, at = _awk_escape(pattern, at)
-            out.append(_byte(code))
-        elif character == "-" and not first and pattern[at : at + 1] != "]":
-            out.append("-")
+            listed.append((code, True))
         else:
-            out.append(_byte(character))
-        first = False
+            listed.append((character, False))
+
+
+def _awk_ranges(listed: list[tuple[str, bool]]) -> set[str]:
+    """What a list of characters stands for, some of them a hyphen between two others."""
+    codes: list[str] = []
+    at = 0
+    while at < len(listed):
+        if listed[at] == ("-", False) and codes and at + 1 < len(listed):
+            start, end = codes.pop(), listed[at + 1][0]
+            codes += map(chr, range(ord(start), ord(end) + 1))
+            at += 2
+        else:
+            codes.append(listed[at][0])
+            at += 1
+    return set(codes)
+
+
+_CLASS = re.compile(r"\[:([A-Za-z]*):\]")
+_CLASSES = {
+    name: "".join(sorted(characters))
+    for name, characters in {
+        "alnum": string.ascii_letters + string.digits,
+        "alpha": string.ascii_letters,
+        "blank": " \t",
+        "cntrl": "".join(map(chr, (*range(1, 32), 127))),
+        "digit": string.digits,
+        "graph": string.digits + string.ascii_letters + string.punctuation,
+        "lower": string.ascii_lowercase,
+        "print": " " + string.digits + string.ascii_letters + string.punctuation,
+        "punct": string.punctuation,
+        "space": " \t\n\v\f\r",
+        "upper": string.ascii_uppercase,
+        "xdigit": string.hexdigits,
+    }.items()
+}
+"""Of ASCII; the characters of each in the order of their codes, as awk's loop finds them."""
+
+_BSD_CLASSES = {"ideogram", "special", "phonogram", "number", "rune"}
+"""Further ones of wctype(3) (lib/libc/locale/wctype.c)."""
+
+
+def _set(characters: Iterable[str], *, inverted: bool) -> str:
+    """Any of these characters, or any but these, as RE2 has it. There may be none of them."""
+    listed = "".join(f"\\x{ord(each):02x}" for each in sorted(characters))
+    if not listed:
+        return r"[\x00-\xff]" if inverted else r"[^\x00-\xff]"
+    return f"[{'^' if inverted else ''}{listed}]"
 
 
 def _translate(text: str, *, extended: bool, gnu: bool) -> str:  # noqa: PLR0912 - by character
@@ -222,32 +270,56 @@ def _word_edge(text: str, at: int, side: str) -> str:
 
 
 def _bracket(text: str, at: int) -> tuple[str, int]:
-    out = ["["]
-    if text[at : at + 1] == "^":
-        out.append("^")
+    """A bracket, and where it ends (p_bracket() and p_b_term() of lib/libc/regex/regcomp.c)."""
+    inverted = text[at : at + 1] == "^"
+    at += inverted
+    found: set[str] = set()
+    if text[at : at + 1] in {"]", "-"}:
+        found.add(text[at])
         at += 1
-    first = True
-    while True:
-        character = text[at : at + 1]
-        if not character:
-            raise BadRegex("brackets ([ ]) not balanced")
+    while at < len(text) and text[at] != "]" and not text.startswith("-]", at):
+        if text[at] == "-":
+            raise BadRegex("invalid character range")
+        if text.startswith("[:", at):
+            characters, at = _class(text, at + 2)
+            found.update(characters)
+            continue
+        start, at = _symbol(text, at)
+        end = start
+        if text[at : at + 1] == "-" and text[at + 1 : at + 2] not in {"]", ""}:
+            end, at = _symbol(text, at + 1)
+            if start > end:
+                raise BadRegex("invalid character range")
+        found.update(map(chr, range(ord(start), ord(end) + 1)))
+    if text.startswith("-", at):
+        found.add("-")
         at += 1
-        if character == "]" and not first:
-            out.append("]")
-            return "".join(out), at
-        first = False
-        if character == "[" and text[at : at + 1] == ":":
-            end = text.find(":]", at)
-            if end < 0 or not text[at + 1 : end].isalpha():
-                raise BadRegex("invalid character class")
-            out.append(text[at - 1 : end + 2])
-            at = end + 2
-        elif character == "[" and text[at : at + 1] in {".", "="}:
-            raise NotModelled("collating elements in a regular expression")
-        elif character in "\\[]^":
-            out.append("\\" + character)
-        elif character == "-":
-            last = text[at : at + 1] == "]" or out[-1] in {"[", "^"}
-            out.append(r"\-" if last else "-")
-        else:
-            out.append(character if character.isascii() else f"\\x{ord(character):02x}")
+    if at >= len(text):
+        raise BadRegex("brackets ([ ]) not balanced")
+    return _set(found, inverted=inverted), at + 1
+
+
+def _symbol(text: str, at: int) -> tuple[str, int]:
+    """A character of a bracket, and where it ends."""
+    if text.startswith(("[.", "[="), at):
+        raise NotModelled("collating elements in a regular expression")
+    return text[at], at + 1
+
+
+def _class(text: str, at: int) -> tuple[str, int]:
+    """The characters of a class whose name begins at `at`, and where it ends (p_b_cclass())."""
+    end = at
+    while end < len(text) and text[end].isascii() and text[end].isalpha():
+        end += 1
+    name = text[at:end]
+    if at >= len(text):
+        raise BadRegex("brackets ([ ]) not balanced")
+    if name in _BSD_CLASSES:
+        raise NotModelled(f"the class {name} in a regular expression")
+    if name not in _CLASSES:
+        raise BadRegex("invalid character class")
+    if end >= len(text):
+        raise BadRegex("brackets ([ ]) not balanced")
+    if not text.startswith(":]", end):
+        raise BadRegex("invalid character class")
+    return _CLASSES[name], end + 2

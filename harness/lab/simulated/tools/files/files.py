@@ -48,24 +48,17 @@ def _below(context: Context, name: str) -> list[str]:
 # --- cp, mv, rm ---------------------------------------------------------------------------------
 
 
-@tool(
-    "cp",
-    flags="RrafpvnP",
-    unmodelled="HLilsxN",
-    usage="usage: cp [-R [-H | -L | -P]] [-f | -i | -n] [-alpsvx] source_file target_file\n"
-    "       cp [-R [-H | -L | -P]] [-f | -i | -n] [-alpsvx] source_file ... target_directory",
-    status=64,
-)
+_CP_USAGE = """\
+usage: cp [-R [-H | -L | -P]] [-f | -i | -n] [-alpsvx] source_file target_file
+       cp [-R [-H | -L | -P]] [-f | -i | -n] [-alpsvx] source_file ... target_directory"""
+
+
+@tool("cp", flags="RrafpvnP", unmodelled="HLilsxN", usage=_CP_USAGE, status=64)
 def cp(context: Context, options: Options) -> Program:
     """cp(1)."""
     names = options.rest
     if len(names) < 2:
-        raise Failure(
-            "usage: cp [-R [-H | -L | -P]] [-f | -i | -n] [-alpsvx] source_file target_file\n"
-            "       cp [-R [-H | -L | -P]] [-f | -i | -n] [-alpsvx] source_file ... "
-            "target_directory",
-            64,
-        )
+        raise Failure(_CP_USAGE, 64)
     *sources, target = names
     if len(sources) > 1 and not is_directory(context, target):
         raise Failure(f"cp: {target} is not a directory")
@@ -141,23 +134,17 @@ def _copy_file(context: Context, source: str, target: str, entry: Entry, *, keep
     return (yield from put(context, target, Entry("file", data, mode, mtime)))
 
 
-@tool(
-    "mv",
-    flags="fhnv",
-    unmodelled="i",
-    usage="usage: mv [-f | -i | -n] [-hv] source target\n"
-    "       mv [-f | -i | -n] [-v] source ... directory",
-    status=64,
-)
+_MV_USAGE = """\
+usage: mv [-f | -i | -n] [-hv] source target
+       mv [-f | -i | -n] [-v] source ... directory"""
+
+
+@tool("mv", flags="fhnv", unmodelled="i", usage=_MV_USAGE, status=64)
 def mv(context: Context, options: Options) -> Program:
     """mv(1)."""
     names = options.rest
     if len(names) < 2:
-        raise Failure(
-            "usage: mv [-f | -i | -n] [-hv] source target\n"
-            "       mv [-f | -i | -n] [-v] source ... directory",
-            64,
-        )
+        raise Failure(_MV_USAGE, 64)
     *sources, target = names
     if len(sources) > 1 and not is_directory(context, target):
         raise Failure(f"mv: {target} is not a directory")
@@ -205,11 +192,14 @@ def _move(context: Context, options: Options, source: str, target: str) -> Progr
     return 0
 
 
+_RM_USAGE = "usage: rm [-f | -i] [-dIPRrvWx] file ...\n       unlink [--] file"
+
+
 @tool(
     "rm",
     flags="dfPRrvW",
     unmodelled="iIx",
-    usage="usage: rm [-f | -i] [-dIPRrvWx] file ...\n       unlink [--] file",
+    usage=_RM_USAGE,
     status=64,
 )
 def rm(context: Context, options: Options) -> Program:
@@ -217,7 +207,7 @@ def rm(context: Context, options: Options) -> Program:
     if not options.rest:
         if "f" in options:
             return 0
-        raise Failure("usage: rm [-f | -i] [-dIPRrvWx] file ...\n       unlink [--] file", 64)
+        raise Failure(_RM_USAGE, 64)
     status = 0
     for name in options.rest:
         if posixpath.basename(name.rstrip("/")) in {".", ".."}:
@@ -259,9 +249,7 @@ def _remove(context: Context, options: Options, name: str) -> Program:
     return 0
 
 
-@tool(
-    "unlink", usage="usage: rm [-f | -i] [-dIPRrvWx] file ...\n       unlink [--] file", status=64
-)
+@tool("unlink", usage=_RM_USAGE, status=64)
 def unlink(context: Context, options: Options) -> Program:
     """unlink(1)."""
     if len(options.rest) != 1:
@@ -272,17 +260,20 @@ def unlink(context: Context, options: Options) -> Program:
 # --- directories and links ----------------------------------------------------------------------
 
 
+_MKDIR_USAGE = "usage: mkdir [-pv] [-m mode] directory_name ..."
+
+
 @tool(
     "mkdir",
     flags="pv",
     valued="m",
-    usage="usage: mkdir [-pv] [-m mode] directory_name ...",
+    usage=_MKDIR_USAGE,
     status=64,
 )
 def mkdir(context: Context, options: Options) -> Program:
     """mkdir(1)."""
     if not options.rest:
-        raise Failure("usage: mkdir [-pv] [-m mode] directory_name ...", 64)
+        raise Failure(_MKDIR_USAGE, 64)
     mode = 0o777 & ~mask_of(context)
     if "m" in options:
         mode = changed_mode(options.value("m"), 0o777, "mkdir")
@@ -338,11 +329,14 @@ def _make_directory(context: Context, name: str, mode: int) -> Program:
     )
 
 
-@tool("rmdir", flags="pv", usage="usage: rmdir [-pv] directory ...")
+_RMDIR_USAGE = "usage: rmdir [-pv] directory ..."
+
+
+@tool("rmdir", flags="pv", usage=_RMDIR_USAGE)
 def rmdir(context: Context, options: Options) -> Program:
     """rmdir(1)."""
     if not options.rest:
-        raise Failure("usage: rmdir [-pv] directory ...", 64)
+        raise Failure(_RMDIR_USAGE, 64)
     status = 0
     for name in options.rest:
         chain = [name.rstrip("/") or name]
@@ -370,13 +364,17 @@ def _remove_directory(context: Context, name: str) -> Program:
     return 0
 
 
+_LN_USAGE = """\
+usage: ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file [target_file]
+       ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file ... target_dir
+       link source_file target_file"""
+
+
 @tool(
     "ln",
     flags="sfhnv",
     unmodelled="FLPiw",
-    usage="usage: ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file [target_file]\n"
-    "       ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file ... target_dir\n"
-    "       link source_file target_file",
+    usage=_LN_USAGE,
 )
 def ln(context: Context, options: Options) -> Program:
     """ln(1); a hard link is not modelled."""
@@ -384,11 +382,7 @@ def ln(context: Context, options: Options) -> Program:
     if names and "s" not in options:
         raise NotModelled("ln without -s")
     if not names:
-        raise Failure(
-            "usage: ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file [target_file]\n"
-            "       ln [-s [-F] | -L | -P] [-f | -i] [-hnv] source_file ... target_dir\n"
-            "       link source_file target_file"
-        )
+        raise Failure(_LN_USAGE)
     *sources, target = names if len(names) > 1 else [*names, "."]
     status = 0
     for source in sources:
@@ -481,16 +475,19 @@ def changed_mode(text: str, mode: int, who: str, *, directory: bool = False) -> 
     return mode
 
 
+_CHMOD_USAGE = "usage: chmod [-fhv] [-R [-H | -L | -P]] mode file ..."
+
+
 @tool(
     "chmod",
     flags="fRhvHLP",
     until="gorstuwxX",
-    usage="usage: chmod [-fhv] [-R [-H | -L | -P]] mode file ...",
+    usage=_CHMOD_USAGE,
 )
 def chmod(context: Context, options: Options) -> Program:
     """chmod(1)."""
     if len(options.rest) < 2:
-        raise Failure("usage: chmod [-fhv] [-R [-H | -L | -P]] mode file ...")
+        raise Failure(_CHMOD_USAGE)
     mode, *names = options.rest
     status = 0
     while names:
