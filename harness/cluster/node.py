@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from harness.cluster.healing import fault
-from harness.config.settings import Deadlines
+from harness.cluster.fault import Fault
+from harness.cluster.hardware_faults import LINK, PAUSE, POWER, SWITCHED_OFF
+from harness.config.settings import Deadlines, Settings
 from harness.errors import CommandTimedOut, HarnessError, NodePanicked, NodeUnreachable, WaitExpired
 from harness.lab import console
-from harness.lab.base import Endpoint, Machine, Power
+from harness.lab.base import Endpoint, Machine
 from harness.lab.ssh import Connect, Connection, Remote, Result
-from harness.record.transcript import Entry, Transcript
+from harness.record.transcript import Did, Effect, Entry, Kind, Transcript
 from harness.waiting import clock as clocks
 from harness.waiting import spent
 from harness.waiting.spent import Activity
@@ -21,10 +23,6 @@ from harness.waiting.wait import Deadline, wait_until
 REBOOTING = "Rebooting..."
 """The last thing that a kernel says before it starts over (sys/kern/kern_shutdown.c)."""
 
-NO_POWER = "without power"
-SWITCHED_OFF = "switched off by its power button"
-"""Faults that last until the machine gets power."""
-
 
 class Node:
     """A FreeBSD machine as a scenario sees it. Everything done to it goes into the transcript."""
@@ -32,14 +30,16 @@ class Node:
     def __init__(
         self,
         machine: Machine,
-        deadlines: Deadlines,
+        settings: Settings,
         transcript: Transcript,
         connect: Connect = Connection,
     ) -> None:
         """`connect` logs in to the machine's endpoint."""
         self.name = machine.name
         self.machine = machine
-        self._deadlines = deadlines
+        self.settings = settings
+        """Those of the lab; a scenario's own hast.conf is in `Pair.settings`."""
+        self._deadlines = settings.deadlines
         self._transcript = transcript
         self._connect_to = connect
         self._connection: Remote | None = None
@@ -47,18 +47,24 @@ class Node:
         self._console_start = 0
         self._panics_after = 0
         self._may_panic = False
-        self.faults: list[str] = []
+        self.broken: list[Fault[Any]] = []
         """What is broken on it on purpose, right now."""
 
     def __repr__(self) -> str:
         return self.name
+
+    @property
+    def faults(self) -> list[str]:
+        """What is broken on it on purpose, right now, in words."""
+        return [fault.what for fault in self.broken]
 
     def second_login(self, deadlines: Deadlines | None = None) -> Node:
         """The same machine over a connection of its own, for a thread beside the scenario's.
 
         `deadlines` are other ones than this login's.
         """
-        login = Node(self.machine, deadlines or self._deadlines, self._transcript, self._connect_to)
+        login = Node(self.machine, self.settings, self._transcript, self._connect_to)
+        login._deadlines = deadlines or self._deadlines
         login._pinned = self._pinned
         login._panics_after = self._panics_after
         return login
@@ -89,17 +95,17 @@ class Node:
         try:
             result = self.ask(*argv, within=within, stdin=stdin)
         except NodeUnreachable as error:
-            self._transcript.note(self.name, f"{' '.join(argv)}: {error.what}")
+            self._no_answer(argv, error)
             self.raise_if_panicked()
             raise
         except HarnessError as error:
-            self._transcript.note(self.name, f"{' '.join(argv)}: {error.what}")
+            self._no_answer(argv, error)
             raise
         self._transcript.add(
             Entry(
                 result.started,
                 self.name,
-                "command",
+                Kind.COMMAND,
                 result.command,
                 result.duration,
                 result.status,
@@ -122,7 +128,8 @@ class Node:
         """
         script = 'cat > "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
         self.ask("/bin/sh", "-c", script, "sh", path, mode, stdin=content).check()
-        self._transcript.note(self.name, f"wrote {path} ({len(content)} bytes, mode {mode})")
+        text = f"wrote {path} ({len(content)} bytes, mode {mode})"
+        self._transcript.note(self.name, text, did=Did.WROTE)
 
     def get(self, path: str, within: float | None = None) -> bytes:
         """The content of a file on the node. Raises `CommandFailed` when it cannot be read."""
@@ -148,7 +155,7 @@ class Node:
             self._connect(patience).run(("true",), within=patience)
             return True
 
-        with spent.on(Activity.BOOT), self._timed("SSH answers"):
+        with spent.on(Activity.BOOT), self.timed("SSH answers", did=Did.SSH_ANSWERS):
             try:
                 wait_until(f"{self.name} to answer over SSH", answers, within)
             except WaitExpired as expired:
@@ -182,6 +189,26 @@ class Node:
         """Put into the transcript what a workload on this node has to tell."""
         self._transcript.add(entry)
 
+    @contextlib.contextmanager
+    def timed(
+        self,
+        text: str,
+        kind: Kind = Kind.ACTION,
+        *,
+        did: Did | None = None,
+        fault: str = "",
+        effect: Effect | None = None,
+    ) -> Iterator[None]:
+        """Put into the transcript what the block does, once it has ended without an error."""
+        clock = clocks.current()
+        started, start = clock.utc(), clock.monotonic()
+        with spent.on(Activity.FREEBSD):
+            yield
+        seconds = clock.monotonic() - start
+        self._transcript.add(
+            Entry(started, self.name, kind, text, seconds, did=did, fault=fault, effect=effect)
+        )
+
     def boot_time(self) -> str:
         """When the running kernel was booted (sysctl kern.boottime): it tells two boots apart.
 
@@ -195,7 +222,7 @@ class Node:
         Raises `WaitExpired` when it does not go down, or does not come back.
         """
         before = self.boot_time()
-        with spent.on(Activity.BOOT), self._timed("rebooted"):
+        with spent.on(Activity.BOOT), self.timed("rebooted", did=Did.REBOOTED):
             self.run("shutdown", "-r", "now")
             wait_until(
                 f"{self.name} to go down for its reboot",
@@ -214,76 +241,40 @@ class Node:
 
     def power_on(self) -> None:
         """Give the machine power; returns while it boots."""
-        with self._timed("power on"):
-            self.machine.power_on()
-        self.faults[:] = [fault for fault in self.faults if fault not in (NO_POWER, SWITCHED_OFF)]
+        POWER.heal_on(self)
+        if SWITCHED_OFF in self.broken:
+            self.broken.remove(SWITCHED_OFF)
 
     def power_cut(self) -> None:
         """Simulate a sudden power failure: the machine is off when this returns."""
-        self.disconnect()
-        with self._timed("power cut"):
-            self.machine.power_cut()
-        self._broken(NO_POWER)
+        POWER.break_on(self)
 
     def reset(self) -> None:
         """Press the reset button."""
         self.disconnect()
-        with self._timed("reset"):
+        with self.timed("reset", did=Did.RESET):
             self.machine.reset()
 
     def shut_down(self) -> None:
         """Press the ACPI power button and wait until the machine has switched itself off."""
-        with self._timed("ACPI shutdown"):
-            self.machine.press_power_button()
-            wait_until(
-                f"{self.name} to switch itself off",
-                self.machine.power,
-                self._deadlines.shutdown,
-                accept=lambda power: power is Power.OFF,
-            )
-        self.disconnect()
-        self._broken(SWITCHED_OFF)
+        SWITCHED_OFF.break_on(self)
 
     @contextlib.contextmanager
     def powered_off(self) -> Iterator[None]:
         """Cut the power for the length of the block; afterwards it boots until SSH answers."""
-
-        def heal() -> None:
-            if self.machine.power() is Power.OFF:
-                self.power_on()
-            self.wait_for_ssh()
-
-        with fault(self, NO_POWER, self.power_cut, heal):
+        with POWER.on(self):
             yield
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Freeze the machine while the block runs; it wakes up as if no time had passed."""
-
-        def begin() -> None:
-            with self._timed("paused"):
-                self.machine.pause()
-
-        def heal() -> None:
-            with self._timed("resumed"):
-                self.machine.resume()
-
-        with fault(self, "paused", begin, heal):
+        with PAUSE.on(self):
             yield
 
     @contextlib.contextmanager
     def link_unplugged(self) -> Iterator[None]:
         """Keep the cable out of the private NIC while the block runs."""
-
-        def begin() -> None:
-            with self._timed("private link unplugged"):
-                self.machine.unplug_link()
-
-        def heal() -> None:
-            with self._timed("private link plugged"):
-                self.machine.plug_link()
-
-        with fault(self, "private link unplugged", begin, heal):
+        with LINK.on(self):
             yield
 
     def panic(self) -> str:
@@ -293,7 +284,7 @@ class Node:
         `WaitExpired` when there is no panic on the console within 30 s.
         """
         before = self._panics_after
-        with self._timed("panic"):
+        with self.timed("panic", did=Did.PANIC):
             # What is running dies with the kernel, so nobody waits for the command's end.
             with contextlib.suppress(NodeUnreachable, CommandTimedOut):
                 self.ask("/bin/sh", "-c", "sysctl debug.kdb.panic=1 >/dev/null 2>&1 &", within=5)
@@ -324,7 +315,7 @@ class Node:
         does not within 30 s.
         """
         before = console.size(self.machine.console)
-        with self._timed("reboot -nq"):
+        with self.timed("reboot -nq", did=Did.REBOOT_AT_ONCE):
             # The connection dies without a word, so nobody waits for the command's end.
             with contextlib.suppress(NodeUnreachable, CommandTimedOut):
                 self.ask("/bin/sh", "-c", "reboot -nq >/dev/null 2>&1 &", within=5)
@@ -353,10 +344,9 @@ class Node:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _broken(self, what: str) -> None:
-        """Note a fault that lasts; the one that is its block may have noted it already."""
-        if what not in self.faults:
-            self.faults.append(what)
+    def _no_answer(self, argv: Sequence[str], error: HarnessError) -> None:
+        text = f"{' '.join(argv)}: {error.what}"
+        self._transcript.note(self.name, text, did=Did.NO_ANSWER)
 
     def _connect(self, within: float | None = None) -> Remote:
         if self._connection is not None and not self._connection.alive:
@@ -370,11 +360,3 @@ class Node:
             )
             self._pinned = self._connection.host_key
         return self._connection
-
-    @contextlib.contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        clock = clocks.current()
-        started, start = clock.utc(), clock.monotonic()
-        with spent.on(Activity.FREEBSD):
-            yield
-        self._transcript.add(Entry(started, self.name, "action", what, clock.monotonic() - start))

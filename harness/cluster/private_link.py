@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from harness.cluster.node import Node
-from harness.config.settings import Settings
+from typing import TYPE_CHECKING
+
 from harness.freebsd import ifconfig
+
+if TYPE_CHECKING:
+    from harness.cluster.node import Node
+    from harness.config.settings import Settings
 
 HAST_PORT = 8457
 """HAST_PORT of sbin/hastd/hast.h."""

@@ -5,32 +5,25 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from harness.cluster.healing import fault
-from harness.cluster.node import Node
+from harness.cluster.fault import LOOK_SECONDS, Fault, register
 from harness.cluster.private_link import private_nic
-from harness.config.settings import Settings
 from harness.waiting import clock
 from harness.waiting.parallel import in_background
 
+if TYPE_CHECKING:
+    from harness.cluster.node import Node
+
 
 @contextlib.contextmanager
-def deaf(node: Node, settings: Settings) -> Iterator[None]:
+def deaf(node: Node) -> Iterator[None]:
     """Let the node hear nothing on the private link while it can still speak: a one-way partition.
 
     pf(4) drops what comes in. Its rules say nothing of any other interface, and what no rule
     matches passes.
     """
-    nic = private_nic(node, settings)
-
-    def begin() -> None:
-        node.run("kldload", "-n", "pf")
-        node.sh('echo "$1" | pfctl -q -e -f -', f"block drop in quick on {nic} all")
-
-    def heal() -> None:
-        node.run("pfctl", "-q", "-d", check=False)  # a node that has rebooted has no pf any more
-
-    with fault(node, "deaf on the private link", begin, heal):
+    with DEAF.on(node):
         yield
 
 
@@ -49,3 +42,32 @@ def flapping(node: Node, *, down: float, up: float) -> Iterator[None]:
 
     with in_background(flap):
         yield
+
+
+def _drop_what_comes_in(node: Node) -> None:
+    nic = private_nic(node, node.settings)
+    node.run("kldload", "-n", "pf")
+    node.sh('echo "$1" | pfctl -q -e -f -', f"block drop in quick on {nic} all")
+
+
+def _let_it_in(node: Node) -> None:
+    node.run("pfctl", "-q", "-d", check=False)  # a node that has rebooted has no pf any more
+
+
+def _filters(node: Node) -> Iterator[str]:
+    # pf(4): without the module there is no /dev/pf, and pfctl fails.
+    if "Status: Enabled" in node.ask("pfctl", "-s", "info", within=LOOK_SECONDS).stdout:
+        yield "pf filters"
+
+
+DEAF: Fault[Node] = register(
+    Fault(
+        name="deaf",
+        what="deaf on the private link",
+        begin=_drop_what_comes_in,
+        heal=_let_it_in,
+        look=_filters,
+        healed="hears the private link again",
+        cut="it hears nothing on the private link and still speaks",
+    )
+)

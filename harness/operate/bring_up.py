@@ -94,7 +94,7 @@ def _bring_up(
         return f"{clock.current().monotonic() - start:.1f} s"
 
     skunk1, skunk2 = (
-        Node(lab.machines[name], settings.deadlines, transcript) for name in ("skunk1", "skunk2")
+        Node(lab.machines[name], settings, transcript) for name in ("skunk1", "skunk2")
     )
     pair = Pair(skunk1, skunk2, settings)
     pair.wait_for_ssh()

@@ -15,13 +15,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.base import Lab
-from harness.operate.cuts import Cut, Cuts
+from harness.operate.cuts import Cuts
 from harness.operate.kept import Kept
 from harness.operate.look import Looker, now
 from harness.operate.reach import Reached, SerialConsole, write_config
@@ -217,9 +217,7 @@ class Keeper:
                 return node
         raise SettingsError(f"the pair has no node {name!r}")
 
-    def _cut(self, what: Cut, node: str | None) -> None:
-        if what not in get_args(Cut):
-            raise SettingsError(f"{what!r} cannot be cut")
+    def _cut(self, what: str, node: str | None) -> None:
         nodes = self._pair.nodes if node is None else [self._node(node)]
         with self._change(f"cutting: {what}"):
             self._cuts.cut(what, nodes)

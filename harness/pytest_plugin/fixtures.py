@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.cluster.audit import Left, audit, raise_unannounced
 from harness.cluster.pair import Pair
 from harness.config import settings as settings_file
 from harness.config.settings import HastSettings, Settings
@@ -20,6 +19,7 @@ from harness.pytest_plugin.stash import ENDED, LIVE, MUTATION, SESSION
 from harness.pytest_plugin.terminal.live import FollowedConnect
 from harness.record.folders import without_number
 from harness.run import known_states
+from harness.run.audit import Left, audit, raise_unannounced
 from harness.run.session import Session
 from harness.trials.conformance.recording import RecordedConnect, RecordedLab, Recorder
 from harness.waiting import spent, wait

@@ -18,8 +18,7 @@ from typing import Literal
 
 import pytest
 
-from harness.cluster import healing
-from harness.cluster.audit import Left
+from harness.cluster import fault
 from harness.errors import HarnessError, KnownBugMet
 from harness.operate.keeper import Keeper
 from harness.operate.kept import Kept
@@ -29,6 +28,7 @@ from harness.pytest_plugin import naming
 from harness.pytest_plugin.bundle import pack
 from harness.pytest_plugin.terminal.live import Live
 from harness.record.outgoing import outgoing
+from harness.run.audit import Left
 from harness.run.evidence import Evidence
 from harness.run.session import Session
 from harness.waiting import clock
@@ -81,8 +81,8 @@ def configure(config: pytest.Config, live: Live | None) -> None:
     plugin = OnFailure(config, mode, live)
     config.pluginmanager.register(plugin, "skunk-on-failure")
     if mode is not None:
-        healing.before_healing(plugin.before_healing)
-        config.add_cleanup(lambda: healing.before_healing(None))
+        fault.before_healing(plugin.before_healing)
+        config.add_cleanup(lambda: fault.before_healing(None))
 
 
 def has_failed(item: pytest.Item) -> bool:

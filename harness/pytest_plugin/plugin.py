@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "state(name): the known state that `pair` is in, another than `set-up`",
         "lifts(*holds): what it breaks on purpose on its way (harness.cluster.invariants.Holds)",
         "needs(*features): what the lab has to be able to do (harness.lab.choose.Feature)",
-        "leaves(*what): what the scenario leaves behind on purpose (harness.cluster.audit.Left)",
+        "leaves(*what): what the scenario leaves behind on purpose (harness.run.audit.Left)",
     ):
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(Failures(), "skunk-failures")

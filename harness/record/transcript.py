@@ -16,6 +16,7 @@ from typing import IO
 
 from harness.record.outgoing import without_secrets
 from harness.waiting import clock
+from harness.words import Word
 
 PROVISIONED = "provisioned"
 """A state that the pair is restored to: both nodes up and provisioned; HAST not yet created."""
@@ -24,27 +25,83 @@ SET_UP = "set-up"
 """As claim 1 leaves the pair: skunk1 primary, the pool on it, skunk2 secondary and in sync."""
 
 
+class Kind(Word):
+    """What a line of the transcript is about.
+
+    A wait's text is what was awaited, and it is written at its end, after what was done meanwhile.
+    Writes are those of a ledger, with a line of `stdout` for each.
+    """
+
+    COMMAND = "command"
+    REPEATS = "repeats"
+    WAIT = "wait"
+    WRITES = "writes"
+    FAULT = "fault"
+    HEAL = "heal"
+    ACTION = "action"
+
+
+class Did(Word):
+    """What the harness did, where it is neither a command nor a fault that is to be healed."""
+
+    NOTE = "note"
+    """It wrote a line down, for whoever reads the transcript."""
+
+    NO_ANSWER = "no answer"
+    """It gave a command up, whose line it is."""
+
+    RESTORED = "restored"
+    SAVED = "saved"
+    REPLACED = "replaced"
+    """It gave the pair up and boots another one."""
+
+    WROTE = "wrote"
+    SSH_ANSWERS = "ssh answers"
+    """It waited until the node answered."""
+
+    REBOOTED = "rebooted"
+    RESET = "reset"
+    PANIC = "panic"
+    REBOOT_AT_ONCE = "reboot -nq"
+
+
+class Effect(Word):
+    """What a fault makes of a node, where a report draws that."""
+
+    OFF = "off"
+    SWITCHED_OFF = "switched off"
+    """Off, once FreeBSD has shut down."""
+
+    PAUSED = "paused"
+    UNPLUGGED = "unplugged"
+    """Its cable is out of the private link."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One line of the story. `at` is UTC, `duration` in seconds; `status` only for commands.
 
-    `kind` is command, action, repeats, wait or writes: a wait's `text` is what was awaited, and it
-    is written at its end, after what was done meanwhile. Writes are those of a ledger, with a line
-    of `stdout` for each.
+    An action has `did`, and the known `state` where one was restored or saved. A fault and its end
+    have the name of the `fault`. What is told of them is told by these values: `text` is for
+    persons.
     """
 
     at: datetime
     node: str
-    kind: str
+    kind: Kind
     text: str
     duration: float
     status: int | None = None
     stdout: str = ""
     stderr: str = ""
+    did: Did | None = None
+    state: str = ""
+    fault: str = ""
+    effect: Effect | None = None
 
     def repeats(self, earlier: Entry) -> bool:
         """Whether this is the same command on the same node with the same answer."""
-        return self.kind == "command" and (
+        return self.kind is Kind.COMMAND and (
             (self.node, self.text, self.status, self.stdout, self.stderr)
             == (earlier.node, earlier.text, earlier.status, earlier.stdout, earlier.stderr)
         )
@@ -52,9 +109,9 @@ class Entry:
     def render(self) -> str:
         """The entry as a person reads it."""
         clock = self.at.strftime("%H:%M:%S.%f")[:-3]
-        prompt = {"command": "#", "wait": "* waited for"}.get(self.kind, "*")
+        prompt = {Kind.COMMAND: "#", Kind.WAIT: "* waited for"}.get(self.kind, "*")
         head = f"{clock} {self.node:<7} {prompt} {self.text}"
-        if self.kind == "command":
+        if self.kind is Kind.COMMAND:
             head += f"    [status {self.status}, {self.duration:.3f} s]"
         elif self.duration:
             head += f"    [{self.duration:.3f} s]"
@@ -134,7 +191,7 @@ class Transcript:
                 self._repeated[entry.node] = self._repeated.get(entry.node, 0) + 1
                 return
             self._end_repeats(entry.node)
-            if entry.kind == "command":
+            if entry.kind is Kind.COMMAND:
                 self._last[entry.node] = entry
             self._write(entry)
 
@@ -142,7 +199,7 @@ class Transcript:
         last, times = self._last.pop(node, None), self._repeated.pop(node, 0)
         if last is not None and times:
             text = f"{last.text}: the same answer {times} more times"
-            self._write(Entry(clock.current().utc(), node, "repeats", text, 0.0))
+            self._write(Entry(clock.current().utc(), node, Kind.REPEATS, text, 0.0))
 
     def _write(self, entry: Entry) -> None:
         entry = replace(
@@ -156,10 +213,15 @@ class Transcript:
             "at": entry.at.isoformat(),
             "node": entry.node,
             "kind": entry.kind,
+            **{
+                name: value
+                for name in ("did", "state", "fault", "effect")
+                if (value := getattr(entry, name))
+            },
             "text": entry.text,
             "duration": round(entry.duration, 6),
         }
-        if entry.kind == "command":
+        if entry.kind is Kind.COMMAND:
             fields |= {
                 "status": entry.status,
                 "stdout": entry.stdout,
@@ -183,6 +245,9 @@ class Transcript:
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             self.trouble = self.trouble or f"the transcript cannot be written: {error}"
 
-    def note(self, node: str, text: str, duration: float = 0.0) -> None:
+    def note(
+        self, node: str, text: str, duration: float = 0.0, *, did: Did = Did.NOTE, state: str = ""
+    ) -> None:
         """Write what the harness did to `node` (or to the "pair")."""
-        self.add(Entry(clock.current().utc(), node, "action", text, duration))
+        now = clock.current().utc()
+        self.add(Entry(now, node, Kind.ACTION, text, duration, did=did, state=state))

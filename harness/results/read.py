@@ -16,6 +16,7 @@ from harness.lab.base import Gap
 from harness.record.transcript import Entry
 from harness.results import junit
 from harness.results.claims import NOBODY_TESTS, TITLES, UNTESTED
+from harness.results.old_wording import in_values
 from harness.results.run import (
     Case,
     Claim,
@@ -114,8 +115,8 @@ def _claim(number: int, scenarios: Iterable[Scenario]) -> Claim:
     return Claim(number, TITLES[number], verdict, its, UNTESTED.get(number, ""))
 
 
-def _told(run: Path, name: str) -> Told:
-    folder = run / name
+def read_entries(folder: Path) -> tuple[list[Entry], int]:
+    """The transcript in the folder of a scenario, and how many of its lines cannot be read."""
     entries: list[Entry] = []
     unreadable = 0
     for line in _lines(folder / "transcript.jsonl"):
@@ -127,7 +128,13 @@ def _told(run: Path, name: str) -> Told:
         if entry.at.tzinfo is None or not 0 <= entry.duration < math.inf:
             unreadable += 1
         else:
-            entries.append(entry)
+            entries.append(in_values(entry))
+    return entries, unreadable
+
+
+def _told(run: Path, name: str) -> Told:
+    folder = run / name
+    entries, unreadable = read_entries(folder)
     return Told(
         transcript=tuple(entries),
         timeline=timeline(entries) if entries else None,

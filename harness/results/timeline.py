@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 
 from harness.errors import UnrecognisedOutput
 from harness.freebsd import hast, zpool
-from harness.record.transcript import PROVISIONED, SET_UP, Entry
+from harness.record.transcript import PROVISIONED, SET_UP, Did, Effect, Entry, Kind
 
 UNKNOWN = "unknown"
 IN_SYNC = "in sync"
 NO_HASTD = "no hastd"
+_BROKEN_OR_HEALED = (Kind.FAULT, Kind.HEAL)
 _DOWN = ("off", "booting", "going down", "panicked")
-_KILLS = {"power cut": "off", "reset": "booting", "panic": "panicked", "reboot -nq": "booting"}
+_KILLS = {Did.RESET: "booting", Did.PANIC: "panicked", Did.REBOOT_AT_ONCE: "booting"}
 """What ends everything on a node the moment that it begins, and what the node is from then on."""
 
 
@@ -139,7 +140,7 @@ def timeline(entries: Sequence[Entry]) -> Timeline:
         tracks=tuple(track.finish(seconds) for track in story.tracks.values()),
         replication=story.replication.finish(seconds, leave_out=(UNKNOWN,)),
         waits=waits,
-        marks=tuple(sorted(filter(None, map(_mark, timed)), key=lambda mark: mark.at)),
+        marks=_marks(timed),
         split=_split(timed, waits, seconds),
         curves=_curves(story.to_send),
         writes=_writes(timed),
@@ -159,9 +160,11 @@ class _Timed:
 
     @property
     def effect(self) -> float:
-        if self.entry.kind == "command":
+        if self.entry.kind is Kind.COMMAND:
             return self.start if _panics(_words(self.entry.text)) else self.end
-        begins = self.entry.text in (*_KILLS, "paused", "private link unplugged")
+        if self.entry.effect is Effect.SWITCHED_OFF:
+            return self.end
+        begins = self.entry.kind is Kind.FAULT or self.entry.did in _KILLS
         return self.start if begins else self.end
 
 
@@ -182,10 +185,10 @@ def _started(entry: Entry, later: Sequence[Entry]) -> float:
     carry the time at which another answer had come, and were over before that was asked for.
     """
     at = entry.at.timestamp()
-    if entry.kind == "repeats":
-        asked = (e.at.timestamp() for e in later if (e.node, e.kind) == (entry.node, "command"))
+    if entry.kind is Kind.REPEATS:
+        asked = (e.at.timestamp() for e in later if (e.node, e.kind) == (entry.node, Kind.COMMAND))
         return min(at, next(asked, at))
-    of_pair = (entry.node, entry.kind) == ("pair", "action")
+    of_pair = (entry.node, entry.kind) == ("pair", Kind.ACTION)
     if of_pair and later and later[0].at.timestamp() < at + entry.duration:
         return at - entry.duration
     return at
@@ -269,51 +272,58 @@ class _Story:
     def tell(self, item: _Timed) -> None:
         entry = item.entry
         if entry.node == "pair":
-            self._restored(item.effect, entry.text)
-        elif entry.kind == "command":
+            if entry.did is Did.RESTORED:
+                self._restored(item.effect, entry.state)
+        elif entry.kind is Kind.COMMAND:
             track = self.tracks[entry.node]
             if not (track.down and item.start < track.roles.since):  # else it died meanwhile
                 self._command(track, item.effect, entry)
-        elif entry.kind == "repeats" and entry.text.startswith("hastctl list"):
+        elif entry.kind is Kind.REPEATS and entry.text.startswith("hastctl list"):
             self._still(self.tracks[entry.node], item.start)
-        elif entry.kind == "action":
-            self._action(self.tracks[entry.node], item, entry.text)
+        elif entry.kind in _BROKEN_OR_HEALED:
+            self._fault(self.tracks[entry.node], item)
+        elif entry.kind is Kind.ACTION:
+            self._action(self.tracks[entry.node], item)
 
-    def _restored(self, at: float, text: str) -> None:
-        if not text.startswith("restored to "):
-            return
-        set_up = text.startswith(f"restored to '{SET_UP}")
+    def _restored(self, at: float, state: str) -> None:
+        set_up = state.startswith(SET_UP)
         self._unplugged.clear()
         self._changed = True
         self.replication.change(at, UNKNOWN)
         for node, role in zip(sorted(self.tracks), ("primary", "secondary"), strict=False):
             track = self.tracks[node]
-            known = NO_HASTD if text == f"restored to {PROVISIONED!r}" else UNKNOWN
+            known = NO_HASTD if state == PROVISIONED else UNKNOWN
             track.becomes(at, role if set_up else known)
             has_pool = set_up and role == "primary"
             track.pools.change(at, "imported" if has_pool else "none")
 
-    def _action(self, track: _Track, item: _Timed, text: str) -> None:
-        at = item.effect
-        if text in _KILLS:
-            self._down(track, at, _KILLS[text])
-        elif text == "ACPI shutdown":
-            if track.roles.since <= item.start:
-                self._down(track, item.start, "going down")
-            self._down(track, at, "off")
-        elif text == "power on":
-            track.becomes(at, "booting")
-        elif text == "SSH answers" and track.down:
+    def _fault(self, track: _Track, item: _Timed) -> None:
+        at, begins = item.effect, item.entry.kind is Kind.FAULT
+        match item.entry.effect:
+            case Effect.OFF if begins:
+                self._down(track, at, "off")
+            case Effect.SWITCHED_OFF if begins:
+                if track.roles.since <= item.start:
+                    self._down(track, item.start, "going down")
+                self._down(track, at, "off")
+            case Effect.OFF | Effect.SWITCHED_OFF:
+                track.becomes(at, "booting")
+            case Effect.PAUSED if begins:
+                track.before_pause = track.roles.state
+                track.becomes(at, "paused")
+            case Effect.PAUSED:
+                track.becomes(at, track.before_pause)
+            case Effect.UNPLUGGED:
+                self._cable(track, at, unplugged=begins)
+
+    def _action(self, track: _Track, item: _Timed) -> None:
+        at, did = item.effect, item.entry.did
+        if did in _KILLS:
+            self._down(track, at, _KILLS[did])
+        elif did is Did.SSH_ANSWERS and track.down:
             if track.roles.since < item.start:  # the harness waits for it once it is down
                 track.becomes(item.start, "booting")
             track.becomes(at, UNKNOWN)
-        elif text == "paused":
-            track.before_pause = track.roles.state
-            track.becomes(at, "paused")
-        elif text == "resumed":
-            track.becomes(at, track.before_pause)
-        elif text in ("private link unplugged", "private link plugged"):
-            self._cable(track, at, unplugged=text.endswith("unplugged"))
 
     def _cable(self, track: _Track, at: float, *, unplugged: bool) -> None:
         (self._unplugged.add if unplugged else self._unplugged.discard)(track.node)
@@ -440,9 +450,13 @@ def _words(command: str) -> list[str]:
 
 # --- marks, waits and where the time went ---------------------------------------------------------
 
-_HARNESS = ("saved as ", "restored to ")
-_HEALS = ("power on", "resumed", "private link plugged")
-_QUIET = ("wrote ", "SSH answers", "rebooted")
+_ROUNDED = 1e-4
+"""Seconds. Times in a transcript are in microseconds; those of a sum may be off by some of them."""
+
+_HARNESS = (Did.SAVED, Did.RESTORED)
+_QUIET = (Did.WROTE, Did.SSH_ANSWERS, Did.REBOOTED)
+"""What is not worth a mark: a boot is on the axis of its node."""
+
 _SHORTEST_WAIT = 0.5
 """Seconds. Two looks closer than this are two questions, not a wait."""
 
@@ -450,29 +464,45 @@ _LONGEST_PAUSE = 5.0
 """Seconds. A wait looks again sooner than this."""
 
 
+def _marks(timed: Sequence[_Timed]) -> tuple[Mark, ...]:
+    of_faults = [item for item in timed if item.entry.kind in _BROKEN_OR_HEALED]
+
+    def told(item: _Timed) -> bool:
+        """Whether it is one of the commands that a fault began or was healed with."""
+        return item.entry.kind is Kind.COMMAND and any(
+            fault.entry.node == item.entry.node
+            and fault.start - _ROUNDED <= item.start
+            and item.end <= fault.end + _ROUNDED
+            for fault in of_faults
+        )
+
+    found = filter(None, (_mark(item) for item in timed if not told(item)))
+    return tuple(sorted(found, key=lambda mark: mark.at))
+
+
 def _mark(item: _Timed) -> Mark | None:
     entry = item.entry
     kind = _kind(entry)
     if kind is None:
         return None
-    failed = entry.kind == "command" and entry.status != 0
+    failed = entry.kind is Kind.COMMAND and entry.status != 0
     text = f"{entry.text} (status {entry.status})" if failed else entry.text
     return Mark(item.start, entry.node, "fault" if failed else kind, text, entry.duration)
 
 
 def _kind(entry: Entry) -> str | None:
-    if entry.kind == "command":
+    if entry.kind is Kind.COMMAND:
         words = _words(entry.text)
         if words[0] in ("shutdown", "reboot", "halt", "poweroff", "kill", "pkill"):
             return "fault"
         if words[:2] in (["hastctl", "role"], ["hastctl", "create"], ["service", "hastd"]):
             return "role"
         return "pool" if words[0] == "zpool" and _changes_pool(words) else None
-    if entry.kind != "action" or entry.text.startswith(_QUIET):
+    if entry.kind in _BROKEN_OR_HEALED:
+        return entry.kind.value
+    if entry.kind is not Kind.ACTION or entry.did in _QUIET:
         return None
-    if entry.text.startswith(_HARNESS):
-        return "harness"
-    return "heal" if entry.text in _HEALS else "fault"
+    return "harness" if entry.did in _HARNESS else "fault"
 
 
 _WRITE = re.compile(r"([0-9.]+) s: (?:acknowledged after ([0-9.]+) s|never acknowledged)")
@@ -485,13 +515,15 @@ def _writes(timed: Sequence[_Timed]) -> tuple[Write, ...]:
     of_ledgers = [
         Write(item.start + float(found[1]), None if found[2] is None else float(found[2]))
         for item in timed
-        if item.entry.kind == "writes"
+        if item.entry.kind is Kind.WRITES
         for found in _WRITE.finditer(item.entry.stdout)
     ]
     single = [
         Write(item.start, item.entry.duration)
         for item in timed
-        if item.entry.kind == "command" and item.entry.status == 0 and _writes_data(item.entry.text)
+        if item.entry.kind is Kind.COMMAND
+        and item.entry.status == 0
+        and _writes_data(item.entry.text)
     ]
     slowest = max((write.took or 0.0 for write in single), default=0.0)
     found = of_ledgers + (single if of_ledgers or slowest >= _TOOK_LONG else [])
@@ -512,7 +544,7 @@ def _waits(timed: Sequence[_Timed]) -> tuple[Span, ...]:
     A restore that waits for its nodes is no wait of the scenario. Transcripts of earlier versions
     have no waits.
     """
-    told = [item for item in timed if item.entry.kind == "wait"]
+    told = [item for item in timed if item.entry.kind is Kind.WAIT]
     waits = [Span(item.start, item.end, "wait", item.entry.text) for item in told]
     if not told:
         waits = _boots(timed) + _repeated_looks(timed)
@@ -534,7 +566,7 @@ def _boots(timed: Sequence[_Timed]) -> list[Span]:
     return [
         Span(item.start, item.end, "boot", f"{item.entry.node}: {item.entry.text}")
         for item in timed
-        if item.entry.text == "SSH answers"
+        if item.entry.did is Did.SSH_ANSWERS
     ]
 
 
@@ -550,29 +582,25 @@ def _repeated_looks(timed: Sequence[_Timed]) -> list[Span]:
             if run and run[-1].end - run[0].start >= _SHORTEST_WAIT and len(run) > 1:
                 label = f"{node}: {run[0].entry.text}"
                 found.append(Span(run[0].start, run[-1].end, "look", label))
-            run = [item] if item is not None and item.entry.kind == "command" else []
+            run = [item] if item is not None and item.entry.kind is Kind.COMMAND else []
     return found
 
 
 def _looks_again(item: _Timed, before: _Timed, command: str) -> bool:
-    if item.entry.kind == "repeats":
+    if item.entry.kind is Kind.REPEATS:
         return True
     soon = item.start - before.end <= _LONGEST_PAUSE
-    return soon and item.entry.kind == "command" and item.entry.text == command
+    return soon and item.entry.kind is Kind.COMMAND and item.entry.text == command
 
 
 def _split(timed: Sequence[_Timed], waits: Sequence[Span], seconds: float) -> Split:
-    restore = _merge(_intervals(timed, (*_HARNESS, "SSH answers", "rebooted")))
+    restore = _merge(_intervals(timed, (*_HARNESS, Did.SSH_ANSWERS, Did.REBOOTED)))
     either = _merge([*restore, *((span.start, span.end) for span in waits)])
     return Split(_length(restore), _length(either) - _length(restore), seconds - _length(either))
 
 
-def _intervals(timed: Sequence[_Timed], starts: tuple[str, ...]) -> list[tuple[float, float]]:
-    return [
-        (item.start, item.end)
-        for item in timed
-        if item.entry.kind == "action" and item.entry.text.startswith(starts)
-    ]
+def _intervals(timed: Sequence[_Timed], what: tuple[Did, ...]) -> list[tuple[float, float]]:
+    return [(item.start, item.end) for item in timed if item.entry.did in what]
 
 
 def _merge(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__
-from harness.cluster.audit import Finding
 from harness.cluster.node import Node
 from harness.errors import EvidenceLost, HarnessError
 from harness.freebsd import hastd_log
@@ -18,6 +17,7 @@ from harness.lab.base import LabDescription
 from harness.record.folders import ELSEWHERE, no_folder
 from harness.record.outgoing import without_secrets
 from harness.record.transcript import Transcript
+from harness.run.audit import Finding
 from harness.waiting.parallel import on_each
 
 _COLLECTED = {

@@ -24,7 +24,7 @@ from harness.errors import HarnessError, KnownBugMet, LabLost
 from harness.lab.base import Gap, Lab
 from harness.lab.ssh import Connect, Connection
 from harness.record.marked import prefix
-from harness.record.transcript import PROVISIONED, Entry, Transcript
+from harness.record.transcript import PROVISIONED, Did, Entry, Kind, Transcript
 from harness.run import known_states
 from harness.run.evidence import Evidence
 from harness.run.known_states import KnownState
@@ -213,7 +213,7 @@ class Session:
         """Wait for both machines, which were powered on at `start`, and provision them."""
         self._say(f"booting skunk1 and skunk2: {self.lab.describe()}")
         skunk1, skunk2 = (
-            Node(self.lab.machines[name], self.settings.deadlines, self._transcript, self._connect)
+            Node(self.lab.machines[name], self.settings, self._transcript, self._connect)
             for name in ("skunk1", "skunk2")
         )
         self._nodes = skunk1, skunk2
@@ -233,7 +233,7 @@ class Session:
     def _replace(self, why: HarnessError) -> None:
         """Cut the power of a pair that cannot be brought back, and boot another one."""
         self._say(f"the pair cannot be brought back, and is replaced: {why}")
-        self._transcript.note("pair", f"replaced: {why.what}")
+        self._transcript.note("pair", f"replaced: {why.what}", did=Did.REPLACED)
         on_each(self.pair.nodes, Node.disconnect)
         self._snapshots.clear()
         try:
@@ -282,7 +282,11 @@ class Session:
                 except HarnessError as error:
                     self._replace(error)
                 self._transcript.note(
-                    "pair", f"restored to {tag!r}", self.lab.clock.monotonic() - start
+                    "pair",
+                    f"restored to {tag!r}",
+                    self.lab.clock.monotonic() - start,
+                    did=Did.RESTORED,
+                    state=tag,
                 )
                 self._state = tag if tag in self._snapshots else PROVISIONED
             self._mark_consoles()
@@ -294,19 +298,20 @@ class Session:
 
     def _waited(self, waited: Waited) -> None:
         text = waited.what if waited.came else f"{waited.what}, in vain"
-        self._transcript.add(Entry(waited.since, "pair", "wait", text, waited.seconds))
+        self._transcript.add(Entry(waited.since, "pair", Kind.WAIT, text, waited.seconds))
 
     def _mark_consoles(self) -> None:
         for node in self.pair:
             node.mark_console()
-            node.faults.clear()
+            node.broken.clear()
 
     def _save(self, tag: str) -> None:
         # No SSH session goes into the snapshot: its peer would be long gone after a restore.
         on_each(self.pair.nodes, Node.disconnect)
         start = self.lab.clock.monotonic()
         self.lab.save(tag)
-        self._transcript.note("pair", f"saved as {tag!r}", self.lab.clock.monotonic() - start)
+        took = self.lab.clock.monotonic() - start
+        self._transcript.note("pair", f"saved as {tag!r}", took, did=Did.SAVED, state=tag)
         self._snapshots.add(tag)
         self._state = tag
 

@@ -138,9 +138,7 @@ class _Run:
         self._rng = rng
         self._say = say
         transcript = Transcript()
-        self._nodes = [
-            Node(lab.machines[name], settings.deadlines, transcript) for name in lab.machines
-        ]
+        self._nodes = [Node(lab.machines[name], settings, transcript) for name in lab.machines]
         self._keys = {
             node.name: paramiko.PKey.from_path(node.machine.endpoint().key) for node in self._nodes
         }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from harness.cluster.node import Node
 from harness.errors import ClaimFailed, HarnessError
-from harness.record.transcript import Entry
+from harness.record.transcript import Entry, Kind
 from harness.waiting import clock
 from harness.waiting.parallel import in_background
 from harness.waiting.wait import wait_until
@@ -65,7 +65,7 @@ class Ledger:
         finally:
             seconds = clock.current().monotonic() - start
             beside.write_down(
-                Entry(started, node.name, "writes", ledger.summary, seconds, stdout=ledger.times)
+                Entry(started, node.name, Kind.WRITES, ledger.summary, seconds, stdout=ledger.times)
             )
         beside.disconnect()
 

@@ -92,9 +92,7 @@ def skunk2(bench: Bench, lab: Lab) -> Node:
 
 
 def nodes_of(lab: Lab, small: Settings) -> dict[str, Node]:
-    return {
-        name: Node(machine, small.deadlines, Transcript()) for name, machine in lab.machines.items()
-    }
+    return {name: Node(machine, small, Transcript()) for name, machine in lab.machines.items()}
 
 
 def qemu_lab(small: Settings, pair: str = PAIR) -> QemuLab:

@@ -73,7 +73,7 @@ def test_one_way(pair: Pair) -> None:
     with Ledger.writing(skunk1, f"{pair.mountpoint}/ledger") as ledger:
         for node in pair:
             cuts = len(pair.said(skunk1, Disconnected))
-            with deaf(node, pair.settings):
+            with deaf(node):
                 pair.wait_until_degraded(skunk1)
                 ledger.wait_for(5)
             assert len(pair.said(skunk1, Disconnected)) == cuts + 1

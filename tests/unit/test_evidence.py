@@ -14,7 +14,7 @@ from harness.lab import console
 from harness.lab.keys import KeyPair
 from harness.lab.seed import VOLUME, Seed
 from harness.record import folders as folders_of_runs
-from harness.record.transcript import Entry, Transcript
+from harness.record.transcript import Entry, Kind, Transcript
 from harness.run import evidence
 
 PANIC = """\
@@ -115,7 +115,7 @@ def test_the_transcript_tells_commands_and_actions_in_order(tmp_path: Path) -> N
     transcript.open(tmp_path / "run")
     transcript.open(tmp_path / "run" / "test")
     at = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-    transcript.add(Entry(at, "skunk1", "command", "hastctl role", 0.25, 71, "out\n", "err\n"))
+    transcript.add(Entry(at, "skunk1", Kind.COMMAND, "hastctl role", 0.25, 71, "out\n", "err\n"))
     transcript.note("pair", "restored", 1.5)
     transcript.close()
     transcript.note("skunk2", "after the test")
@@ -137,11 +137,11 @@ def test_a_repeated_answer_is_written_once_and_counted(tmp_path: Path) -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
 
     def answer(stdout: str) -> None:
-        transcript.add(Entry(at, "skunk1", "command", "hastctl list", 0.1, 0, stdout))
+        transcript.add(Entry(at, "skunk1", Kind.COMMAND, "hastctl list", 0.1, 0, stdout))
 
     for _ in range(5):
         answer("degraded\n")
-    transcript.add(Entry(at, "skunk2", "command", "hastctl list", 0.1, 0, "degraded\n"))
+    transcript.add(Entry(at, "skunk2", Kind.COMMAND, "hastctl list", 0.1, 0, "degraded\n"))
     answer("complete\n")
     answer("complete\n")
     transcript.close()

@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 from harness.cli import main as cli
 from harness.config import paths
 from harness.errors import HarnessError
-from harness.record.transcript import Entry
+from harness.record.transcript import Entry, Kind
 from harness.report.drawing import NARROW, WIDE, draw
 from harness.report.publish import publish
 from harness.results.junit import read as read_junit
+from harness.results.old_wording import in_values
 from harness.results.read import read_run
 from harness.results.run import Verdict, in_words
 from harness.results.timeline import Curve, Span, Split, Timeline, Write, timeline
@@ -339,8 +340,10 @@ START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def entry(  # noqa: PLR0917 - a story reads as a table
     at: float, node: str, text: str, took: float = 0.0, kind: str = "action", stdout: str = ""
 ) -> Entry:
+    """What the harness did is told as it was before it had values, and looked up in the table."""
     status = 0 if kind == "command" else None
-    return Entry(START + timedelta(seconds=at), node, kind, text, took, status, stdout)
+    when = START + timedelta(seconds=at)
+    return in_values(Entry(when, node, Kind(kind), text, took, status, stdout))
 
 
 def listed(at: float, node: str, role: str, status: str, dirty: int) -> Entry:
@@ -571,6 +574,43 @@ def test_the_recorded_failover_on_the_axis() -> None:
     skunk1, skunk2 = [[span.state for span in track.roles] for track in told.timeline.tracks]
     assert skunk1 == ["no hastd", "init", "primary", "secondary", "primary"]
     assert skunk2 == ["no hastd", "init", "secondary", "primary", "secondary"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "said", "replication", "restore"),
+    [
+        (
+            "2026-11-22-qemu-13.2-link-cut",
+            "test_write_while_degraded",
+            ["private link unplugged", "private link plugged"],
+            ["in sync", "unplugged", "in sync"],
+            1.3,
+        ),
+        (
+            "2026-11-22-qemu-13.2-claims-1-to-7",
+            "test_power_cut_of_primary",
+            ["power cut", "power on"],
+            ["resync", "in sync"],
+            33.5,
+        ),
+    ],
+)
+def test_a_transcript_from_before_faults_had_values_tells_the_same(
+    folder: str, name: str, said: list[str], replication: list[str], restore: float
+) -> None:
+    run = read_run(RECORDED.parent / folder)
+    told = next(s.told for s in run.scenarios if s.case.name == name)
+    assert not any(entry.kind is Kind.ACTION and entry.did is None for entry in told.transcript)
+    story = told.timeline
+    assert story is not None
+    marks = [(mark.kind, mark.text) for mark in story.marks if mark.kind in {"fault", "heal"}]
+    assert marks == list(zip(["fault", "heal"], said, strict=True))
+    assert [span.state for span in story.replication] == replication
+    assert story.split.restore == pytest.approx(restore, abs=0.05), "restores, saves and boots"
+    assert [mark.text for mark in story.marks if mark.kind == "harness"] in (
+        ["saved as 'set-up'"],
+        ["restored to 'set-up'"],
+    )
 
 
 # --- whose fault a broken folder is -----------------------------------------------------------

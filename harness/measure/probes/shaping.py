@@ -15,20 +15,12 @@ import re
 import statistics
 from collections.abc import Iterator
 
-from harness.cluster.healing import fault
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
-from harness.cluster.private_link import private_nic
 from harness.errors import LabError
+from harness.faults import shaping
 from harness.freebsd.output import Output
 from harness.measure.result import DiskSetting, LinkSetting
-
-_LOAD = r"""
-kenv net.inet.ip.fw.default_to_accept=1 >/dev/null
-kldload -n ipfw dummynet
-[ "$(sysctl -n net.inet.ip.fw.default_to_accept)" = 1 ]
-"""
-"""ipfw(4) denies everything unless told otherwise before it is loaded: SSH would be cut off."""
 
 _PINGS = 10
 _TOO_FAR = 3.0
@@ -54,9 +46,7 @@ def shaped_link(pair: Pair, wish: LinkSetting) -> Iterator[LinkSetting]:
     if not wish.shaped:
         yield measured_link(pair, wish)
         return
-    with contextlib.ExitStack() as stack:
-        for node in pair:
-            stack.enter_context(_shaped(pair, node, wish))
+    with shaping.shaped_link(*_pipe(wish)).on(*pair.nodes):
         got = measured_link(pair, wish)
         _check(wish, got)
         yield got
@@ -98,8 +88,8 @@ def tcp_rate(pair: Pair) -> float | None:
     return None if rate is None else float(rate[1])
 
 
-@contextlib.contextmanager
-def _shaped(pair: Pair, node: Node, wish: LinkSetting) -> Iterator[None]:
+def _pipe(wish: LinkSetting) -> list[str]:
+    """What one node's half of the wish is to `ipfw pipe config`."""
     options: list[str] = []
     if wish.delay_ms is not None:
         options += ["delay", f"{wish.delay_ms / 2:g}ms"]
@@ -107,20 +97,7 @@ def _shaped(pair: Pair, node: Node, wish: LinkSetting) -> Iterator[None]:
         options += ["bw", f"{wish.rate_mbit:g}Mbit/s", "queue", f"{_queue_kib(wish.rate_mbit)}K"]
     if wish.loss is not None:
         options += ["plr", f"{wish.loss:g}"]
-    nic = private_nic(node, pair.settings)
-
-    def begin() -> None:
-        node.sh(_LOAD)
-        node.run("ipfw", "-q", "pipe", "1", "config", *options)
-        everything = ("ip", "from", "any", "to", "any", "out", "via", nic)
-        node.run("ipfw", "-q", "add", "100", "pipe", "1", *everything)
-
-    def heal() -> None:
-        node.run("ipfw", "-q", "delete", "100", check=False)
-        node.run("ipfw", "-q", "pipe", "1", "delete", check=False)
-
-    with fault(node, f"private link shaped: {' '.join(options)}", begin, heal):
-        yield
+    return options
 
 
 def _queue_kib(rate_mbit: float) -> int:
@@ -158,7 +135,7 @@ def shaped_disk(pair: Pair, node: Node, wish: DiskSetting) -> Iterator[DiskSetti
         if wish.delay_ms is not None:
             stack.enter_context(_delayed(pair, node, wish.delay_ms))
         if wish.rate_mb is not None:
-            stack.enter_context(_limited(node, wish.rate_mb * 1e6))
+            stack.enter_context(shaping.limited_disk(wish.rate_mb * 1e6).on(node))
         got = measured_disk(pair, node, wish)
         _check_disk(node, wish, got)
         yield got
@@ -191,25 +168,7 @@ def _delayed(pair: Pair, node: Node, delay_ms: float) -> contextlib.AbstractCont
         raise LabError(
             f"the disk {provider} cannot be delayed", node=node.name, advice="set local to gnop"
         )
-
-    def configure(delay: str, share: str) -> None:
-        node.run("gnop", "configure", "-d", delay, "-q", share, "-x", share, provider)
-
-    return fault(
-        node,
-        f"disk delayed by {delay_ms:g} ms",
-        lambda: configure(f"{delay_ms:g}", "100"),
-        lambda: configure("1", "0"),  # gnop(8) refuses a delay of 0, whatever its share is
-    )
-
-
-def _limited(node: Node, rate: float) -> contextlib.AbstractContextManager[None]:
-    return fault(
-        node,
-        f"disk limited to {rate / 1e6:g} MB/s",
-        lambda: node.machine.limit_data_disk(rate),
-        lambda: node.machine.limit_data_disk(None),
-    )
+    return shaping.delayed_disk(provider, delay_ms).on(node)
 
 
 def _check_disk(node: Node, wish: DiskSetting, got: DiskSetting) -> None:

@@ -5,21 +5,29 @@ A scenario that holds without its fault claims nothing.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster.node import Node
-from harness.faults import link, process
+from harness.cluster.fault import Fault
+from harness.cluster.hardware_faults import LINK, PAUSE, POWER
+from harness.faults import process
+from harness.faults.link import DEAF
 from harness.trials.mutations.mutation import mutation, nothing
 
 if TYPE_CHECKING:
     import pytest
 
 
-@contextlib.contextmanager
-def _no_fault(*_: Any, **__: Any) -> Iterator[None]:
-    yield
+def _without(patch: pytest.MonkeyPatch, none: Fault[Any]) -> None:
+    """Let a fault neither begin nor be healed."""
+    break_on, heal_on = Fault.break_on, Fault.heal_on
+
+    def do(verb: Callable[[Fault[Any], Any], None], fault: Fault[Any], node: Any) -> None:
+        if fault is not none:
+            verb(fault, node)
+
+    patch.setattr(Fault, "break_on", lambda fault, node: do(break_on, fault, node))
+    patch.setattr(Fault, "heal_on", lambda fault, node: do(heal_on, fault, node))
 
 
 @mutation(
@@ -29,8 +37,7 @@ def _no_fault(*_: Any, **__: Any) -> Iterator[None]:
 )
 def power_is_not_cut(patch: pytest.MonkeyPatch) -> None:
     """The machine runs on."""
-    patch.setattr(Node, "power_cut", nothing)
-    patch.setattr(Node, "power_on", nothing)
+    _without(patch, POWER)
 
 
 @mutation(
@@ -40,7 +47,7 @@ def power_is_not_cut(patch: pytest.MonkeyPatch) -> None:
 )
 def cable_stays_in(patch: pytest.MonkeyPatch) -> None:
     """Nothing is cut off."""
-    patch.setattr(Node, "link_unplugged", _no_fault)
+    _without(patch, LINK)
 
 
 @mutation(
@@ -50,7 +57,7 @@ def cable_stays_in(patch: pytest.MonkeyPatch) -> None:
 )
 def machine_is_not_paused(patch: pytest.MonkeyPatch) -> None:
     """It notices everything."""
-    patch.setattr(Node, "paused", _no_fault)
+    _without(patch, PAUSE)
 
 
 @mutation(
@@ -70,4 +77,4 @@ def signal_is_not_sent(patch: pytest.MonkeyPatch) -> None:
 )
 def firewall_lets_through(patch: pytest.MonkeyPatch) -> None:
     """The one-way partition is none."""
-    patch.setattr(link, "deaf", _no_fault)
+    _without(patch, DEAF)

@@ -39,7 +39,7 @@ def nodes(lab: SimulatedLab, settings: Settings) -> Iterator[tuple[Node, Node]]:
     """Both nodes, which answer over SSH."""
     transcript = Transcript()
     skunk1, skunk2 = (
-        Node(lab.machines[name], settings.deadlines, transcript) for name in ("skunk1", "skunk2")
+        Node(lab.machines[name], settings, transcript) for name in ("skunk1", "skunk2")
     )
     on_each((skunk1, skunk2), lambda node: node.wait_for_ssh())
     yield skunk1, skunk2

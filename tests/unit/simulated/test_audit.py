@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.cluster.audit import Finding, Left, audit, raise_unannounced
 from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed
 from harness.faults.process import hastd_pid, send_signal
+from harness.faults.shaping import shaped_link
 from harness.freebsd.zpool import Health
+from harness.run.audit import Finding, Left, audit, raise_unannounced
 from harness.waiting.wait import wait_until
+from tests.unit.simulated.glass import GLASS
 
 
 def both_primary(pair: Pair) -> None:
@@ -37,7 +39,7 @@ def crashed_hastd(pair: Pair) -> None:
 
 
 def unhealed_fault(pair: Pair) -> None:
-    pair.skunk1.faults.append("made of glass")
+    pair.skunk1.broken.append(GLASS)
 
 
 def cable_out(pair: Pair) -> None:
@@ -56,6 +58,11 @@ def firewall(pair: Pair) -> None:
     pair.skunk2.sh("kldload -n pf && echo 'block drop in quick on vtnet9 all' | pfctl -q -e -f -")
 
 
+def shaped_link_left(pair: Pair) -> None:
+    shaped_link("delay", "10ms").break_on(pair.skunk2)
+    pair.skunk2.broken.clear()
+
+
 def silent_node(pair: Pair) -> None:
     pair.skunk2.machine.pause()
 
@@ -67,11 +74,12 @@ def silent_node(pair: Pair) -> None:
         (suspended_pool, Left.SUSPENDED_POOL, "skunk1", "failover"),
         (panic, Left.PANIC, "skunk2", "panic: "),
         (crashed_hastd, Left.CRASHED_HASTD, "skunk2", "exited on signal 11 (core dumped)"),
-        (unhealed_fault, Left.FAULT, "skunk1", "made of glass"),
+        (unhealed_fault, Left.FAULT, "skunk1", "glass on the floor"),
         (cable_out, Left.FAULT, "skunk1", "the private link: vtnet1 says no carrier"),
         (power_off, Left.FAULT, "skunk2", "the machine is off"),
         (stopped_hastd, Left.FAULT, "skunk2", "of hastd is stopped"),
         (firewall, Left.FAULT, "skunk2", "pf filters"),
+        (shaped_link_left, Left.FAULT, "skunk2", "the private link is shaped: ipfw has 00100 pipe"),
         (silent_node, Left.FAULT, "skunk2", "the machine is paused"),
     ],
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from harness.cluster.healing import fault
+from harness.cluster.fault import Fault, not_seen
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.cluster.private_link import private_nic
@@ -20,8 +22,16 @@ from harness.waiting import clock
 
 class Glass:
     def __init__(self) -> None:
-        self.faults: list[str] = []
+        self.broken: list[Fault[Any]] = []
         self.done: list[str] = []
+
+    @property
+    def faults(self) -> list[str]:
+        return [fault.what for fault in self.broken]
+
+    @contextlib.contextmanager
+    def timed(self, *_: object, **__: object) -> Iterator[None]:
+        yield
 
     def begin(self) -> None:
         self.done.append("begin")
@@ -34,12 +44,16 @@ class Glass:
         raise LabError("no glue")
 
 
+def fault(begin: Callable[[Glass], None], heal: Callable[[Glass], None]) -> Fault[Glass]:
+    return Fault("glass", "broken", begin, heal, not_seen)
+
+
 def test_a_fault_heals_also_when_its_block_fails() -> None:
     glass = Glass()
     seen = []
     with (
         contextlib.suppress(ClaimFailed),
-        fault(glass, "broken", glass.begin, glass.heal),
+        fault(Glass.begin, Glass.heal).on(glass),
     ):
         seen += glass.faults
         raise ClaimFailed("the claim")
@@ -50,18 +64,18 @@ def test_what_could_not_be_healed_stays_a_fault_and_does_not_hide_why() -> None:
     glass = Glass()
     with (
         pytest.raises(ClaimFailed, match="the claim") as failed,
-        fault(glass, "broken", glass.begin, glass.fail),
+        fault(Glass.begin, Glass.fail).on(glass),
     ):
         raise ClaimFailed("the claim")
     assert failed.value.__notes__ == ["and broken could not be healed: no glue"]
     assert glass.faults == ["broken"]
-    with pytest.raises(LabError, match="no glue"), fault(glass, "x", glass.begin, glass.fail):
+    with pytest.raises(LabError, match="no glue"), fault(Glass.begin, Glass.fail).on(glass):
         pass
 
 
 def test_a_fault_that_did_not_quite_begin_is_healed() -> None:
     glass = Glass()
-    with pytest.raises(LabError), fault(glass, "broken", glass.fail, glass.heal):
+    with pytest.raises(LabError), fault(Glass.fail, Glass.heal).on(glass):
         pytest.fail("it has not begun")
     assert glass.faults == []
 
@@ -93,7 +107,7 @@ def reaches(node: Node, pair: Pair) -> bool:
 def test_a_deaf_secondary_is_lost_and_heard_again(pair: Pair) -> None:
     skunk1, skunk2 = pair.nodes
     pair.export_pool(skunk1)
-    with deaf(skunk2, pair.settings):
+    with deaf(skunk2):
         assert not reaches(skunk1, pair)
         assert skunk2.faults == ["deaf on the private link"]
     pair.wait_until_in_sync(skunk1)

@@ -71,7 +71,7 @@ def test_a_deaf_node_hears_nothing_until_it_is_healed(
         address = settings.nodes[node.name].private_address
         node.run("ifconfig", "vtnet1", "inet", f"{address}/24")
     assert reaches(skunk1, settings, "skunk2")
-    with deaf(skunk2, settings):
+    with deaf(skunk2):
         assert not reaches(skunk1, settings, "skunk2")
         assert not reaches(skunk2, settings, "skunk1"), "its request goes out, the answer is lost"
     assert reaches(skunk1, settings, "skunk2")

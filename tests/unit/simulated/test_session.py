@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster.audit import audit
 from harness.cluster.pair import Pair, UnknownCharacters
 from harness.errors import LabError, SettingsError
 from harness.freebsd.hast import ReplicationMode, Role
@@ -17,6 +16,7 @@ from harness.lab.base import Gap
 from harness.lab.simulated.lab import SimulatedLab
 from harness.record.transcript import PROVISIONED, SET_UP
 from harness.run import known_states
+from harness.run.audit import audit
 from harness.run.known_states import KnownState
 from harness.run.session import Session
 
