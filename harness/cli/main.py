@@ -325,7 +325,7 @@ def make_box(image: ImageOption = None, settings: SettingsOption = paths.SETTING
     """Turn a FreeBSD image into a libvirt box and add it to Vagrant under the settings' name."""
     typer.echo(f"a box of {image or f'the image that {settings} names'}")
     from harness.config import settings as settings_file
-    from harness.lab.images import download as images
+    from harness.lab.images import image as images
     from harness.lab.qemu.prepare import prepared
     from harness.lab.vagrant import make_box as box
 

@@ -28,7 +28,7 @@ from harness.config.settings import Settings
 from harness.doctor.mend import Family, Missing, command, host_family, host_name
 from harness.errors import HarnessError, MissingTool
 from harness.lab.choose import DoctorLab, is_model
-from harness.lab.images import download as images
+from harness.lab.images import image as images
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
 from harness.record.terminal import console_for

@@ -93,7 +93,7 @@ def refuse(name: LabName, settings: Settings, *, image_path: Path | None, pair: 
 
     check_ports(settings)
     if name == "qemu":
-        from harness.lab.images import download as image
+        from harness.lab.images import image
         from harness.lab.pairs import PairFolder
         from harness.lab.qemu_host import Qemu
 
@@ -117,7 +117,7 @@ def open_lab(
     """
     lab: Lab
     if name == "qemu":
-        from harness.lab.images import download as image
+        from harness.lab.images import image
         from harness.lab.qemu.lab import QemuLab
         from harness.lab.qemu.prepare import prepared
         from harness.lab.qemu_host import Qemu

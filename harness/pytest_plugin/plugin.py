@@ -19,7 +19,15 @@ from harness.config import settings as settings_file
 from harness.errors import HarnessError
 from harness.lab.choose import KINDS, LabKind, LabName, is_model, mark_of
 from harness.operate.clean_reports import CleanReports
-from harness.pytest_plugin import each_scenario, ending, fixtures, naming, on_failure, side_by_side
+from harness.pytest_plugin import (
+    each_scenario,
+    ending,
+    fixtures,
+    naming,
+    on_failure,
+    room,
+    side_by_side,
+)
 from harness.pytest_plugin.stash import LIVE, MUTATION
 from harness.pytest_plugin.terminal import told
 from harness.pytest_plugin.terminal.failures import Failures
@@ -100,7 +108,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if not side_by_side.concerns(config):
         return None
     chosen = settings_file.load(config.getoption("--settings"))
-    return side_by_side.most_pairs(config.getoption("--lab"), chosen)
+    return room.most_pairs(config.getoption("--lab"), chosen)
 
 
 def _mutate(config: pytest.Config, name: str) -> None:

@@ -8,23 +8,21 @@ pair (run.json, gaps.json, the transcript of its start) goes to lab/PAIR and is 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import psutil
 import pytest
 
 from harness.config import paths
 from harness.config.settings import Settings
-from harness.errors import LabError, SettingsError, WaitExpired
-from harness.lab.choose import LabName, is_model
+from harness.errors import LabError, WaitExpired
+from harness.lab.choose import LabName
 from harness.pytest_plugin import ending
+from harness.pytest_plugin.gather import gather
+from harness.pytest_plugin.room import check_room, free_memory_mib
 from harness.record.folders import new_run_folder, run_folder
 from harness.waiting import interrupt
 from harness.waiting.wait import wait_until
@@ -35,12 +33,6 @@ if TYPE_CHECKING:
 
 CONTROLLER = pytest.StashKey["Controller"]()
 
-SIMULATED_MIB = 1024
-"""Memory of a process with two simulated nodes and their snapshots; all scenarios took 890 MiB."""
-
-EMULATION_MIB = 1024
-"""What QEMU takes besides a guest's memory when it emulates: mostly its buffer of translated code.
-A guest of 1024 MiB took 2080 MiB (13.2, QEMU 7.2)."""
 
 STOP_SECONDS = 60.0
 """In which the other pairs of a run that is stopped have to be put away."""
@@ -49,60 +41,6 @@ STOP_SECONDS = 60.0
 def pair_name(pair: str, number: int) -> str:
     """The name of the pair of one worker, counted from 1: default-1."""
     return f"{pair}-{number}"
-
-
-# --- room ---------------------------------------------------------------------------------------
-
-
-def memory_of_a_pair(lab: LabName, settings: Settings) -> int:
-    """MiB of the host's memory that a pair may come to need."""
-    if is_model(lab):
-        return SIMULATED_MIB
-    emulated = settings.machine.accelerator == "tcg" or not Path("/dev/kvm").exists()
-    return 2 * (settings.machine.memory_mib + (EMULATION_MIB if emulated else 0))
-
-
-def check_room(
-    lab: LabName, settings: Settings, pairs: int, *, free_memory_mib: int, free_disk_mib: int
-) -> None:
-    """Raise the `HarnessError` that tells why so many pairs cannot run side by side."""
-    for name, node in settings.nodes.items():
-        if node.ssh_port is not None:
-            raise SettingsError(
-                f"{pairs} pairs cannot share port {node.ssh_port} of {name}",
-                advice=f"set nodes.{name}.ssh_port in the settings to null: any free port",
-            )
-    memory = memory_of_a_pair(lab, settings)
-    disk = 1  # Vagrant's machines are in another place
-    if lab == "qemu":
-        from harness.lab.qemu_host import DISK_ROOM_MIB  # noqa: PLC0415 - of that lab alone
-
-        disk = DISK_ROOM_MIB
-    for what, needed, free in (
-        ("memory", memory, free_memory_mib),
-        ("disk", disk, free_disk_mib),
-    ):
-        if pairs * needed > free:
-            fit = min(free_memory_mib // memory, free_disk_mib // disk)
-            raise LabError(
-                f"{pairs} pairs need {_gib(pairs * needed)} of {what}, {_gib(free)} are free",
-                advice=f"give -n {fit}" if fit > 1 else "run one pair: leave -n out",
-            )
-
-
-def _gib(mib: int) -> str:
-    return f"{mib / 1024:.1f} GiB"
-
-
-def most_pairs(lab: LabName, settings: Settings) -> int:
-    """What `-n auto` means: as many as the memory and the processors are enough for."""
-    processors = 1 if is_model(lab) else 2 * settings.machine.cpus
-    fit = _free_memory_mib() // memory_of_a_pair(lab, settings)
-    return max(1, min(fit, (os.cpu_count() or 1) // processors))
-
-
-def _free_memory_mib() -> int:
-    return psutil.virtual_memory().available >> 20
 
 
 # --- one process --------------------------------------------------------------------------------
@@ -196,7 +134,7 @@ class Controller:
         self._config = config
         self._folder: Path = config.getoption("--results") or run_folder(config.getoption("--lab"))
         ending.of(config).results = self._folder
-        self._free_memory_mib = _free_memory_mib()
+        self._free_memory_mib = free_memory_mib()
         self._pairs: dict[WorkerController, int] = {}
         self._ready: set[WorkerController] = set()
         self.overdue: list[str] = []
@@ -294,28 +232,3 @@ def _has_pair(node: WorkerController) -> bool:
     except (EOFError, channel.RemoteError):
         return False
     return False
-
-
-# --- one run of several parts -------------------------------------------------------------------
-
-
-def gather(folder: Path) -> None:
-    """Make run.json and gaps.json from those of all pairs in lab/."""
-    runs = list(_read(folder, "run.json"))
-    if runs:
-        first = min(runs, key=lambda run: datetime.fromisoformat(run["started"]))
-        _write(folder / "run.json", {**first, "pairs": len(runs)})
-    gaps = [gap for gaps in _read(folder, "gaps.json") for gap in gaps]
-    if runs and "seed" in runs[0]:
-        unique = {tuple(sorted(gap.items())): gap for gap in gaps}
-        _write(folder / "gaps.json", list(unique.values()))
-
-
-def _read(folder: Path, name: str) -> Iterator[Any]:
-    for path in sorted((folder / "lab").glob(f"*/{name}")):
-        with contextlib.suppress(ValueError):  # on a full disk it is cut off, and its pair says so
-            yield json.loads(path.read_text())
-
-
-def _write(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")

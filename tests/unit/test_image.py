@@ -23,7 +23,8 @@ from rich.console import Console
 
 from harness.config.settings import ImageSettings
 from harness.errors import ImageError
-from harness.lab.images import download as image
+from harness.lab.images import download as downloads
+from harness.lab.images import image
 from harness.waiting.wait import wait_until
 from tests import needs
 
@@ -138,14 +139,14 @@ def fetch(site: Site, tmp_path: Path, shown: io.StringIO) -> Callable[..., Path]
     def download(
         wanted: ImageSettings = IMAGE, base: str | None = None, archive: str | None = None
     ) -> Path:
-        return image.download(
+        return downloads.download(
             wanted,
             tmp_path / "images",
             base_url=base or f"{site.url}/releases",
             archive_url=archive or f"{site.url}/archive",
             snapshots_url=f"{site.url}/snapshots",
             console=Console(file=shown, width=200),
-            session=image.new_session(backoff=0),
+            session=downloads.new_session(backoff=0),
         )
 
     return download
@@ -455,7 +456,7 @@ def test_the_snapshot_of_a_branch_is_fetched_anew_when_there_is_another(
 
 def test_what_is_published_is_told_without_fetching_it(site: Site) -> None:
     site.publish()
-    told = image.published(IMAGE, base_url=f"{site.url}/releases", archive_url=None)
+    told = downloads.published(IMAGE, base_url=f"{site.url}/releases", archive_url=None)
     assert (told.name, told.sha512) == (f"{NAME}.xz", hashlib.sha512(PACKED).hexdigest())
     assert site.ranges_asked == []
 

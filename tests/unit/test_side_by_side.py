@@ -22,7 +22,8 @@ from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.choose import LabName
 from harness.lab.pairs import PairFolder
 from harness.pytest_plugin import side_by_side
-from harness.pytest_plugin.side_by_side import check_room, gather
+from harness.pytest_plugin.gather import gather
+from harness.pytest_plugin.room import check_room
 from harness.results import results_json as model
 from harness.results.read import read_run
 from harness.results.run import Run, Verdict

@@ -11,7 +11,7 @@ from typing import ClassVar
 from harness.config.settings import Settings
 from harness.errors import LabError
 from harness.lab.base import Lab, LabDescription, Machine, Power
-from harness.lab.images import download as image
+from harness.lab.images import image
 from harness.lab.keys import KeyPair
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports

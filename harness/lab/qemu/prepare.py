@@ -27,7 +27,7 @@ from pexpect import socket_pexpect
 from harness.config import paths
 from harness.errors import ImageError, LabError, MissingTool
 from harness.lab import console
-from harness.lab.images import download as image
+from harness.lab.images import image
 from harness.lab.qemu.machine import kill_leftovers
 from harness.lab.qemu_host import Qemu, processors
 from harness.lab.turns import turn

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.config import paths
-from harness.lab.images import download as images
+from harness.lab.images import image as images
 from harness.lab.vagrant.commands import QUIET, Vagrant
 from harness.lab.vagrant.programs import run
 
