@@ -7,11 +7,11 @@ import os
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from harness import faults
+from harness.cli.cut_command import CutCommand, cuttable
 from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption
 from harness.config import paths
 from harness.errors import MissingTool
@@ -21,12 +21,6 @@ from harness.record.marked import prefix
 # ruff: noqa: PLC0415 - every command imports what it needs itself (harness/cli/main.py)
 
 Node = Literal["skunk1", "skunk2"]
-_CUTS = {fault.name: fault for fault in faults.cuttable()}
-if TYPE_CHECKING:
-    Cut = str
-else:
-    Cut = Literal[tuple(_CUTS)]
-_BOTH_ENDS = " and ".join(fault.name for fault in _CUTS.values() if fault.both_ends)
 
 UpLab = Annotated[LabName | None, typer.Option("--lab", help="Which pair, where several are up.")]
 UpPair = Annotated[str | None, typer.Option("--pair", help="Which pair, where several are up.")]
@@ -91,8 +85,7 @@ def register(app: typer.Typer) -> None:
         context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
     )(ssh)
     app.command("console", epilog=_EXAMPLES["console"])(console)
-    each = " ".join(f"{fault.name}: {fault.cut}." for fault in _CUTS.values())
-    app.command("cut", epilog=_EXAMPLES["cut"], help=f"{cut.__doc__}\n\n{each}")(cut)
+    app.command("cut", cls=CutCommand, epilog=_EXAMPLES["cut"])(cut)
     app.command("heal", epilog=_EXAMPLES["heal"])(heal)
 
 
@@ -290,17 +283,15 @@ def console(
 
 def cut(
     context: typer.Context,
-    what: Annotated[Cut, typer.Argument(help="What to break.", show_default=False)],
-    node: Annotated[
-        Node | None, typer.Argument(help=f"Where; the {_BOTH_ENDS} without a node: at both ends.")
-    ] = None,
+    what: Annotated[str, typer.Argument(help="What to break.", show_default=False)],
+    node: Annotated[Node | None, typer.Argument(help="Where.")] = None,
     lab: UpLab = None,
     pair: UpPair = None,
 ) -> None:
     """Break something of a pair that is up. `skunk heal` undoes all of it."""
     from harness.operate.kept import Kept
 
-    if node is None and not _CUTS[what].both_ends:
+    if node is None and not cuttable()[what].both_ends:
         raise typer.BadParameter(f"name the node: `skunk cut {what} skunk1`", ctx=context)
     kept = Kept.find(lab, pair)
     kept.ask("cut", what=what, node=node)

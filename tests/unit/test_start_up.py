@@ -79,8 +79,15 @@ def imported_by(*lines: str) -> set[str]:
 def test_the_help_of_every_command_is_there_at_once() -> None:
     modules = imported_by("--help", *(f"{command} --help" for command in COMMANDS))
     assert "harness.cli.nightly" in modules
+    assert "harness.faults.link" in modules, "what `cut` offers"
+    assert modules & {"harness.cluster.node", "harness.cluster.pair"} == set()
     assert modules & HEAVY == set()
     assert modules & OF_ANY_LAB == set()
+
+
+def test_faults_are_imported_by_the_command_that_offers_them() -> None:
+    modules = imported_by("--help", "status --help")
+    assert modules & {"harness.faults", "harness.cluster", "harness.freebsd"} == set()
 
 
 @pytest.fixture
