@@ -123,7 +123,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def _small_chunks_and_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "CHUNK", CHUNK)
+    monkeypatch.setattr(downloads, "CHUNK", CHUNK)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -215,7 +215,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(
 def test_a_connection_that_falls_silent_is_given_up_for_a_new_one(
     site: Site, fetch: Callable[..., Path], shown: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.2)
     arrived = threading.Event()
     site.publish()
     site.cuts, site.at_cut = [len(PACKED) // 2], lambda: arrived.wait(5)
@@ -438,7 +438,7 @@ def test_the_ufs_image_is_chosen_by_the_published_list(
 def test_the_snapshot_of_a_branch_is_fetched_anew_when_there_is_another(
     site: Site, fetch: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image, "inspect", lambda _: None)  # these are no images
+    monkeypatch.setattr(downloads, "inspect", lambda _: None)  # these are no images
     current, under = ImageSettings(release="16.0-CURRENT"), "/snapshots/16.0-CURRENT/amd64/Latest"
     names = ["-20261116-9bec8a959bd6-288738-ufs", "-20261123-74019bc3ea91-288900-ufs", "-ufs"]
     contents = [CONTENT, CONTENT[::-1], CONTENT[:CHUNK]]

@@ -62,6 +62,7 @@ def _is_there(name: str) -> bool:
 def _constants(tree: ast.Module) -> Iterator[ast.Constant]:
     """All constants but the keys of a mapping, which are names of columns and settings."""
     keys = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
+    keys |= {id(node.slice) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and id(node) not in keys:
             yield node
