@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -17,7 +19,7 @@ from harness.config import paths
 from harness.errors import HarnessError
 from harness.lab.choose import MODEL, LabName, mark_of
 from harness.record.exit_status import BROKE, INTERRUPTED
-from harness.record.marked import prefix
+from harness.record.marked import NOBODY_READS, prefix, stop_printing
 from harness.waiting import interrupt
 
 # Every command imports what it needs itself: `--help` and `status` are to answer at once, and what
@@ -269,7 +271,7 @@ def make_report(
 ) -> None:
     """Make report.html, results.json and summary.md from the results of a run."""
     found = folder or paths.results_dir() / "latest"
-    if found.is_dir():
+    if (found / "run.json").is_file():
         typer.echo(f"the run {found.resolve().name}")
     from harness.report.publish import publish
 
@@ -359,9 +361,18 @@ def main() -> None:
         sys.exit(BROKE)
     except KeyboardInterrupt:
         _interrupted()
+    except Exception as error:  # a fault of the harness: Python's own 1 is FreeBSD's here
+        traceback.print_exc()
+        typer.echo(f"error: the harness itself broke: {type(error).__name__}", err=True)
+        sys.exit(BROKE)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer has taken it
             _interrupted()
+        if isinstance(end.__context__, BrokenPipeError):  # and made it 1, which is FreeBSD's
+            stop_printing()
+            with contextlib.suppress(BrokenPipeError):  # it may be the same pipe
+                typer.echo(f"error: {NOBODY_READS}", err=True)
+            sys.exit(BROKE)
         raise
 
 

@@ -184,7 +184,12 @@ def fetch_image(
     from harness.config.settings import ImageSettings
     from harness.lab.images import download as images
 
-    wanted = ImageSettings(release=release)
+    try:
+        wanted = ImageSettings(release=release)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{release} is no release: one is 14.5, 15.1-STABLE or 16.0-CURRENT"
+        ) from None
     if sha512:
         typer.echo(images.published(wanted).sha512)
         return

@@ -17,6 +17,7 @@ from harness.pytest_plugin import ending
 from harness.pytest_plugin.terminal import verdict_lines
 from harness.record.exit_status import BROKE, FAILED, INTERRUPTED
 from harness.record.folders import make_latest, new_run_folder
+from harness.record.marked import NOBODY_READS, stop_printing
 from harness.report.publish import publish
 from harness.waiting import interrupt
 
@@ -30,22 +31,27 @@ def run_tests(
 
     results/latest is moved to a run that has a verdict. Of a run that was refused, or only listed
     its scenarios, no folder is left; of one whose lab did not start, what that left. A report that
-    cannot be written is a warning, and then 3 where nothing failed.
+    cannot be written is a warning, and then 3 where nothing failed. So is that nobody reads the
+    output any more: the run ends there, and its report is written.
     """
     folder = new_run_folder(lab)
     again = f"interrupted before the report was there: `skunk report {as_typed(folder)}`"
     whole = _WholeRun()
     interrupted = False
+    unread: tuple[str, ...] = ()
     try:
         status = _run(folder, arguments, whole)
+    except BrokenPipeError:
+        stop_printing()
+        status, unread = BROKE, (NOBODY_READS,)
     except KeyboardInterrupt:  # in what pytest does at its end, or the second one
         status, interrupted = INTERRUPTED, True
     if not any(path.stat().st_size for path in _files(folder) if path.name != _JUNIT):
         shutil.rmtree(folder)
-        return status, ()
+        return status, unread
     say(f"evidence: {as_typed(folder)}")
     if not ((folder / _JUNIT).exists() and (folder / "run.json").exists()):
-        return status, ()
+        return status, unread
     if interrupted:
         return status, (again,)
     try:
@@ -57,7 +63,9 @@ def run_tests(
         return (status if status == FAILED else BROKE), whole.untold(str(error))
     except KeyboardInterrupt:
         return (status if status in (FAILED, BROKE) else INTERRUPTED), (again,)
-    return status, whole.untold(*published.warnings)
+    if unread and published.failed:
+        status = FAILED
+    return status, whole.untold(*unread, *published.warnings)
 
 
 def _run(folder: Path, arguments: list[str], whole: _WholeRun) -> int:

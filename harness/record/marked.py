@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import threading
 from typing import TextIO
 
@@ -13,6 +15,20 @@ _PIECES = re.compile(r"(?<=\n)|(?=\r(?!\n))")
 def prefix(mark: str | None) -> str:
     """What a line begins with in a lab of that mark: nothing where it has none."""
     return f"[{mark}] " if mark else ""
+
+
+NOBODY_READS = "nobody reads what this prints any more, and so it ended there"
+"""What a person has to know of a pipe that was closed before the end, by `head` or a pager."""
+
+
+def stop_printing() -> None:
+    """Let go of a standard output that nobody reads: what is still printed goes nowhere.
+
+    Without it Python meets the same error again at its end, and makes an exit status of its own.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    os.close(nowhere)
 
 
 class MarkedStream:

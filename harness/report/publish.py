@@ -28,6 +28,8 @@ class Published:
     warnings: tuple[str, ...]
     ran: bool
     """Whether any scenario has come to its end."""
+    failed: bool
+    """Whether FreeBSD did not do what one of them claims."""
 
 
 def publish(folder: Path, *, against: Path | None = None, remember: bool = False) -> Published:
@@ -69,7 +71,8 @@ def publish(folder: Path, *, against: Path | None = None, remember: bool = False
         ran = bool(set(results.counts) - {Verdict.NOT_RUN})
         if remember:
             warnings += _index(folder.resolve().parent)
-        return Published(report, written, told, tuple(warnings), ran)
+        failed = Verdict.FAILED in results.counts
+        return Published(report, written, told, tuple(warnings), ran, failed)
     except (OSError, ValueError) as error:
         raise HarnessError(
             f"the report cannot be written: {error}",

@@ -151,6 +151,13 @@ def test_a_shard_that_is_missing_is_told(tmp_path: Path) -> None:
         assert history.kinds() == [("qemu", "14.5-RELEASE amd64", 1)]
 
 
+@pytest.mark.parametrize("release", ["nothing", "../../x", "14", ""])
+def test_the_image_of_a_mistyped_release_is_a_wrong_command_line(release: str) -> None:
+    done = CliRunner().invoke(cli.app, ["nightly", "image", release])
+    assert done.exit_code == 2
+    assert "is no release: one is 14.5" in " ".join(done.output.split())
+
+
 def test_a_mistyped_folder_of_parts_is_no_night(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="there is no folder"):
         collect(PLAN, tmp_path / "prats", tmp_path / "results")

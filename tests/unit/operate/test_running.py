@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from harness.cli import main as cli
 from harness.cli.main import app
 from harness.config import paths
 from harness.errors import HarnessError
 from harness.lab.qemu_host import Qemu
 from harness.operate.kept import About, Kept
 from harness.pytest_plugin import running
+from harness.record.marked import NOBODY_READS
+from harness.waiting import interrupt
 from tests import forked
+from tests.results_folders import case, failure, part
 from tests.unit.operate.conftest import Skunk, error_of
 
 
@@ -136,6 +143,56 @@ def test_a_second_ctrl_c_leaves_no_folder_without_results(
     monkeypatch.setattr(running, "_run", cut_off)
     assert running.run_tests("simulated", [], print) == (130, ())
     assert list(results.iterdir()) == []
+
+
+def test_a_run_whose_output_nobody_reads_ends_with_its_report(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`| head -1`: pytest meets EPIPE, and 1 would say that FreeBSD broke a claim."""
+    monkeypatch.setattr(running, "stop_printing", lambda: None)
+    cases: list[str] = []
+
+    def cut_off(folder: Path, *_: object) -> int:
+        if cases:
+            folder.rmdir()
+            part(folder, "13.2-RELEASE amd64", *cases)
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(running, "_run", cut_off)
+    assert running.run_tests("simulated", [], print) == (3, (NOBODY_READS,))
+    assert list(results.iterdir()) == []
+    cases.append(case("test_a"))
+    assert running.run_tests("simulated", [], print) == (3, (NOBODY_READS,))
+    assert (results / "latest" / "report.html").is_file()
+    cases.append(case("test_b", failure("assert 1 == 2")))
+    assert running.run_tests("simulated", [], print) == (1, (NOBODY_READS,))
+
+
+def test_a_command_whose_output_nobody_reads_ends_with_3() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "harness", "--help"]
+    done = subprocess.run(
+        words, cwd=paths.PROJECT, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (3, f"error: {NOBODY_READS}\n".encode())
+
+
+def test_a_fault_of_the_harness_itself_is_3_and_never_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> NoReturn:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(interrupt, "everywhere", lambda: None)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 3
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.endswith("error: the harness itself broke: ZeroDivisionError\n")
 
 
 def test_there_are_commands_with_settings() -> None:
