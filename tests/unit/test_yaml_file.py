@@ -116,3 +116,15 @@ def test_a_byte_order_mark_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert yaml_file.read(path, lambda tree: tree, advice="") == {"a": 1}
+
+
+def test_the_reader_in_c_reads_the_same_and_the_one_in_python_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = (paths.PROJECT / "lab.yaml").read_text()
+    wrong = f"{text}0x"
+    with pytest.raises(ValueError, match=f"line {len(wrong.splitlines())}, column 3: "):
+        yaml_file.parse(wrong)  # libyaml says it of the line after that
+    tree = yaml_file.parse(text)
+    monkeypatch.setattr(yaml_file, "_READERS", yaml_file._READERS[-1:])
+    assert yaml_file.parse(text) == tree
