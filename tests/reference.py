@@ -25,7 +25,7 @@ def _table(name: str) -> str:
     kind, _, source = name.partition(":")
     file, _, wanted = source.partition("#")
     if kind == "layers":
-        return _rows([("floor", "folder", "what is there"), *_layers(paths.PROJECT / file)])
+        return _rows([("floor", "folder", "what is there"), *_layers(paths.PROJECT / file, wanted)])
     tree = ast.parse((paths.PROJECT / file).read_text())
     head, rows = {
         "fixtures": (("fixture", "is", "made anew for", ""), _fixtures),
@@ -48,12 +48,21 @@ def _rows(lines: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, tuple("---" for _ in head), *rows))
 
 
-def _layers(settings: Path) -> Iterator[tuple[str, ...]]:
-    """The floors that import-linter holds the imports to, the lowest first, from pyproject.toml."""
+def _layers(settings: Path, package: str) -> Iterator[tuple[str, ...]]:
+    """The floors that import-linter holds the imports to, the lowest first, from pyproject.toml.
+
+    They are those of the whole harness, or within the package that is named.
+    """
     contracts = tomllib.loads(settings.read_text())["tool"]["importlinter"]["contracts"]
-    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers")
+    wanted = [package] if package else []
+    (layers,) = (
+        each["layers"]
+        for each in contracts
+        if each["type"] == "layers" and each.get("containers", []) == wanted
+    )
     for floor, modules in enumerate(reversed(layers), 1):
-        for module in modules.split(" | "):
+        for name in re.split(r" [|:] ", modules):
+            module = f"{package}.{name}" if package else name
             place = paths.PROJECT / module.replace(".", "/")
             file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
             says = ast.get_docstring(ast.parse(file.read_text())) or ""

@@ -21,9 +21,10 @@ def parts() -> tuple[type[Part], ...]:
     from harness.lab.simulated.hast.hastd import Hast
     from harness.lab.simulated.kernel.modules import Kernel
     from harness.lab.simulated.network.interfaces import Network
+    from harness.lab.simulated.network.tcp import Tcp
     from harness.lab.simulated.zfs.zfs import Zfs
 
-    return (Kernel, Network, Zfs, Supervisors, Syslog, Cron, Sshd, System, Hast)
+    return (Kernel, Network, Tcp, Zfs, Supervisors, Syslog, Cron, Sshd, System, Hast)
 
 
 def load_all() -> None:
@@ -31,16 +32,19 @@ def load_all() -> None:
     from harness.lab.simulated.base import daemons, early, rc_subr, service, syslog
     from harness.lab.simulated.geom import geom, gnop, gpart
     from harness.lab.simulated.hast import hastctl, hastd_command, rc_script
-    from harness.lab.simulated.network import ifconfig, ipfw_command, nc, pfctl, sockstat, tcpdump
+    from harness.lab.simulated.network import ifconfig, ipfw_command, pfctl, tcpdump
+    from harness.lab.simulated.shell import builtins
     from harness.lab.simulated.tools.files import archive, data, df, files, listing, lock, mount
     from harness.lab.simulated.tools.host import (
         counters,
         host,
         kernel,
         ktrace,
+        nc,
         processes,
         session,
         shells,
+        sockstat,
     )
     from harness.lab.simulated.tools.text import awk, grep, sed, text
     from harness.lab.simulated.ufs import fsck

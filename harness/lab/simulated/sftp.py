@@ -13,7 +13,7 @@ import signal
 import stat
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import paramiko
 from paramiko.sftp import (
@@ -25,16 +25,16 @@ from paramiko.sftp import (
     SFTP_PERMISSION_DENIED,
 )
 
+from harness.lab.simulated.clock import VirtualClock
 from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem, normal
+from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell.streams import when_ready
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from harness.lab.simulated.kernel.guest import Guest
-    from harness.lab.simulated.server import Sshd
 
 T = TypeVar("T")
 Changing = Generator["float | Signal", None, None]
@@ -58,10 +58,25 @@ _STATUS = {
 _HOME = "/root"
 
 
+class Node(Protocol):
+    """What SFTP asks of a node's SSH server."""
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The time that the node lives in."""
+
+    @property
+    def guest(self) -> Guest:
+        """The node itself."""
+
+    def answers(self) -> bool:
+        """Whether it can be reached now."""
+
+
 class Files(paramiko.SFTPServerInterface):
     """One client's view of the files of a node; each method answers as paramiko wants it."""
 
-    def __init__(self, server: paramiko.ServerInterface, sshd: Sshd) -> None:
+    def __init__(self, server: paramiko.ServerInterface, sshd: Node) -> None:
         super().__init__(server)
         self._sshd = sshd
 

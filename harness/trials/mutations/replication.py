@@ -11,7 +11,8 @@ from harness.lab.simulated.hast.replication import secondary as hastd_secondary
 from harness.lab.simulated.hast.replication.activemap import ActiveMap
 from harness.lab.simulated.hast.replication.decision import SPLIT_BRAIN, Decision, Hello, decide
 from harness.lab.simulated.hast.replication.metadata import DATA, disk_of
-from harness.lab.simulated.hast.replication.primary import Hio, Primary
+from harness.lab.simulated.hast.replication.primary import Primary
+from harness.lab.simulated.hast.replication.primary_state import Hio
 from harness.lab.simulated.hast.replication.secondary import Secondary
 from harness.lab.simulated.hast.replication.sync import SyncThread
 from harness.lab.simulated.hast.replication.wire import Reply, Request

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.lab.simulated.hardware.disk import BlockDevice
 from harness.lab.simulated.hast.control import Row
-from harness.lab.simulated.hast.hastd import Hastd, Resource, RoleRequest
+from harness.lab.simulated.hast.hastd import Hastd, RoleRequest
 from harness.lab.simulated.hast.replication import metadata as hast_metadata
 from harness.lab.simulated.hast.replication.gate import GateDevice
 from harness.lab.simulated.hast.replication.metadata import OnDisk
 from harness.lab.simulated.hast.replication.primary import Primary
-from harness.lab.simulated.hast.replication.worker import Worker
+from harness.lab.simulated.hast.replication.worker import Resource, Worker
 from harness.trials.mutations.mutation import mutation, nothing
 
 if TYPE_CHECKING:

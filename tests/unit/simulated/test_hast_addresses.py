@@ -6,6 +6,7 @@ import pytest
 
 from harness.lab.simulated.hast import hastd
 from harness.lab.simulated.hast.address import AddressError, UnixAddress, resolve
+from harness.lab.simulated.hast.text import visible
 from tests.unit.simulated.hast_pair import HAST_CONF, Pair, running
 
 HOSTS = b"""\
@@ -383,9 +384,7 @@ def test_characters_that_hastd_does_not_know(pair: Pair, text: str, echoed: str)
         assert said.stdout.startswith(echoed.encode("latin-1"))
         assert said.status == 0
     started = next(line for line in pair.log(pair.one) if "Started successfully" in line)
-    assert started == hastd.visible(echoed) + (
-        "[INFO] Started successfully, running protocol version 2."
-    )
+    assert started == visible(echoed) + ("[INFO] Started successfully, running protocol version 2.")
 
 
 def test_a_zone_cannot_be_written(pair: Pair) -> None:

@@ -15,6 +15,7 @@ from harness.errors import CommandTimedOut, NodeUnreachable
 from harness.lab.simulated.geom.nop import NopDevice
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.network.interfaces import Network
+from harness.lab.simulated.network.tcp import Tcp
 from tests.unit.simulated.hast_pair import MB, Pair
 
 ACCEPT = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload -n ipfw dummynet"
@@ -159,7 +160,7 @@ def nc_rate(pair: Pair, mib: int = 4) -> float:
     send = f"dd if=/dev/zero bs=64k count={mib * 16} | nc -N 192.168.0.2 5001"
     status, _, errors = said(pair, send)
     assert status == 0
-    assert 5001 not in pair.two.listeners
+    assert 5001 not in pair.two.part(Tcp).listeners
     found = RATE.search(errors)
     assert found is not None
     return float(found[1])

@@ -11,7 +11,11 @@ from harness.lab.simulated.hast.text import humanize
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hast.conf import ResourceConfig
-    from harness.lab.simulated.hast.hastd import Resource
+    from harness.lab.simulated.hast.replication.worker import Resource
+
+
+CONTROL, NEW_CONTROL = "control", "new control"
+"""The sockets for hastctl among those that hastd listens on; no address is called so."""
 
 
 @dataclass

@@ -29,7 +29,8 @@ from harness.lab.simulated.hast.address import (
     resolve,
 )
 from harness.lab.simulated.hast.conf import Config, ConfigError, ResourceConfig
-from harness.lab.simulated.hast.control import Reply, Row, row_of
+from harness.lab.simulated.hast.control import CONTROL, NEW_CONTROL, Reply, Row, row_of
+from harness.lab.simulated.hast.reload import Reload
 from harness.lab.simulated.hast.replication.decision import Hello
 from harness.lab.simulated.hast.replication.primary import Primary
 from harness.lab.simulated.hast.replication.secondary import Secondary
@@ -43,15 +44,17 @@ from harness.lab.simulated.hast.replication.worker import (
     SIGKILL,
     SIGSTOP,
     SIGTERM,
+    Parent,
+    Resource,
     Worker,
     strerror,
 )
+from harness.lab.simulated.hast.text import visible
 from harness.lab.simulated.kernel.files import STRERROR, Entry, FileError
 from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.kernel.process import Process
-from harness.lab.simulated.kernel.task import Daemon
 from harness.lab.simulated.network.interfaces import PRIVATE, Network
-from harness.lab.simulated.network.tcp import Listener, Socket
+from harness.lab.simulated.network.tcp import Listener, Socket, Tcp
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.paths import entry_at
 
@@ -66,27 +69,8 @@ SEEN_AT_ONCE = 0.6
 """How often the end of a worker is seen at once. Its connection's end wakes the parent up, which
 is often too early to find the process ended (13.2: three of five)."""
 
-CONTROL, NEW_CONTROL = "control", "new control"
-"""The sockets for hastctl among those that hastd listens on; no address is called so."""
-
 EHAST_NOENTRY = 1
 _LEVELS = {"info": "daemon.info", "warning": "daemon.warning", "error": "daemon.err"}
-
-
-class Resource:
-    """A resource as the parent keeps it: its role, its worker, a connection that is half there."""
-
-    def __init__(self, config: ResourceConfig) -> None:
-        self.config = config
-        self.role = "init"
-        self.worker: Worker | None = None
-        self.half_open: Socket | None = None
-        self.token = 0
-
-    @property
-    def prefix(self) -> str:
-        """Before each line about it."""
-        return f"[{self.config.name}] ({self.role}) "
 
 
 @dataclass
@@ -116,7 +100,7 @@ class Hast(Part):
         return None
 
 
-class Hastd(Daemon):
+class Hastd(Parent):
     """The parent."""
 
     def __init__(
@@ -550,9 +534,11 @@ class Hastd(Daemon):
             return  # nobody comes from there
         if not where.ip.is_unspecified and where.host != guest.nic.address:
             raise NotModelled(f"hastd on {where.host}, an alias of the private address")
-        listener = guest.listeners.get(where.port)
+        listener = guest.part(Tcp).listeners.get(where.port)
         if listener is None:
-            guest.listeners[where.port] = Listener(guest, where.port, self._accept, self._is_at)
+            guest.part(Tcp).listeners[where.port] = Listener(
+                guest, where.port, self._accept, self._is_at
+            )
         elif not self.accepts_from(listener):
             raise AddressError("EADDRINUSE")
 
@@ -630,9 +616,9 @@ class Hastd(Daemon):
         self._bound.clear()
 
     def _close(self, port: int) -> None:
-        listener = self.guest.listeners.get(port)
+        listener = self.guest.part(Tcp).listeners.get(port)
         if listener is not None and self.accepts_from(listener):
-            del self.guest.listeners[port]
+            del self.guest.part(Tcp).listeners[port]
 
     def _accept(self, socket: Socket) -> None:
         self.post(self._accepted, socket)
@@ -749,8 +735,6 @@ class Hastd(Daemon):
         return resource
 
     def _reload(self) -> None:
-        from harness.lab.simulated.hast.reload import Reload  # noqa: PLC0415 - they know each other
-
         Reload(self).start()
 
 
@@ -865,12 +849,6 @@ def _start(
     guest.part(Hast).hastd = hastd
     hastd.open()
     return 0
-
-
-def visible(text: str) -> str:
-    """Bytes as syslogd(8) writes them: control characters as ^M."""
-    shown = "".join(f"^{chr(ord(each) ^ 0x40)}" if ord(each) < 32 else each for each in text)
-    return shown.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _write(guest: Guest, path: str, text: str) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast import conf as hast_conf
 from harness.lab.simulated.hast.address import AddressError
 from harness.lab.simulated.hast.conf import Config, ConfigError, ResourceConfig
-from harness.lab.simulated.hast.hastd import NEW_CONTROL, visible
+from harness.lab.simulated.hast.control import NEW_CONTROL
 from harness.lab.simulated.hast.replication.primary import Primary
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.hast.hastd import Hastd, Resource
+from harness.lab.simulated.hast.replication.worker import Resource
+from harness.lab.simulated.hast.text import visible
+from harness.lab.simulated.kernel.guest import Guest
 
 _NODE = ("provname", "localpath")
 _SETTINGS = (
@@ -27,10 +28,53 @@ _SETTINGS = (
 )
 
 
+class Reloaded(Protocol):
+    """What a reload asks of the hastd that it changes."""
+
+    config: Config
+    resources: dict[str, Resource]
+    echoed: str
+
+    @property
+    def guest(self) -> Guest:
+        """Where it runs."""
+
+    @property
+    def path(self) -> str:
+        """Where its hast.conf is."""
+
+    @property
+    def foreground(self) -> bool:
+        """Whether it runs under daemon(8)."""
+
+    def log(self, level: str, text: str) -> None:
+        """Log a line without a resource."""
+
+    def listen_on(self, address: str, *, name: str = "") -> None:
+        """Listen on an address of hast.conf. Raises `AddressError` and `NotModelled`."""
+
+    def listens_on(self, address: str) -> bool:
+        """Whether it listens on an address of hast.conf, by its text."""
+
+    def stop_listening_on(self, address: str) -> None:
+        """Close one of the sockets that it listens on."""
+
+    def take_control(self, address: str) -> None:
+        """Be reached by hastctl on what `NEW_CONTROL` names, and no longer where it was."""
+
+    def add(self, config: ResourceConfig) -> Resource:
+        """Take in a resource, as init."""
+
+    def change_role(
+        self, resource: Resource, role: str, then: Callable[..., None], *arguments: Any
+    ) -> None:
+        """Change a role and then do something."""
+
+
 class Reload:
     """One reload."""
 
-    def __init__(self, hastd: Hastd) -> None:
+    def __init__(self, hastd: Reloaded) -> None:
         self._hastd = hastd
         self._restarts: list[tuple[Resource, ResourceConfig | None]] = []
 

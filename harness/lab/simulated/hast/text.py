@@ -33,3 +33,9 @@ def duration(seconds: float) -> str:
             text += f"{left // length}{unit}"
             left %= length
     return text + f"{left}s" if left or not whole else text
+
+
+def visible(text: str) -> str:
+    """Bytes as syslogd(8) writes them: control characters as ^M."""
+    shown = "".join(f"^{chr(ord(each) ^ 0x40)}" if ord(each) < 32 else each for each in text)
+    return shown.encode("latin-1").decode("utf-8", "surrogateescape")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
 from harness.lab.base import Power
 from harness.lab.simulated.engine.signal import Signal
@@ -17,9 +17,6 @@ from harness.lab.simulated.kernel.devctl import Devctl
 from harness.lab.simulated.kernel.files import RootFileSystem, Tree
 from harness.lab.simulated.kernel.release import Release
 from harness.lab.simulated.kernel.task import Daemon, Script, Task
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.network.tcp import Listener, Socket
 
 LATENCY = 0.0005
 """Seconds that each request to a simulated disk takes on top of its length."""
@@ -151,11 +148,8 @@ class Guest:
         """By name without /dev/: vtbd1, hast/mirror."""
         self.shells: dict[int, Script] = {}
         """Running shells by their ids: those of processes, and of scripts within them."""
-        self.sockets: list[Socket] = []
-        """Its ends of the TCP connections over the private link, in the order they were made."""
         self.file_locks: dict[str, Signal] = {}
         """Files that are locked, by path, each with what is fired when it is unlocked."""
-        self.listeners: dict[int, Listener] = {}
         self.terminals: dict[int, str] = {}
         """Each getty(8) and its line, once rc(8) has come to its end."""
         self.clock_offset = 0.0
@@ -332,9 +326,7 @@ class Guest:
         self.terminals = {}
         self.devices = {}
         self.taps = []
-        self.listeners = {}
         self.file_locks = {}
-        self.sockets = []
         self.shells = {}
         self.nic.go_down()
         self.root.lose_power()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.lab.simulated.hardware.cable import RETRANSMIT
-from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.network.interfaces import Network
 
 SYN_PAUSES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -38,6 +38,14 @@ class Listener:
         self.is_at = is_at
 
 
+class Tcp(Part):
+    """TCP of one boot: who listens."""
+
+    def __init__(self, guest: Guest) -> None:  # noqa: ARG002 - as every part
+        self.listeners: dict[int, Listener] = {}
+        """By port."""
+
+
 class Socket:
     """One end of a TCP connection between the two guests, or of one of a guest to itself.
 
@@ -57,7 +65,6 @@ class Socket:
         self.on_sent: Callable[[], None] | None = None
         """Called with each message that has arrived."""
         self.open = True
-        guest.sockets.append(self)
         self.unsent = 0
         """Messages that have not arrived yet: what SO_SNDTIMEO looks at."""
         self._queue: list[tuple[Any, int]] = []
@@ -75,11 +82,6 @@ class Socket:
     def _forgotten(self) -> bool:
         """Whether its kernel has died: the next one knows nothing of the connection."""
         return self.guest.boot != self._boot
-
-    def _forget(self) -> None:
-        self.open = False
-        if self in self.guest.sockets:
-            self.guest.sockets.remove(self)
 
     def send(self, message: Any, size: int = 128) -> None:
         """Send a message of `size` bytes. On a closed socket nothing happens."""
@@ -112,7 +114,7 @@ class Socket:
         """
         if not self.open:
             return
-        self._forget()
+        self.open = False
         if self.peer is not None:
             self.guest.world.schedule(None, 0.0, self._tell_closed, error)
 
@@ -202,7 +204,7 @@ class Socket:
 
     def _closed_by_peer(self, error: str | None) -> None:
         if self.open and not self._forgotten:
-            self._forget()
+            self.open = False
             if self.on_close is not None:
                 self.on_close(error)
             else:
@@ -281,7 +283,7 @@ class _Attempt:
                 pause = min(SYN_PAUSES[min(self._tried, len(SYN_PAUSES) - 1)], timeout)
                 self._tried += 1
                 world.schedule(guest, pause, self.make, timeout - pause)
-        elif (listener := peer.listeners.get(self._port)) is None:
+        elif (listener := peer.part(Tcp).listeners.get(self._port)) is None:
             done(None, "ECONNREFUSED")
         else:
             self._accept(listener, own)
@@ -290,7 +292,7 @@ class _Attempt:
         """Connect to the node itself, where nothing is waited for."""
         if self._wanted is not None and not self._wanted():
             return
-        listener = self._guest.listeners.get(self._port)
+        listener = self._guest.part(Tcp).listeners.get(self._port)
         if listener is None or not listener.is_at(self._address):
             self._done(None, "ECONNREFUSED")
         else:

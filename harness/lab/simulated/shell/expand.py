@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import MutableMapping
+from typing import Protocol
 
 from harness.lab.simulated.engine.signal import NotModelled, Program
+from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.shell.arithmetic import ArithmeticFault, evaluate
 from harness.lab.simulated.shell.parser import (
     Arithmetic,
     Literal,
     Parameter,
     Part,
+    Script,
     Substitution,
     Tilde,
     Word,
@@ -22,9 +25,6 @@ from harness.lab.simulated.shell.pattern import (
     is_pattern,
     trim,
 )
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.shell.interpreter import Shell
 
 LONGEST = 4 << 20
 """Characters that a word may become; a longer one is not modelled."""
@@ -115,10 +115,52 @@ def _split_ascii(text: str) -> list[str]:
     return [word for word in text.replace("\t", " ").replace("\n", " ").split(" ") if word]
 
 
+class Spending(Protocol):
+    """What one command line may cost."""
+
+    def step(self, number: int = 1, /) -> None:
+        """So many steps more. Raises `NotModelled` when there were too many."""
+
+    def spend_bytes(self, number: int, /) -> None:
+        """So many bytes more."""
+
+
+class Expanding(Protocol):
+    """What an expansion asks of its shell."""
+
+    variables: dict[str, str]
+    options: set[str]
+    arguments: list[str]
+    directory: str
+    guest: Guest
+    substituted: str
+    """What the last command substitution has printed."""
+
+    @property
+    def budget(self) -> Spending:
+        """What its command line may still cost."""
+
+    @property
+    def separators(self) -> str:
+        """IFS."""
+
+    def parameter(self, name: str, /) -> str | None:
+        """The value of a variable, positional or special parameter, or None when unset."""
+
+    def assign(self, name: str, value: str, /) -> None:
+        """Set a variable. Raises `ShellError` when it is read-only."""
+
+    def settable(self) -> MutableMapping[str, str]:
+        """The variables, for arithmetic."""
+
+    def substitute(self, script: Script, /) -> Program:
+        """Run a command substitution; what it prints is in `substituted`."""
+
+
 class Expansion:
     """Expands words for one shell. Each method is a program, since a substitution takes time."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Expanding) -> None:
         self._shell = shell
         self.fields: list[str] = []
         """What `words` found."""

@@ -1221,5 +1221,3 @@ _RUNNERS: dict[type, Callable[[Shell, object], Program]] = {
     Case: Shell._case,  # type: ignore[dict-item]
     Function: Shell._function,  # type: ignore[dict-item]
 }
-
-from harness.lab.simulated.shell import builtins as shell_builtins  # noqa: E402, F401 - they register themselves

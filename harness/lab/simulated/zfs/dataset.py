@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from harness.lab.simulated.engine.signal import Signal
-from harness.lab.simulated.hardware.disk import BLOCK, Content, is_zeros
+from harness.lab.simulated.hardware.disk import BLOCK, BlockDevice, Content, is_zeros
 from harness.lab.simulated.hardware.requests import Pointer, Requests, flush, write_bios
 from harness.lab.simulated.kernel.files import DIRECTORY, Entries, Entry, FileError, FileSystem
+from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.zfs.format import (
     DatasetRecord,
     Inode,
     LogBlock,
     LogHeader,
+    Space,
     file_bytes,
 )
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.zfs.pool import Pool
 
 EMPTY_BYTES = 24576
 """What a file system without files takes (13.2)."""
@@ -46,14 +45,64 @@ WRITTEN_IN_PLACE = 32768
 """Bytes from which on fsync(2) writes data where they stay (zfs_immediate_write_sz)."""
 
 
+class DatasetPool(Protocol):
+    """What a dataset asks of the pool that it is in."""
+
+    name: str
+    altroot: str
+    txg: int
+    read_only: bool
+    suspended: bool
+    device: BlockDevice
+    space: Space
+
+    @property
+    def guest(self) -> Guest:
+        """Whose kernel has it imported."""
+
+    @property
+    def datasets(self) -> Mapping[str, Dataset]:
+        """Its file systems by their name in the pool; "" is the top."""
+
+    @property
+    def available(self) -> int:
+        """Bytes that can be written."""
+
+    def setting(self, name: str) -> str:
+        """A property's value in force."""
+
+    def full_name(self, relative: str) -> str:
+        """The whole name of a file system."""
+
+    def changed(self, size: int) -> None:
+        """So many bytes more are to be written."""
+
+    def count_damage(self, file: str) -> None:
+        """A file could not be read."""
+
+    def writers_wait(self) -> Signal | None:
+        """What whoever changes a file has to wait for."""
+
+    def call_when_synced(self, callbacks: list[Callable[[], None]]) -> None:
+        """Call them when what has changed so far is durable."""
+
+    def log_has_placed(self) -> None:
+        """The intent log has written a file's data where they stay."""
+
+    def device_failed(self, error: str, *, wrote: bool) -> None:
+        """A request failed."""
+
+
 class Dataset(FileSystem):
     """A file system of an imported pool. `relative` is its name in the pool, "" for the top."""
 
     kind = "zfs"
 
-    def __init__(self, pool: Pool, relative: str, record: DatasetRecord | None = None) -> None:
+    def __init__(
+        self, pool: DatasetPool, relative: str, record: DatasetRecord | None = None
+    ) -> None:
         """A new one, or one that the pool's root has."""
-        self.pool = pool
+        self.pool: DatasetPool = pool
         self.relative = relative
         super().__init__(pool.full_name(relative))
         self.properties: dict[str, str] = dict(record.properties) if record else {}

@@ -23,7 +23,7 @@ from harness.lab.simulated.zfs.format import (
     labels,
     uberblocks,
 )
-from harness.lab.simulated.zfs.pool import Pool
+from harness.lab.simulated.zfs.pool import Pool, pool_of
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -231,7 +231,7 @@ class Loading:
         entries: dict[str, Entry] = {}
         for path, pointer in found.items():
             inode = _inode(pointer)
-            _take(dataset.pool, pointer)
+            _take(pool_of(dataset), pointer)
             entries[path] = entry_of(inode, bad)
             if bad and any(each.at in bad for each in inode.blocks):
                 dataset.damaged[path] = None
@@ -260,7 +260,7 @@ class _Replay:
 
     def start(self) -> None:
         bio = Bio(Op.READ, self._header.at * BLOCK, BLOCK)
-        Requests([bio], self._read).start(self._dataset.pool.device)
+        Requests([bio], self._read).start(pool_of(self._dataset).device)
 
     def _read(self, requests: Requests) -> None:
         content: Content | None = requests.bios[0].blocks.get(self._header.at)
@@ -277,7 +277,7 @@ class _Replay:
             pointer for _, inode in block.records if inode is not None for pointer in inode.blocks
         ]
         if pointers:
-            Reading(self._dataset.pool.device, pointers, self._data_read).start()
+            Reading(pool_of(self._dataset).device, pointers, self._data_read).start()
         else:
             self._apply()
 
@@ -301,7 +301,7 @@ class _Replay:
 
     def _end(self) -> None:
         self._dataset.log.header = self._header
-        self._dataset.pool.space.take(self._header.at)
+        pool_of(self._dataset).space.take(self._header.at)
         self._loading.replayed()
 
 

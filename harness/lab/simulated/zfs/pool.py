@@ -75,6 +75,12 @@ class Scan:
     waiters: list[Callable[[], None]] = field(default_factory=list)
 
 
+def pool_of(dataset: Dataset) -> Pool:
+    """The pool that a file system is in."""
+    assert isinstance(dataset.pool, Pool)
+    return dataset.pool
+
+
 def hostid_of(guest: Guest) -> int:
     """kern.hostid: four bytes of the MD5 of the UUID in /etc/hostid (rc.d/hostid, 13.2)."""
     entry = guest.root.entries.get("/etc/hostid")

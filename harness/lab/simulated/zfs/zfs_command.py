@@ -12,7 +12,7 @@ from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.zfs import usage as zfs_usage
 from harness.lab.simulated.zfs.dataset import DEFAULTS, EMPTY_BYTES, Dataset
 from harness.lab.simulated.zfs.format import DatasetRecord
-from harness.lab.simulated.zfs.pool import Pool, human
+from harness.lab.simulated.zfs.pool import Pool, human, pool_of
 from harness.lab.simulated.zfs.zfs import Zfs
 from harness.lab.simulated.zfs.zpool_print import SUSPENDED, table
 
@@ -126,7 +126,7 @@ def _open(context: Context, name: str) -> Dataset | None:
     dataset = context.guest.part(Zfs).dataset(name)
     if dataset is None:
         context.complain(f"cannot open '{name}': dataset does not exist")
-    elif dataset.pool.suspended:
+    elif pool_of(dataset).suspended:
         context.complain(f"cannot open '{name}': {SUSPENDED}")
         dataset = None
     return dataset
@@ -184,7 +184,7 @@ def _chosen(context: Context, options: Options) -> tuple[int, list[_Row]]:
         if dataset is None:
             status = 1
         elif "r" in options or "t" in options:
-            rows += _rows(dataset.pool, dataset.relative, types)
+            rows += _rows(pool_of(dataset), dataset.relative, types)
         else:
             rows.append(_Row(name, dataset))
     return status, rows
@@ -209,10 +209,12 @@ def _rows(pool: Pool, top: str, types: list[str]) -> list[_Row]:
 
 def _used(dataset: Dataset) -> int:
     if not dataset.relative:
-        return dataset.pool.allocated
+        return pool_of(dataset).allocated
     below = dataset.relative + "/"
     return dataset.referenced + sum(
-        each.referenced for name, each in dataset.pool.datasets.items() if name.startswith(below)
+        each.referenced
+        for name, each in pool_of(dataset).datasets.items()
+        if name.startswith(below)
     )
 
 
@@ -223,7 +225,7 @@ def _cell(row: _Row, name: str, *, exact: bool) -> str:
         return _snapshot_cell(row, name, exact=exact)
     sizes: dict[str, Callable[[], int]] = {
         "used": lambda: _used(dataset),
-        "available": lambda: dataset.pool.available,
+        "available": lambda: pool_of(dataset).available,
         "referenced": lambda: dataset.referenced,
         "written": lambda: dataset.referenced,
     }
@@ -354,8 +356,8 @@ def _set_all(context: Context, pairs: list[str], names: list[str]) -> Program:
                 status = 1
                 continue
             _apply(context, dataset, key, value)
-        dataset.pool.add_history(f"zfs set {' '.join(pairs)} {name}")
-        yield dataset.pool.wait_synced()
+        pool_of(dataset).add_history(f"zfs set {' '.join(pairs)} {name}")
+        yield pool_of(dataset).wait_synced()
     return status
 
 
@@ -389,7 +391,7 @@ def _apply(context: Context, dataset: Dataset, key: str, value: str) -> None:
 
 
 def _apply_read_only(dataset: Dataset) -> None:
-    for each in dataset.pool.datasets.values():
+    for each in pool_of(dataset).datasets.values():
         each.read_only = each.pool.read_only or each.setting("readonly") == "on"
 
 
@@ -434,8 +436,8 @@ def _inherit_all(context: Context, options: Options, key: str, names: list[str])
         dataset.properties.pop(key, None)
         if key == "readonly":
             _apply_read_only(dataset)
-        dataset.pool.add_history(f"zfs inherit {key} {name}")
-        yield dataset.pool.wait_synced()
+        pool_of(dataset).add_history(f"zfs inherit {key} {name}")
+        yield pool_of(dataset).wait_synced()
     return status
 
 
@@ -513,7 +515,7 @@ def _destroy(context: Context, arguments: list[str]) -> int | Program:
 
 
 def _destroy_one(context: Context, dataset: Dataset, options: Options) -> int | Program:
-    pool, relative = dataset.pool, dataset.relative
+    pool, relative = pool_of(dataset), dataset.relative
     below = [
         each for each in pool.datasets if each.startswith(relative + "/") or (not relative and each)
     ]
@@ -538,7 +540,7 @@ def _destroy_one(context: Context, dataset: Dataset, options: Options) -> int | 
 def _destroy_all(
     context: Context, dataset: Dataset, below: list[str], snapshots: list[str]
 ) -> Program:
-    pool = dataset.pool
+    pool = pool_of(dataset)
     for each in snapshots:
         del pool.snapshots[each]
     for each in sorted([*below, dataset.relative], reverse=True):
@@ -560,7 +562,7 @@ def _destroy_snapshot(context: Context, name: str, *, below: bool) -> int | Prog
     prefix = dataset.relative + "/" if dataset.relative else ""
     found = [
         each
-        for each in dataset.pool.snapshots
+        for each in pool_of(dataset).snapshots
         if each == f"{dataset.relative}@{snapshot}"
         or (below and each.startswith(prefix) and each.endswith(f"@{snapshot}"))
     ]
@@ -568,9 +570,9 @@ def _destroy_snapshot(context: Context, name: str, *, below: bool) -> int | Prog
         context.complain("could not find any snapshots to destroy; check snapshot names.")
         return 1
     for each in found:
-        del dataset.pool.snapshots[each]
-    dataset.pool.add_history(f"zfs destroy {name}")
-    return _synced(dataset.pool)
+        del pool_of(dataset).snapshots[each]
+    pool_of(dataset).add_history(f"zfs destroy {name}")
+    return _synced(pool_of(dataset))
 
 
 def _synced(pool: Pool) -> Program:
@@ -589,7 +591,7 @@ def _snapshot(context: Context, arguments: list[str]) -> int | Program:
     if not at:
         raise NotModelled("zfs snapshot of a name without @")
     dataset = context.guest.part(Zfs).dataset(top)
-    if dataset is None or dataset.pool.suspended:
+    if dataset is None or pool_of(dataset).suspended:
         why = "dataset does not exist" if dataset is None else SUSPENDED
         return _command_usage(context, "snapshot", f"cannot open '{top}': {why}", _HINT)
     chosen = [dataset]
@@ -597,17 +599,17 @@ def _snapshot(context: Context, arguments: list[str]) -> int | Program:
         prefix = dataset.relative + "/" if dataset.relative else ""
         chosen += [
             each
-            for path, each in sorted(dataset.pool.datasets.items())
+            for path, each in sorted(pool_of(dataset).datasets.items())
             if path.startswith(prefix) and each is not dataset
         ]
-    if any(f"{each.relative}@{label}" in dataset.pool.snapshots for each in chosen):
+    if any(f"{each.relative}@{label}" in pool_of(dataset).snapshots for each in chosen):
         context.complain(f"cannot create snapshot '{name}': dataset already exists")
         return 1
     return _snapshot_all(context, chosen, label)
 
 
 def _snapshot_all(context: Context, chosen: list[Dataset], label: str) -> Program:
-    pool = chosen[0].pool
+    pool = pool_of(chosen[0])
     yield pool.wait_synced()
     for each in chosen:
         assert each.objects is not None
@@ -677,7 +679,7 @@ def _unmount_one(context: Context, dataset: Dataset, *, force: bool) -> int | Pr
         context.complain(f"cannot unmount '{dataset.mounted_on}': pool or dataset is busy")
         return 1
     context.guest.part(Zfs).unmount(dataset)
-    return _synced(dataset.pool)
+    return _synced(pool_of(dataset))
 
 
 def _for_ever() -> Program:

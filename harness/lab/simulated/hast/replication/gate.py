@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from harness.lab.simulated.geom.gpt import hide, show, table_of
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, BlockDevice, Op
 from harness.lab.simulated.hast.replication.metadata import DATA, whole
+from harness.lab.simulated.kernel.guest import Guest
 
 TASTES = 24
 """Reads by which the kernel's GEOM classes look at a new device, one after another (13.2).
@@ -15,15 +16,18 @@ A primary without a secondary serves them all; otherwise only the first one, whi
 nodes have connected, because after that the kernel reads directly.
 """
 
-if TYPE_CHECKING:
-    from harness.lab.simulated.hast.replication.primary import Primary
-    from harness.lab.simulated.kernel.guest import Guest
-
 
 class _DirectRead(Bio):
     """A read that the kernel serves from the local disk by itself."""
 
     original: Bio
+
+
+class Server(Protocol):
+    """The worker that serves a device."""
+
+    def pump(self) -> None:
+        """Take what waits at the device."""
 
 
 class GateDevice(BlockDevice):
@@ -38,7 +42,7 @@ class GateDevice(BlockDevice):
         """`mediasize` is in bytes; `local` is where direct reads go."""
         self.name = name
         self.mediasize = mediasize
-        self.worker: Primary | None = None
+        self.worker: Server | None = None
         self.direct_reads = False
         """Whether the kernel serves reads from the local disk without hastd."""
         self.destroyed = False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.engine.timeline import Event
 from harness.lab.simulated.hast.address import (
@@ -14,6 +12,7 @@ from harness.lab.simulated.hast.address import (
     resolve,
 )
 from harness.lab.simulated.hast.replication.decision import Hello
+from harness.lab.simulated.hast.replication.primary_state import PrimaryState
 from harness.lab.simulated.hast.replication.wire import Accepted, Greeting, Refusal, Welcome
 from harness.lab.simulated.hast.replication.worker import strerror
 from harness.lab.simulated.kernel.files import STRERROR
@@ -21,20 +20,17 @@ from harness.lab.simulated.network import tcp as link
 from harness.lab.simulated.network.interfaces import PRIVATE, Network
 from harness.lab.simulated.network.tcp import Socket
 
-if TYPE_CHECKING:
-    from harness.lab.simulated.hast.replication.primary import Primary
-
 AT_ONCE = frozenset({"ENETUNREACH", "EHOSTUNREACH", "EHOSTDOWN"})
 """Errors of connect(2) itself, which the parent sees before the worker does (13.2)."""
 
 
 class Handshake:
-    """One attempt. It ends in `Primary.connected` or `Primary.not_connected`, once.
+    """One attempt. It ends in `PrimaryState.connected` or `PrimaryState.not_connected`, once.
 
     The connection itself is made by the parent, because the worker is in a sandbox.
     """
 
-    def __init__(self, worker: Primary) -> None:
+    def __init__(self, worker: PrimaryState) -> None:
         self._worker = worker
         self._outgoing: Socket | None = None
         self._incoming: Socket | None = None

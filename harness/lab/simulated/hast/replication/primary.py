@@ -12,15 +12,21 @@ a message takes what it has for all of it after 20 s, writes it, and, when the l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.hardware.disk import BLOCK, Bio, BlockDevice, Blocks, Op
+from harness.lab.simulated.hardware.disk import BLOCK, Bio, Op
 from harness.lab.simulated.hast.replication import metadata as hast_metadata
 from harness.lab.simulated.hast.replication.activemap import ActiveMap, KeepDirtyAborted
 from harness.lab.simulated.hast.replication.gate import GateDevice
 from harness.lab.simulated.hast.replication.handshake import Handshake
-from harness.lab.simulated.hast.replication.metadata import DATA, Metadata, whole
+from harness.lab.simulated.hast.replication.metadata import DATA, whole
+from harness.lab.simulated.hast.replication.primary_state import (
+    SYNC_SEQUENCE,
+    Hio,
+    PrimaryState,
+    overlap,
+)
 from harness.lab.simulated.hast.replication.secondary import describe
 from harness.lab.simulated.hast.replication.sync import SyncThread
 from harness.lab.simulated.hast.replication.wire import (
@@ -32,61 +38,18 @@ from harness.lab.simulated.hast.replication.wire import (
     data_fields,
     data_size,
 )
-from harness.lab.simulated.hast.replication.worker import IDLE, KEEPALIVE, Worker, strerror
+from harness.lab.simulated.hast.replication.worker import IDLE, KEEPALIVE, strerror
 
 if TYPE_CHECKING:
     from harness.lab.simulated.hast.conf import ResourceConfig
-    from harness.lab.simulated.hast.hastd import Hastd, Resource
+    from harness.lab.simulated.hast.replication.worker import Parent, Resource
     from harness.lab.simulated.network.tcp import Socket
 
-SYNC_SEQUENCE = 1
-"""The number of every request of the synchronisation; there is only one at a time."""
 
 SIGABRT = 6
 
 GIVES_UP = 370.0
 """Seconds until TCP gives up a connection that nothing is acknowledged on (13.2, about)."""
-
-
-@dataclass
-class Counters:
-    """Modification counters as the primary knows them, and who has the newer data."""
-
-    primary_local: int = 0
-    primary_remote: int = 0
-    secondary_local: int = 0
-    secondary_remote: int = 0
-    source: str | None = None
-
-
-@dataclass(eq=False)
-class Hio:
-    """A request and how far its two components are. An error of EINVAL means: never tried."""
-
-    bio: Bio
-    sequence: int
-    replication: str
-    sync: bool = False
-    countdown: int = 2
-    writecount: int = 2
-    errors: list[str | None] = None  # type: ignore[assignment]
-    acknowledged: bool = False
-    """Whether the kernel has its answer."""
-    received: bool = False
-    """Whether the secondary has said that it has the data."""
-
-    def __post_init__(self) -> None:
-        self.errors = ["EINVAL", "EINVAL"]
-
-    @property
-    def memsync_write(self) -> bool:
-        """Whether two answers are expected from the secondary."""
-        return self.replication == "memsync" and self.bio.op is Op.WRITE and not self.sync
-
-    @property
-    def range(self) -> tuple[int, int]:
-        """Offset and end."""
-        return self.bio.offset, self.bio.offset + self.bio.length
 
 
 @dataclass
@@ -96,32 +59,22 @@ class _LocalBio(Bio):
     hio: Hio | None = None
 
 
-class Primary(Worker):
+class Primary(PrimaryState):
     """The worker of a resource whose role is primary."""
 
-    amap: ActiveMap
-    device: BlockDevice
-
-    def __init__(self, hastd: Hastd, resource: Resource) -> None:
-        super().__init__(hastd, resource, "primary")
-        self.counters = Counters()
-        self.incoming: Socket | None = None
-        self.outgoing: Socket | None = None
+    def __init__(self, hastd: Parent, resource: Resource) -> None:
+        super().__init__(hastd, resource)
         self.gate: GateDevice | None = None
         self.sync = SyncThread(self)
-        self.replication = self.config.replication
         self._handshake: Handshake | None = None
         self._fully_started = False
         self._termination: int | None = None
         """A signal that arrived while it was connecting again."""
         self._wait_until: float | None = None
         self._admitting: Hio | None = None
-        self._writing: dict[Hio, None] = {}
-        self._receiving: dict[int, Hio] = {}
         self._receiving_since = 0.0
         self._receive_timer = False
         self._sequence = SYNC_SEQUENCE
-        self._busy = 0
         self._sent_at = 0.0
         self._unsent_since: float | None = None
         self._peer_gone = 0
@@ -135,30 +88,9 @@ class Primary(Worker):
         return [socket for socket in (self.outgoing, self.incoming) if socket is not None]
 
     @property
-    def meta(self) -> Metadata:
-        """The metadata."""
-        assert self.metadata is not None
-        return self.metadata
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it believes so."""
-        return self.outgoing is not None
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether there is any request but those of the synchronisation."""
-        return bool(self._busy or self._receiving)
-
-    @property
     def status(self) -> str:
         """Complete means connected."""
         return "complete" if self.is_connected else "degraded"
-
-    @property
-    def dirty(self) -> int:
-        """Bytes in extents that are dirty."""
-        return self.amap.dirty_bytes
 
     @property
     def keepdirty(self) -> int:
@@ -169,10 +101,10 @@ class Primary(Worker):
     def queues(self) -> tuple[int, int, int, int, int]:
         """Requests wait for the local disk or for an answer."""
         syncing = int(self.sync.range is not None)
-        receiving = max(len(self._receiving), syncing)
+        receiving = max(len(self.receiving), syncing)
         if not self._fully_started:
             return 0, 0, 0, 0, IDLE + 1
-        return 0, 0, receiving, 0, IDLE - self._busy - syncing
+        return 0, 0, receiving, 0, IDLE - self.busy - syncing
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -191,7 +123,7 @@ class Primary(Worker):
         self.amap = ActiveMap(metadata.datasize, metadata.extentsize, metadata.keepdirty, found.map)
         if metadata.resuid == 0:
             self.counters.primary_local = self.counters.primary_remote = 0
-            self._write_metadata()
+            self.write_metadata()
         self._make_device()
         self.dropped = True
         self.log("info", "Privileges successfully dropped.")
@@ -239,47 +171,9 @@ class Primary(Worker):
             self.gate.worker = None
         super()._end(status)
 
-    # --- metadata -------------------------------------------------------------------------------
-
-    def make_resuid(self) -> bool:
-        """Give the resource its unique ID, just before the nodes meet for the first time."""
-        if self.meta.resuid:
-            return False
-        self.metadata = replace(self.meta, resuid=self.guest.rng.getrandbits(64) or 1)
-        self._write_metadata()
-        return True
-
-    def _write_metadata(self) -> None:
-        self.metadata = replace(
-            self.meta,
-            localcnt=self.counters.primary_local,
-            remotecnt=self.counters.primary_remote,
-            prevrole="primary",
-        )
-        hast_metadata.write(self.device, self.metadata)
-
-    def flush_map(self) -> None:
-        """Store the map of dirty extents, and with metaflush flush the disk's cache."""
-        hast_metadata.write_map(self.device, self.amap.on_disk)
-        if self.config.metaflush and self._can_flush():
-            self.device.submit(Bio(Op.FLUSH))
-
-    @property
-    def _on_a_file(self) -> bool:
-        return not self.config.localpath.startswith("/dev/")
-
-    def _can_flush(self) -> bool:
-        """A file has no cache of its own to flush (13.2)."""
-        if self._on_a_file:
-            self.log(
-                "error",
-                "Unable to flush disk cache on activemap update: Inappropriate ioctl for device.",
-            )
-        return not self._on_a_file
-
     def _read_directly(self, gate: GateDevice) -> None:
         """Have the kernel serve reads, which it cannot from a file (13.2)."""
-        if self._on_a_file:
+        if self.on_a_file:
             self.log("warning", "Failed to enable direct reads: Invalid argument.")
         else:
             gate.direct_reads = True
@@ -319,7 +213,7 @@ class Primary(Worker):
         if answer.virgin and counters.primary_local == 0:
             # The secondary is new, so only this node has the data.
             counters.primary_local += 1
-            self._write_metadata()
+            self.write_metadata()
         if answer.map is not None:
             self.amap.merge(answer.map)
             self.flush_map()
@@ -367,7 +261,7 @@ class Primary(Worker):
         self.log("warning", f"Disconnected from {self.config.remoteaddr}.")
         self.sync.stop()
         self.event("disconnect")
-        lost, self._receiving = list(self._receiving.values()), {}
+        lost, self.receiving = list(self.receiving.values()), {}
         on_their_way = len(lost) - sum(isinstance(each, Request) for each in dropped)
         for number, hio in enumerate(lost):
             hio.errors[1] = "ENOTCONN"
@@ -388,8 +282,8 @@ class Primary(Worker):
         """Nobody reads an idle connection, so that its end is noticed with the next request."""
         if not self.is_connected:
             return
-        if self._receiving:
-            self._broken(next(reversed(self._receiving.values())), error)
+        if self.receiving:
+            self._broken(next(reversed(self.receiving.values())), error)
         else:
             self._peer_gone = max(self._peer_gone, 1 if error is None else 2)
 
@@ -445,10 +339,10 @@ class Primary(Worker):
             gate is not None
             and gate.worker is self
             and self._admitting is None
-            and self._busy < IDLE
+            and self.busy < IDLE
             and (bio := gate.take()) is not None
         ):
-            self._busy += 1
+            self.busy += 1
             self._sequence += 1
             hio = Hio(bio, self._sequence, self.replication)
             if not bio.ahead:
@@ -472,12 +366,12 @@ class Primary(Worker):
         counters = self.counters
         if self.meta.resuid == 0 and counters.primary_local == 0:
             counters.primary_local = 1
-        if self.sync.range is not None and _overlap(self.sync.range, hio.range):
+        if self.sync.range is not None and overlap(self.sync.range, hio.range):
             return  # range_free() comes back here
         if self.is_writing(*hio.range):
             self.later(1.0, self._retry)
             return
-        self._writing[hio] = None
+        self.writing[hio] = None
         try:
             modified = self.amap.write_start(hio.bio.offset, hio.bio.length)
         except KeepDirtyAborted:
@@ -492,23 +386,19 @@ class Primary(Worker):
         if modified:
             self.statistics.activemap_updates += 1
             hast_metadata.write_map(self.device, self.amap.on_disk)
-            if self.config.metaflush and self._can_flush():
+            if self.config.metaflush and self.can_flush():
                 self.device.submit(Bio(Op.FLUSH, done=self._map_flushed))
                 return
         self._admit()
 
     def range_free(self) -> None:
         """The synchronisation has moved on: a write that it kept waiting can begin."""
-        if self._admitting is not None and self._admitting not in self._writing:
+        if self._admitting is not None and self._admitting not in self.writing:
             self.later(0.0, self._retry)
 
     def _retry(self) -> None:
-        if self._admitting is not None and self._admitting not in self._writing:
+        if self._admitting is not None and self._admitting not in self.writing:
             self._admit_write()
-
-    def is_writing(self, offset: int, end: int) -> bool:
-        """Whether a write to this range is on its way."""
-        return any(_overlap(each.range, (offset, end)) for each in self._writing)
 
     def _map_flushed(self, _: Bio) -> None:
         self.call(self._admit)
@@ -524,11 +414,6 @@ class Primary(Worker):
         self.send_remote(hio)
 
     # --- the local component --------------------------------------------------------------------
-
-    def sync_hio(self, op: Op, offset: int, length: int, blocks: Blocks | None = None) -> Hio:
-        """A request of the synchronisation, which goes to one component only."""
-        bio = Bio(op, offset, length, blocks or {})
-        return Hio(bio, SYNC_SEQUENCE, self.replication, sync=True, countdown=1)
 
     def send_local(self, hio: Hio) -> None:
         """Give a request to the local disk."""
@@ -583,9 +468,9 @@ class Primary(Worker):
             self._not_sent(hio)
             return
         bio = hio.bio
-        if not self._receiving:
+        if not self.receiving:
             self._receiving_since = self.world.now
-        self._receiving[hio.sequence] = hio
+        self.receiving[hio.sequence] = hio
         if self._peer_gone:
             self.later(self.world.link.latency(self.guest.nic), self._sent_into_nothing, hio)
             return
@@ -601,7 +486,7 @@ class Primary(Worker):
             self.later(self.config.timeout, self._check_receiving)
 
     def _sent_into_nothing(self, hio: Hio) -> None:
-        if self.is_connected and hio.sequence in self._receiving:
+        if self.is_connected and hio.sequence in self.receiving:
             self._broken(hio, None if self._peer_gone == 1 else "ECONNRESET")
 
     def _not_sent(self, hio: Hio) -> None:
@@ -621,11 +506,11 @@ class Primary(Worker):
     def _check_receiving(self) -> None:
         """The connection's timeouts, for sending and for receiving an answer."""
         self._receive_timer = False
-        if not self._receiving or not self.is_connected:
+        if not self.receiving or not self.is_connected:
             return
         silent = self.world.now - self._receiving_since
         if silent >= self.config.timeout - 1e-6:
-            self._broken(next(iter(self._receiving.values())), "ETIMEDOUT")
+            self._broken(next(iter(self.receiving.values())), "ETIMEDOUT")
         else:
             self._receive_timer = True
             self.later(self.config.timeout - silent, self._check_receiving)
@@ -634,7 +519,7 @@ class Primary(Worker):
         if not isinstance(message, Reply):
             return
         self._receiving_since = self.world.now
-        hio = self._receiving.get(message.seq)
+        hio = self.receiving.get(message.seq)
         if hio is None:
             if self.is_connected:
                 self.log(
@@ -651,7 +536,7 @@ class Primary(Worker):
             hio.bio.blocks = message.blocks
         hio.errors[1] = message.error
         if not (hio.memsync_write and message.received and message.error is None):
-            del self._receiving[message.seq]
+            del self.receiving[message.seq]
         self._remote_answered(hio)
 
     def _remote_answered(self, hio: Hio) -> None:
@@ -696,7 +581,7 @@ class Primary(Worker):
             if error is None and self.amap.write_complete(bio.offset, bio.length):
                 self.statistics.activemap_updates += 1
                 self.flush_map()
-            self._writing.pop(hio, None)
+            self.writing.pop(hio, None)
             self.sync.range_free()
             if not hio.acknowledged:
                 self._acknowledge(hio, error)
@@ -704,7 +589,7 @@ class Primary(Worker):
             self.gate.done(bio, error)
         if hio.errors[0] is not None:  # a read that only the secondary could serve counts as well
             self.statistics.errors[bio.op.value] += 1
-        self._busy -= 1
+        self.busy -= 1
         self._pump()
 
     def _acknowledge(self, hio: Hio, error: str | None) -> None:
@@ -712,7 +597,7 @@ class Primary(Worker):
         counters = self.counters
         if not self.is_connected and counters.primary_local == counters.secondary_remote:
             counters.primary_local += 1
-            self._write_metadata()
+            self.write_metadata()
         hio.acknowledged = True
         if self.gate is not None:
             self.gate.done(hio.bio, error)
@@ -725,11 +610,7 @@ class Primary(Worker):
         counters.source = None
         counters.primary_local = counters.secondary_remote
         counters.primary_remote = counters.secondary_local
-        self._write_metadata()
-
-
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+        self.write_metadata()
 
 
 def _request(hio: Hio) -> Request:

@@ -28,7 +28,7 @@ from harness.lab.simulated.hast.replication.worker import (
 )
 
 if TYPE_CHECKING:
-    from harness.lab.simulated.hast.hastd import Hastd, Resource
+    from harness.lab.simulated.hast.replication.worker import Parent, Resource
     from harness.lab.simulated.network.tcp import Socket
 
 
@@ -43,7 +43,7 @@ class Secondary(Worker):
     """The worker of a resource that a primary has connected to."""
 
     def __init__(
-        self, hastd: Hastd, resource: Resource, incoming: Socket, outgoing: Socket, hello: Hello
+        self, hastd: Parent, resource: Resource, incoming: Socket, outgoing: Socket, hello: Hello
     ) -> None:
         """`incoming` is where requests come from, `outgoing` where answers go."""
         super().__init__(hastd, resource, "secondary")

@@ -6,18 +6,14 @@ and the answer: latency rules the rate. (sync_thread() in sbin/hastd/primary.c, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from harness.lab.simulated.hardware.disk import BLOCK, LocalDisk, Op
 from harness.lab.simulated.hast.replication.metadata import DATA
+from harness.lab.simulated.hast.replication.primary_state import Hio, PrimaryState
 from harness.lab.simulated.hast.replication.secondary import Secondary
 from harness.lab.simulated.hast.replication.wire import HEADER, data_size
 from harness.lab.simulated.hast.replication.worker import strerror
 from harness.lab.simulated.hast.text import duration, humanize
 from harness.lab.simulated.network.tcp import Socket
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.hast.replication.primary import Hio, Primary
 
 AHEAD = 0.25
 """Seconds that whole chunks may be copied at once when nothing happens meanwhile: for speed."""
@@ -26,7 +22,7 @@ AHEAD = 0.25
 class SyncThread:
     """It sleeps until the nodes have connected, and again when they are in sync or parted."""
 
-    def __init__(self, worker: Primary) -> None:
+    def __init__(self, worker: PrimaryState) -> None:
         self._worker = worker
         self.in_progress = False
         self.range: tuple[int, int] | None = None
@@ -209,7 +205,7 @@ class _Ahead:
     """The two disks and the cable between them, when nothing but the synchronisation uses them."""
 
     def __init__(
-        self, worker: Primary, near: LocalDisk, far: LocalDisk, other: Secondary, until: float
+        self, worker: PrimaryState, near: LocalDisk, far: LocalDisk, other: Secondary, until: float
     ) -> None:
         self.until = until
         self._worker = worker
@@ -218,7 +214,7 @@ class _Ahead:
         self._from_secondary = worker.counters.source == "secondary"
 
     @classmethod
-    def plan(cls, worker: Primary) -> _Ahead | None:
+    def plan(cls, worker: PrimaryState) -> _Ahead | None:
         """None when something else goes on or could be disturbed."""
         outgoing = worker.outgoing
         if outgoing is None or outgoing.peer is None or worker.is_busy:

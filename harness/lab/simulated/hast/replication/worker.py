@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.engine.timeline import Event
+from harness.lab.simulated.hast.address import TcpAddress
+from harness.lab.simulated.hast.conf import ResourceConfig
 from harness.lab.simulated.hast.replication import metadata as hast_metadata
+from harness.lab.simulated.hast.replication.metadata import Metadata
 from harness.lab.simulated.kernel.files import STRERROR
+from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.task import Daemon
 from harness.lab.simulated.network.tcp import Socket
-
-if TYPE_CHECKING:
-    from harness.lab.simulated.hast.hastd import Hastd, Resource
-    from harness.lab.simulated.hast.replication.metadata import Metadata
 
 EX_NOINPUT = 66
 EX_OSERR = 71
@@ -36,6 +37,39 @@ def strerror(error: str | None) -> str:
     return STRERROR[error or "ENOTCONN"]
 
 
+class Parent(Daemon):
+    """The hastd that has forked workers, as they know it."""
+
+    guest: Guest
+    foreground: bool
+    """Whether it runs under daemon(8), which hands on all that is written to stderr."""
+    alive: bool
+
+    @abstractmethod
+    def post(self, job: Callable[..., None], *arguments: Any) -> None:
+        """Have something done when the parent has time."""
+
+    @abstractmethod
+    def run_hook(self, resource: Resource, event: str) -> None:
+        """Run the program of `exec` for a worker's event."""
+
+    @abstractmethod
+    def write_log(self, pid: int, level: str, text: str) -> None:
+        """Write a line: on stderr with its level, for daemon(8), or to syslogd by itself."""
+
+    @abstractmethod
+    def resource_log(self, resource: Resource, level: str, text: str) -> None:
+        """Log a line about a resource."""
+
+    @abstractmethod
+    def worker_ended(self, worker: Worker, status: int) -> None:
+        """A worker has ended; `status` is as a shell's, negative for a signal."""
+
+    @abstractmethod
+    def is_bound_to(self, where: TcpAddress) -> bool:
+        """Whether a connection to this address of its own node comes to it."""
+
+
 class Worker(Daemon):
     """A process of hastd for one resource. Every callback goes through `call`.
 
@@ -45,7 +79,7 @@ class Worker(Daemon):
     user = "hast"
     """It drops its privileges (drop_privs() in sbin/hastd/subr.c)."""
 
-    def __init__(self, hastd: Hastd, resource: Resource, role: str) -> None:
+    def __init__(self, hastd: Parent, resource: Resource, role: str) -> None:
         """Fork it."""
         self.hastd = hastd
         self.resource = resource
@@ -226,3 +260,19 @@ class Statistics:
             self.deletes += number
         else:
             self.flushes += number
+
+
+class Resource:
+    """A resource as the parent keeps it: its role, its worker, a connection that is half there."""
+
+    def __init__(self, config: ResourceConfig) -> None:
+        self.config = config
+        self.role = "init"
+        self.worker: Worker | None = None
+        self.half_open: Socket | None = None
+        self.token = 0
+
+    @property
+    def prefix(self) -> str:
+        """Before each line about it."""
+        return f"[{self.config.name}] ({self.role}) "

@@ -14,6 +14,7 @@ from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.ufs.format import DENSITY, Superblock
 from harness.lab.simulated.ufs.ufs import Ufs, Walk, fresh
 from harness.lab.simulated.zfs.dataset import Dataset
+from harness.lab.simulated.zfs.pool import pool_of
 from harness.lab.simulated.zfs.zfs import Zfs
 
 _UMOUNT_USAGE = (
@@ -204,10 +205,10 @@ def _umount(context: Context, name: str, *, force: bool) -> Program:
         context.complain(f"umount: unmount of {at} failed: Device busy")
         return 1
     if isinstance(filesystem, Dataset):
-        if filesystem.pool.suspended:
+        if pool_of(filesystem).suspended:
             yield Signal()
         context.guest.part(Zfs).unmount(filesystem)
-        yield filesystem.pool.wait_synced()
+        yield pool_of(filesystem).wait_synced()
         return 0
     if not isinstance(filesystem, Ufs):
         raise NotModelled(f"umount {name}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.network.interfaces import Network
-from harness.lab.simulated.network.sockstat import netstat_sockets
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
+from harness.lab.simulated.tools.host.sockstat import netstat_sockets
 
 _MTU = 1500
 """Bytes of a packet: what is counted as packets is bytes by this."""

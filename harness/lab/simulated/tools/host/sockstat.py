@@ -12,6 +12,7 @@ from harness.lab.simulated.hast.address import UnixAddress
 from harness.lab.simulated.hast.hastd import Hast
 from harness.lab.simulated.hast.replication.worker import Worker
 from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.network.tcp import Tcp
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 
@@ -63,7 +64,7 @@ def rows(guest: Guest) -> Iterator[Row]:
         elif program == "devd":
             yield Row("root", program, pid, 4, "stream", ("/var/run/devd.pipe", 0))
             yield Row("root", program, pid, 5, "seqpac", ("/var/run/devd.seqpacket.pipe", 0))
-    for port, listener in guest.listeners.items():
+    for port, listener in guest.part(Tcp).listeners.items():
         if hastd is None or not hastd.accepts_from(listener):
             raise NotModelled(f"sockets while a program listens on the port {port}")
 

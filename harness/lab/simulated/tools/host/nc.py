@@ -8,7 +8,7 @@ from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hast.address import AddressError, TcpAddress, resolve
 from harness.lab.simulated.kernel.files import STRERROR
 from harness.lab.simulated.network.interfaces import Network
-from harness.lab.simulated.network.tcp import LOOPBACK, Listener, Socket, connect, is_own
+from harness.lab.simulated.network.tcp import LOOPBACK, Listener, Socket, Tcp, connect, is_own
 from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -157,21 +157,21 @@ def _listen(context: Context, address: str, port: int) -> Program:
     if not guest.part(Network).owns(address):
         context.complain("nc: Can't assign requested address")
         return 1
-    if port in guest.listeners:
+    if port in guest.part(Tcp).listeners:
         context.complain("nc: Address already in use")
         return 1
     server = _Server(context, address)
-    guest.listeners[port] = listener = Listener(guest, port, server.accept, server.is_at)
+    guest.part(Tcp).listeners[port] = listener = Listener(guest, port, server.accept, server.is_at)
     try:
         yield server.accepted
-        del guest.listeners[port]
+        del guest.part(Tcp).listeners[port]
         yield from context.read_stdin()
         if context.stdin:
             raise NotModelled("nc -l that sends")
         yield from server.write_out()
     finally:
-        if guest.listeners.get(port) is listener:
-            del guest.listeners[port]
+        if guest.part(Tcp).listeners.get(port) is listener:
+            del guest.part(Tcp).listeners[port]
         if server.socket is not None:
             server.socket.close()
     return 0
