@@ -37,7 +37,14 @@ from harness.waiting.wait import Deadline, Waiting
 REDRAWN_EVERY = 0.2
 FIRST_LINE_AFTER = 10.0
 LINES_EVERY = 60.0
-"""Seconds of the host: without a terminal, the first line of what takes long, and further ones."""
+"""Seconds of the host: without a terminal, the first line of what takes long, and further ones.
+
+A set-up, which may boot two machines, has all of its lines as often as the first; there, as in a
+scenario, it is many short waits that take long.
+"""
+
+SET_UP = "set-up"
+"""The part of a scenario before its first line."""
 
 _MOST_COMMAND = 60
 
@@ -70,6 +77,12 @@ class Running:
     nodeid: str
     part: str = ""
     began: float = field(default_factory=time.monotonic)
+    part_began: float = field(default_factory=time.monotonic)
+
+    def is_silent(self, since: float, now: float) -> bool:
+        """Whether a person has heard nothing of it for long, if there was a line at `since`."""
+        most = FIRST_LINE_AFTER if self.part == SET_UP else LINES_EVERY
+        return now - max(self.part_began, since) >= most
 
 
 class Live:
@@ -206,7 +219,7 @@ class Live:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         """The set-up runs."""
-        yield from self._part(item, "set-up")
+        yield from self._part(item, SET_UP)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -222,7 +235,7 @@ class Live:
         with self._lock:
             self._writable = True
             if (running := self._running.get(item.nodeid)) is not None:
-                running.part = part
+                running.part, running.part_began = part, time.monotonic()
         try:
             yield
         finally:
@@ -291,14 +304,18 @@ class Live:
         if longest is not self._last:
             self._last, self._next_line = longest, FIRST_LINE_AFTER
         now = time.monotonic()
-        if longest is None or now - longest.began < self._next_line:
+        due = longest is not None and now - longest.began >= self._next_line
+        if not due and not any(
+            each.is_silent(self._written, now) for each in self._running.values()
+        ):
             return
         if now - self._written < FIRST_LINE_AFTER:
             return  # one wait ended, and the next longest is as old: the line would say the same
         self._written = now
-        self._next_line = (
-            LINES_EVERY if self._next_line < LINES_EVERY else self._next_line + LINES_EVERY
-        )
+        if due:
+            self._next_line = (
+                LINES_EVERY if self._next_line < LINES_EVERY else self._next_line + LINES_EVERY
+            )
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         terminal.write_line(f"{datetime.now().astimezone():%H:%M:%S} {self.text()}")
         terminal.flush()

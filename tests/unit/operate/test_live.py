@@ -104,6 +104,28 @@ def test_without_a_terminal_only_what_takes_long_is_told(
     assert "waiting for the end, 11 of 300 s" in terminal.lines[0]
 
 
+def test_a_start_of_many_short_waits_is_told_every_ten_seconds(
+    shown: Live, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown.pytest_runtest_logstart("test_a.py::test_one")
+    began = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: began)
+    told = []
+    for part in (shown.pytest_runtest_setup, shown.pytest_runtest_call):
+        running = part(cast(pytest.Item, SimpleNamespace(nodeid="test_a.py::test_one")))
+        next(running)
+        for _ in range(30):
+            began += 3
+            waiting = Waiting("a part of it", wait.Deadline.after(60))
+            shown.begun(waiting)
+            shown._doing[-1].began = began
+            shown._write_if_it_takes_long()
+            shown.ended(waiting)
+        told.append(len(terminal.lines))
+    assert told == [7, 8], "of 90 s each; a scenario is told of once a minute"
+    assert "one 12 s, set-up: waiting for a part of it" in terminal.lines[0]
+
+
 def test_the_line_is_gone_before_anything_else_is_written(shown: Live) -> None:
     real = io.StringIO()
     stream = _Stream(MarkedStream(real, "simulated"), real, shown._lock)  # type: ignore[arg-type]
