@@ -19,13 +19,14 @@ from harness.lab.ports import check_ports
 from harness.lab.simulated import features
 from harness.lab.simulated.base.system import System
 from harness.lab.simulated.clock import VirtualClock
+from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.guest import Console, Guest, SshdSwitch, World
 from harness.lab.simulated.server import Sshd
 
 SAVE_PATIENCE = 30.0
 """Virtual seconds that `save` waits for commands and hooks that still run."""
 
-RELEASE = "FreeBSD 13.2-RELEASE amd64"
+RELEASE = f"{release.load().title} amd64"
 """What the model was made after and is compared with."""
 
 

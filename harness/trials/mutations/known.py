@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from harness.lab.simulated.hast.replication.handshake import Handshake
 from harness.lab.simulated.hast.replication.wire import Welcome
 from harness.lab.simulated.kernel.release import load
-from harness.lab.simulated.tools.host import host
 from harness.results.run import Verdict
 from harness.trials.mutations.mutation import mutation
 
@@ -27,7 +26,6 @@ def _never_arrives(patch: pytest.MonkeyPatch) -> None:
 
 
 def _call_it(patch: pytest.MonkeyPatch, release: str) -> None:
-    patch.setattr(host, "RELEASE", release)
     patch.setattr(load(), "version", release)
 
 

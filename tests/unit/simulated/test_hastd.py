@@ -558,6 +558,22 @@ def test_under_daemon_it_cannot_be_reached_at_once() -> None:
     assert b"No such file or directory." in result.stderr
 
 
+def test_a_daemon_8_whose_hastd_finds_another_one_ends_with_it() -> None:
+    """daemon(8) waits for its child, whatever ended that; the other one goes on as it was."""
+    pair = Pair()
+    line = "daemon -f -P /var/run/{0} /sbin/hastd -F -P /var/run/hastd.pid"
+    pair.out(pair.one, line.format("first"))
+    pair.world.pass_time(1.0)
+    before = pair.out(pair.one, "pgrep -lf hastd")
+
+    pair.out(pair.one, line.format("second"))
+    pair.world.pass_time(1.0)
+
+    assert pair.out(pair.one, "pgrep -lf hastd") == before
+    assert pair.out(pair.one, "ls /var/run").split().count("second") == 0
+    assert pair.log(pair.one)[-1].startswith("[ERROR] Another hastd is already running")
+
+
 def test_a_file_as_component_is_a_gap_of_the_model() -> None:
     pair = Pair()
     text = pair.one.tree.read("/etc/hast.conf").replace(b"/dev/vtbd1", b"/etc/motd", 1)

@@ -13,10 +13,12 @@ from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.kernel.release import CURRENT
 from harness.lab.simulated.network.interfaces import MANAGEMENT, PRIVATE, Network
 
 NOTICE = (
-    "*** This is a simulated machine: a model of FreeBSD 13.2, and no evidence about FreeBSD. ***"
+    f"*** This is a simulated machine: a model of FreeBSD {CURRENT}, "
+    "and no evidence about FreeBSD. ***"
 )
 """The first line of every boot on a console."""
 
@@ -29,9 +31,9 @@ Booting [/boot/kernel/kernel]..."""
 
 _KERNEL_EARLY = """\
 ---<<BOOT>>---
-Copyright (c) 1992-2021 The FreeBSD Project.
+Copyright (c) {copyright} The FreeBSD Project.
 FreeBSD is a registered trademark of The FreeBSD Foundation.
-FreeBSD 13.2-RELEASE GENERIC amd64
+{title} GENERIC amd64
 VT(vga): text 80x25
 real memory  = 1073741824 (1024 MB)
 avail memory = 1001906176 (955 MB)
@@ -152,7 +154,8 @@ class Boot:
 
     def _do_kernel(self) -> None:
         self._guest.part(Kernel).booted_at = self._guest.wall_clock()
-        self._kernel(_KERNEL_EARLY)
+        release = self._guest.release
+        self._kernel(_KERNEL_EARLY.format(copyright=release.copyright, title=release.title))
 
     def _do_devices(self) -> None:
         lines: list[str] = []

@@ -14,10 +14,10 @@ from harness.lab.simulated.base import local_scripts
 from harness.lab.simulated.base.rc_conf import read_conf
 from harness.lab.simulated.base.root_image import SSHD_CONFIG
 from harness.lab.simulated.engine.signal import NotModelled
-from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import Entry, Unseen
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.modules import Kernel
+from harness.lab.simulated.kernel.release import Release
 from harness.lab.simulated.network.interfaces import Network
 
 HONOURED = frozenset(
@@ -100,9 +100,9 @@ def _text(entry: Entry) -> str:
 
 def _below(guest: Guest, *folders: str) -> Iterator[tuple[str, Entry]]:
     """The files of a few folders that did not come with FreeBSD."""
-    entries, came = guest.root.entries, release.load().entries
+    entries, came = guest.root.entries, guest.release.entries
     paths = [path for path in entries.keys() - came.keys() if path.startswith(folders)]
-    paths += [path for path in _released(folders) if path in entries]
+    paths += [path for path in _released(guest.release, folders) if path in entries]
     for path in sorted(paths):
         entry = entries[path]
         if entry.kind != "dir" and not isinstance(entry, Unseen):
@@ -110,15 +110,15 @@ def _below(guest: Guest, *folders: str) -> Iterator[tuple[str, Entry]]:
 
 
 @functools.cache
-def _released(folders: tuple[str, ...]) -> tuple[str, ...]:
+def _released(release: Release, folders: tuple[str, ...]) -> tuple[str, ...]:
     """The files of a few folders that came with FreeBSD."""
-    return tuple(path for path in release.load().entries if path.startswith(folders))
+    return tuple(path for path in release.entries if path.startswith(folders))
 
 
 def _changed(guest: Guest, path: str) -> bool:
     """Whether a file that came with FreeBSD is another one now, or gone."""
     entry = guest.root.entries.get(path)
-    came = release.load().entries.get(path)
+    came = guest.release.entries.get(path)
     return isinstance(came, Unseen) and entry is not came
 
 
@@ -134,11 +134,11 @@ def of_boot(guest: Guest) -> None:
         entry = guest.root.entries.get(path)
         if entry is not None and _text(entry):
             _note(guest, "boot", path)
-    for script in release.load().rc_scripts:
+    for script in guest.release.rc_scripts:
         if _changed(guest, f"/etc/rc.d/{script}"):
             _note(guest, "boot", f"another /etc/rc.d/{script} than FreeBSD's")
     for path, entry in _below(guest, "/etc/rc.d/"):
-        came = path in release.load().entries
+        came = path in guest.release.entries
         if not came and entry.kind == "file" and entry.mode & 0o111:
             _note(guest, "boot", path)
     for path in local_scripts.old_style(guest):
@@ -168,13 +168,13 @@ def _of_rc_conf(guest: Guest) -> None:
 
 def _harmless(guest: Guest, name: str, value: str) -> bool:
     """Whether the model does what FreeBSD does by a variable of rc.conf, which may be nothing."""
-    names = release.load()
+    names = guest.release
     default = names.rc_conf.get(name, names.rc_scripts_conf.get(name))
     if name in HONOURED or name in WITHOUT_EFFECT or value == default:
         return True
     if interface := _INTERFACE.fullmatch(name):
         return _of_interface(guest, name, interface[1], interface[2] or "")
-    return _unknown(name, value) if default is None else _alike(name, value, default)
+    return _unknown(names, name, value) if default is None else _alike(name, value, default)
 
 
 def _of_interface(guest: Guest, name: str, interface: str, what: str) -> bool:
@@ -184,12 +184,12 @@ def _of_interface(guest: Guest, name: str, interface: str, what: str) -> bool:
     return name.startswith("ifconfig_") and re.fullmatch(r"(alias\d+)?", what) is not None
 
 
-def _unknown(name: str, value: str) -> bool:
+def _unknown(release: Release, name: str, value: str) -> bool:
     """Whether nothing of FreeBSD reads a variable that has no default."""
     if _ALSO_KNOWN.fullmatch(name):
         return not value
     stem, _, last = name.rpartition("_")
-    is_service = last == "enable" and f"/etc/rc.d/{stem}" in release.load().entries
+    is_service = last == "enable" and f"/etc/rc.d/{stem}" in release.entries
     return not is_service or value.lower() in _OFF
 
 
@@ -243,11 +243,11 @@ def check_flags(guest: Guest, conf: Mapping[str, str], name: str) -> None:
 def of_devd(guest: Guest, conf: Mapping[str, str]) -> None:
     """Note what devd(8)'s files ask for, when it starts."""
     check_flags(guest, conf, "devd")
-    for path in ("/etc/devd.conf", *_released(_DEVD)):
+    for path in ("/etc/devd.conf", *_released(guest.release, _DEVD)):
         if _changed(guest, path):
             _note(guest, "devd", f"another {path} than FreeBSD's")
     for path, entry in _below(guest, *_DEVD):
-        if path not in release.load().entries and path.endswith(".conf") and _text(entry):
+        if path not in guest.release.entries and path.endswith(".conf") and _text(entry):
             _note(guest, "devd", path)
 
 
@@ -320,7 +320,7 @@ def _of_loader_variable(guest: Guest, name: str, value: str) -> None:
     """Raises `NotModelled`."""
     kernel = guest.part(Kernel)
     kernel.environment[name] = value
-    default = release.load().loader_conf.get(name)
+    default = guest.release.loader_conf.get(name)
     if name == "net.inet.ip.fw.default_to_accept" or _LOADER_WITHOUT_EFFECT.fullmatch(name):
         return
     if value == default:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from harness.lab.simulated.base import rcorder
 from harness.lab.simulated.base.services import at_boot
 from harness.lab.simulated.engine.signal import NotModelled
-from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import Unseen
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.process import Process
@@ -94,7 +93,7 @@ def _placed(guest: Guest, wanted: Callable[[frozenset[str]], bool]) -> dict[str,
         return {}
     headers = {script.path: script.headers for script in scripts}
     order = steps()
-    level = rcorder.levels({**release.load().rcorder, **headers})
+    level = rcorder.levels({**guest.release.rcorder, **headers})
     for one, two in itertools.pairwise(order):
         if level[one] > level[two]:
             raise NotModelled(f"rc.d: {one} after {two}")

@@ -82,7 +82,7 @@ def start(
 def _check_start(guest: Guest, service: Service, settings: Mapping[str, str]) -> None:
     """Note what rc.conf asks of a service's start that the model does not do (rc.subr(8))."""
     for name in (*(f"{service.name}_{what}" for what in _OF_ALL_SERVICES), *_HOOKS):
-        if (value := settings.get(name, "")) != defaults().get(name, ""):
+        if (value := settings.get(name, "")) != defaults(guest.release).get(name, ""):
             guest.world.note_gap(guest.name, RC_CONF, f"{name}={value}")
 
 

@@ -6,17 +6,17 @@ import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.release import Release
 from harness.lab.simulated.shell.parser import Function, Pipeline, Sequence, Simple, parse
 
 RC_CONF = "/etc/rc.conf"
 
 
 @functools.cache
-def defaults() -> Mapping[str, str]:
+def defaults(release: Release) -> Mapping[str, str]:
     """What /etc/defaults/rc.conf sets, and kld_list, which it has in a comment."""
-    return MappingProxyType({**release.load().rc_conf, "kld_list": ""})
+    return MappingProxyType({**release.rc_conf, "kld_list": ""})
 
 
 @functools.lru_cache(maxsize=256)
@@ -54,9 +54,9 @@ def read_conf(text: str) -> tuple[Mapping[str, str], tuple[str, ...]]:
 
 
 @functools.lru_cache(maxsize=256)
-def _merged(*files: bytes) -> Mapping[str, str]:
+def _merged(release: Release, *files: bytes) -> Mapping[str, str]:
     """The defaults and what files say after them."""
-    found = dict(defaults())
+    found = dict(defaults(release))
     for data in files:
         found.update(parse_conf(data.decode(errors="replace")))
     return MappingProxyType(found)
@@ -68,4 +68,6 @@ def conf(guest: Guest, service: str = "") -> Mapping[str, str]:
     if service:
         files += [f"/etc/rc.conf.d/{service}", f"/usr/local/etc/rc.conf.d/{service}"]
     entries = (guest.root.entries.get(path) for path in files)
-    return _merged(*(entry.data for entry in entries if entry and entry.kind == "file"))
+    return _merged(
+        guest.release, *(entry.data for entry in entries if entry and entry.kind == "file")
+    )

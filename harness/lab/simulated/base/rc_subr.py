@@ -190,7 +190,7 @@ def _reverse_list(shell: Shell, arguments: list[str]) -> int:
 def _load_rc_config(shell: Shell, arguments: list[str]) -> Program:
     """The defaults, rc.conf and its parts for one service."""
     if _value(shell, "_rc_conf_loaded") != "true":
-        for name, value in defaults().items():
+        for name, value in defaults(shell.guest.release).items():
             shell.variables[name] = value
         for path in (RC_CONF, "/etc/rc.conf.local"):
             yield from _source_if_there(shell, path)

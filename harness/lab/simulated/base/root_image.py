@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import Entry, Unseen
+from harness.lab.simulated.kernel.release import Release
 
 if TYPE_CHECKING:
     from harness.lab.simulated.kernel.guest import Guest
@@ -72,12 +72,12 @@ include\t\t\t\t\t\t/usr/local/etc/syslog.d
 
 _OS_RELEASE = """\
 NAME=FreeBSD
-VERSION="13.2-RELEASE"
-VERSION_ID="13.2"
+VERSION="{release.version}"
+VERSION_ID="{release.name}"
 ID=freebsd
 ANSI_COLOR="0;31"
-PRETTY_NAME="FreeBSD 13.2-RELEASE"
-CPE_NAME="cpe:/o:freebsd:freebsd:13.2"
+PRETTY_NAME="{release.title}"
+CPE_NAME="cpe:/o:freebsd:freebsd:{release.name}"
 HOME_URL="https://FreeBSD.org/"
 BUG_REPORT_URL="https://bugs.FreeBSD.org/"
 """
@@ -155,24 +155,24 @@ _FILES = {
     "/etc/syslog.d/ftp.conf": "ftp.info\t\t\t\t\t/var/log/xferlog\n",
     "/etc/syslog.d/lpr.conf": "lpr.info\t\t\t\t\t/var/log/lpd-errs\n",
     "/etc/syslog.d/ppp.conf": "!ppp\n*.*\t\t\t\t\t\t/var/log/ppp.log\n",
-    "/var/run/os-release": _OS_RELEASE,
     **{f"/var/log/{name}": "" for name in _LOGS},
 }
 
 
 @functools.cache
-def _entries(installed: float) -> dict[str, Entry]:
+def _entries(release: Release, installed: float) -> dict[str, Entry]:
     """All entries; they never change, so every guest can share them.
 
     What the model knows more of than the name comes after the names of the release.
     """
-    entries = dict(release.load().entries)
+    entries = dict(release.entries)
     for path in ("/", *_DIRECTORIES.split()):
         if not isinstance(entries.get(path), Unseen):
             entries[path] = Entry("dir", mode=_MODES.get(path, 0o755), mtime=installed)
     for path, mode in _LOCAL.items():
         entries[path] = Unseen(path, mode=mode)
-    for path, text in _FILES.items():
+    texts = {**_FILES, "/var/run/os-release": _OS_RELEASE.format(release=release)}
+    for path, text in texts.items():
         entries[path] = Entry("file", text.encode(), _MODES.get(path, 0o644), installed)
     entries["/etc/os-release"] = Entry(
         "link", mode=0o755, mtime=installed, target="../var/run/os-release"
@@ -182,5 +182,6 @@ def _entries(installed: float) -> dict[str, Entry]:
 
 def install(guest: Guest) -> None:
     """Put the files on an empty root file system, as from before its first boot."""
-    guest.root.entries.update(_entries(guest.world.utc().timestamp() - 3600.0))
+    installed = guest.world.utc().timestamp() - 3600.0
+    guest.root.entries.update(_entries(guest.release, installed))
     guest.root.write_all()

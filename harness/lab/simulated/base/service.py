@@ -347,7 +347,7 @@ class _Sysrc:
         return dict(parse_conf(text))
 
     def _known(self) -> dict[str, str]:
-        return self._set() if self.own else {**defaults(), **self._set()}
+        return self._set() if self.own else {**defaults(self.context.guest.release), **self._set()}
 
     def _show(self, name: str, shown: str) -> None:
         if "e" in self.options:

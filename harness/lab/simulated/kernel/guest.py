@@ -12,10 +12,9 @@ from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.engine.timeline import Event, Timeline
 from harness.lab.simulated.hardware.cable import Link, Nic
 from harness.lab.simulated.hardware.disk import BlockDevice, Disk, LocalDisk
-from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.devctl import Devctl
 from harness.lab.simulated.kernel.files import RootFileSystem, Tree
-from harness.lab.simulated.kernel.release import Release
+from harness.lab.simulated.kernel.release import CURRENT, Release, load
 from harness.lab.simulated.kernel.task import Daemon, Script, Task
 
 LATENCY = 0.0005
@@ -108,14 +107,17 @@ class Guest:
         private_mac: str,
         console: Console,
         parts: Iterable[type[Part]],
+        freebsd: str = CURRENT,
         disk_latency: float = LATENCY,
         disk_rate: float = RATE,
     ) -> None:
         """A machine without power. `number` is 1 for skunk1; rates are in bytes a second.
 
-        `parts` are what its FreeBSD consists of, in the order in which they are made.
+        `parts` are what its FreeBSD consists of, in the order in which they are made; `freebsd` is
+        its release, as 13.2.
         """
         self._kinds = tuple(parts)
+        self._freebsd = freebsd
         self._disk_speed = (disk_latency, disk_rate)
         self.world = world
         self.name = name
@@ -281,8 +283,8 @@ class Guest:
 
     @property
     def release(self) -> Release:
-        """What its FreeBSD has by name."""
-        return release.load()
+        """Which FreeBSD it has."""
+        return load(self._freebsd)
 
     def syncer_held_up(self) -> bool:
         """Whether something keeps file systems from being written, as a suspended pool (13.2)."""

@@ -6,31 +6,17 @@ import hashlib
 import math
 import posixpath
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.guest import Guest, Part
 
-KERNEL_BASE = 0xFFFFFFFF80200000
-KERNEL_SIZE = 0x213E2A0
 _FIRST_SMALL = 0xFFFFFFFF82518000
 _FIRST_LARGE = 0xFFFFFFFF82600000
 _PAGE = 0x1000
 _LARGE = 0x200000
-
-_SIZES = {
-    "zfs": (0x3C0778, 10),
-    "geom_gate": (0x4538, 2),
-    "carp": (0x7840, 2),
-    "pf": (0x3FA78, 2),
-}
-"""Bytes of a module's file and the references on the kernel that it adds.
-
-Sizes, and the sum for zfs with geom_gate, are from `kldstat` on 13.2; how those twelve references
-are shared between the two was not seen.
-"""
 
 _UNSEEN = {"ipfw": (), "dummynet": ("ipfw",), "geom_nop": ()}
 """Modules that the model has, whose size nobody has seen, and what they load before."""
@@ -98,12 +84,16 @@ class Kernel(Part):
 
     # --- modules --------------------------------------------------------------------------------
 
+    @property
+    def _sizes(self) -> Mapping[str, tuple[int, int]]:
+        return self._guest.release.module_sizes
+
     def load(self, name: str) -> str | None:
         """Load a module; returns the errno's name of what went wrong."""
         name = name.removeprefix("/boot/kernel/").removesuffix(".ko")
         if name in self.modules or name == "kernel":
             return "EEXIST"
-        if name not in _SIZES and name not in _UNSEEN:
+        if name not in self._sizes and name not in _UNSEEN:
             if posixpath.basename(name) in self._guest.release.modules:
                 raise NotModelled(f"the module {name}")
             if self._guest.tree.entry(f"/boot/modules/{name}.ko") or name.startswith("/"):
@@ -111,7 +101,7 @@ class Kernel(Part):
             return "ENOENT"
         for needed in _UNSEEN.get(name, ()):
             self.load(needed)
-        size = _SIZES[name][0] if name in _SIZES else 0
+        size = self._sizes[name][0] if name in self._sizes else 0
         number = max((module.number for module in self.modules.values()), default=1) + 1
         self.modules[name] = Module(number, name, self._room_for(size), size)
         if name == "zfs":
@@ -127,7 +117,7 @@ class Kernel(Part):
 
         Drivers have names such as pci/virtio_pci, classes of geom(4) such as g_part.
         """
-        if name in _SIZES or name in _UNSEEN:
+        if name in self._sizes or name in _UNSEEN:
             return True
         inside = "/" in name or name.startswith("g_") or name in {"cam", "cd9660", "ufs"}
         return not inside and name not in self._guest.release.modules
@@ -139,7 +129,7 @@ class Kernel(Part):
     @property
     def references(self) -> int:
         """How many references there are to the kernel itself."""
-        return 1 + sum(_SIZES[name][1] for name in self.modules if name in _SIZES)
+        return 1 + sum(self._sizes[name][1] for name in self.modules if name in self._sizes)
 
     def _room_for(self, size: int) -> int:
         large = size >= _LARGE
@@ -164,8 +154,10 @@ class Kernel(Part):
         """What sysctl(8) shows of a variable, or None when there is none of that name."""
         if name in self._set:
             return self._set[name]
-        if name in _CONSTANT:
-            return _CONSTANT[name]
+        if name in _MACHINE:
+            return _MACHINE[name]
+        if name in self._guest.release.sysctl_values:
+            return self._guest.release.sysctl_values[name]
         if name in _COMPUTED:
             return _COMPUTED[name](self._guest)
         for beginning, answer in self.trees.items():
@@ -248,45 +240,21 @@ def _boot_time(guest: Guest) -> str:
 
 
 def _version(guest: Guest) -> str:
-    return f"FreeBSD {guest.release.version} GENERIC\n"
+    return f"{guest.release.title} GENERIC\n"
 
 
 _TOP = "kern vm vfs net debug hw machdep user p1003_1b security dev kstat compat"
 
-_CONSTANT = {
-    "debug.kdb.panic": "0",
-    "debug.kdb.available": "",
-    "debug.kdb.current": "",
-    "hw.byteorder": "1234",
-    "hw.machine": "amd64",
-    "hw.machine_arch": "amd64",
+_MACHINE = {
     "hw.model": "QEMU Virtual CPU version 2.5+",
     "hw.ncpu": "1",
-    "hw.pagesize": "4096",
     "hw.physmem": "1036398592",
     "hw.realmem": "1073741824",
     "hw.usermem": "916873216",
-    "kern.bootfile": "/boot/kernel/kernel",
-    "kern.dirdelay": "29",
     "kern.disks": "vtbd2 vtbd1 vtbd0",
-    "kern.filedelay": "30",
-    "kern.geom.debugflags": "0",
     "kern.hz": str(HZ),
-    "kern.metadelay": "28",
-    "kern.osreldate": "1302001",
-    "kern.ostype": "FreeBSD",
-    "kern.randompid": "0",
-    "kern.securelevel": "-1",
-    "net.inet.icmp.icmplim": "200",
-    "net.inet.ip.forwarding": "0",
-    "net.inet.tcp.keepidle": "7200000",
-    "net.link.ether.inet.max_age": "1200",
-    "security.jail.jailed": "0",
-    "vfs.zfs.txg.timeout": "5",
-    "vm.loadavg": "{ 0.20 0.20 0.20 }",
-    "vfs.zfs.version.spa": "5000",
 }
-"""As on the running guests (13.2)."""
+"""What the machine makes of it, as on the running guests (13.2)."""
 
 WRITABLE = (
     "kern.geom.debugflags net.inet.icmp.icmplim net.inet.ip.forwarding net.inet.tcp.keepidle "

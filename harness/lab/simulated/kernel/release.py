@@ -39,9 +39,49 @@ class Release:
         """`name` is that of a file in `releases/`. Raises `FileNotFoundError`."""
         self.name = name
         self.version = f"{name}-RELEASE"
-        """As uname(1) has it."""
+        """As `uname -r` has it."""
         text = (_FOLDER / f"{name}.txt").read_text("utf-8")
         self._sections = dict(_sections(text))
+
+    def __deepcopy__(self, memo: object) -> Release:
+        return self
+
+    @property
+    def title(self) -> str:
+        """The system's name with its version."""
+        return f"FreeBSD {self.version}"
+
+    @functools.cached_property
+    def osreldate(self) -> int:
+        """__FreeBSD_version."""
+        return int(self._identity["osreldate"])
+
+    @functools.cached_property
+    def copyright(self) -> str:
+        """The years in the kernel's first message."""
+        return self._identity["copyright"]
+
+    @functools.cached_property
+    def kernel(self) -> tuple[int, int]:
+        """Where the kernel is in memory, and how many bytes it has."""
+        return int(self._identity["kernel_at"], 16), int(self._identity["kernel_size"], 16)
+
+    @functools.cached_property
+    def module_sizes(self) -> Mapping[str, tuple[int, int]]:
+        """Bytes of a module's file and the references on the kernel that it adds, where seen."""
+        values = self._values("module sizes").items()
+        pairs = ((name, value.split()) for name, value in values)
+        return MappingProxyType({name: (int(a, 16), int(b)) for name, (a, b) in pairs})
+
+    @functools.cached_property
+    def sysctl_values(self) -> Mapping[str, str]:
+        """The variables of sysctl(8) that say the same on every machine."""
+        values = self._values("sysctl values")
+        return MappingProxyType({**values, "kern.osreldate": str(self.osreldate)})
+
+    @functools.cached_property
+    def _identity(self) -> Mapping[str, str]:
+        return self._values("identity")
 
     @functools.cached_property
     def entries(self) -> Mapping[str, Entry]:
@@ -182,9 +222,13 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
     yield name, lines
 
 
-@functools.cache
 def load(name: str = CURRENT) -> Release:
-    """The names of a release, read once."""
+    """A release, read once: there is one value of each."""
+    return _load(name)
+
+
+@functools.cache
+def _load(name: str) -> Release:
     return Release(name)
 
 

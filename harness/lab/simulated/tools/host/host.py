@@ -17,10 +17,6 @@ from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.regex import compile_regex
 from harness.lab.simulated.shell.tool import Failure, entry_of, tool
 
-RELEASE = "13.2-RELEASE"
-VERSION = "FreeBSD 13.2-RELEASE GENERIC"
-"""uname -r and -v, recorded on 13.2."""
-
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
@@ -232,12 +228,13 @@ def uname(context: Context, options: Options) -> int:
     """uname(1)."""
     if options.rest:
         raise Failure("usage: uname [-abiKmnoprsUv]")
+    release = context.guest.release
     values = {
         "s": "FreeBSD",
         "o": "FreeBSD",
         "n": context.guest.part(Kernel).hostname,
-        "r": RELEASE,
-        "v": VERSION,
+        "r": release.version,
+        "v": f"{release.title} GENERIC",
         "m": "amd64",
         "p": "amd64",
         "i": "GENERIC",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from harness.lab.simulated.base.syslog import FACILITIES, LEVELS, Syslog
 from harness.lab.simulated.base.system import System
 from harness.lab.simulated.engine.signal import NotModelled, Program
-from harness.lab.simulated.kernel.modules import KERNEL_BASE, KERNEL_SIZE, Kernel, Module
+from harness.lab.simulated.kernel.modules import Kernel, Module
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 
@@ -216,7 +216,7 @@ def kldstat(context: Context, arguments: list[str]) -> int:
     if options.rest or ("m" in options and "q" not in options):
         raise NotModelled(f"kldstat {' '.join(arguments)}")
     kernel = context.guest.part(Kernel)
-    loaded = [Module(1, "kernel", KERNEL_BASE, KERNEL_SIZE)]
+    loaded = [Module(1, "kernel", *context.guest.release.kernel)]
     loaded += sorted(kernel.modules.values(), key=lambda each: each.number)
     if "m" in options:
         name = {"g_gate": "geom_gate", "g_nop": "geom_nop", "zfsctrl": "zfs"}.get(

@@ -8,7 +8,6 @@ from harness.lab.simulated.shell.interpreter import as_shell_context, execute
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.tool import Failure, tool
-from harness.lab.simulated.tools.host.host import RELEASE
 
 
 @command("printenv")
@@ -42,7 +41,7 @@ def groups(context: Context, arguments: list[str]) -> int:
 def freebsd_version(context: Context, options: Options) -> int:
     """freebsd-version(1): of the kernel on disk, the running one, and the rest."""
     for _ in options.letters() or "u":
-        context.print(RELEASE)
+        context.print(context.guest.release.version)
     return 0
 
 
