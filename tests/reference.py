@@ -8,6 +8,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
+
 from harness.config import paths
 
 PAGES = [paths.PROJECT / "docs" / name for name in ("fixtures.md", "architecture.md")]
@@ -24,6 +26,8 @@ def page(text: str) -> str:
 def _table(name: str) -> str:
     kind, _, source = name.partition(":")
     file, _, wanted = source.partition("#")
+    if kind == "picture":
+        return _picture(source)
     if kind == "layers":
         return _rows([("floor", "folder", "what is there"), *_layers(paths.PROJECT / file, wanted)])
     tree = ast.parse((paths.PROJECT / file).read_text())
@@ -68,6 +72,33 @@ def _layers(settings: Path, package: str) -> Iterator[tuple[str, ...]]:
             says = ast.get_docstring(ast.parse(file.read_text())) or ""
             shown = f"{module.replace('.', '/')}{'/' if place.is_dir() else '.py'}"
             yield str(floor), f"`{shown}`", says.partition("\n\n")[0].replace("\n", " ")
+
+
+def _picture(package: str) -> str:
+    """Which folder of a package imports which, without what follows from the others."""
+    graph = grimp.build_graph(package)
+    known: dict[str, set[str]] = {_folder(child): set() for child in graph.find_children(package)}
+    for module in graph.modules - {package}:
+        known[_folder(module)] |= {
+            _folder(other) for other in graph.find_modules_directly_imported_by(module) - {package}
+        }
+    lines = ["```mermaid", "flowchart TD"]
+    for folder, others in sorted(known.items()):
+        others.discard(folder)
+        for other in sorted(others):
+            if not any(other in _below(third, known) for third in others - {other}):
+                lines.append(f"    {folder} --> {other}")
+    return "\n".join([*lines, "```"])
+
+
+def _below(folder: str, known: dict[str, set[str]]) -> set[str]:
+    """All that a folder imports, directly or not."""
+    return known[folder].union(*(_below(other, known) for other in known[folder] - {folder}))
+
+
+def _folder(module: str) -> str:
+    """`run` for harness.run.session, and `main` for harness.__main__, which mermaid cannot name."""
+    return module.split(".")[1].strip("_")
 
 
 def _class(tree: ast.Module, name: str) -> ast.ClassDef:
