@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,9 @@ def start(
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             request = json.dumps(asked).encode()
-            socket.send_fds(_server(project), [request], [*files, theirs.fileno()])
+            with _asking:
+                server = _server(project)
+            socket.send_fds(server, [request], [*files, theirs.fileno()])
     return Forked(ours, line)
 
 
@@ -167,6 +170,9 @@ class Forked:
 
 
 # --- the process that forks -----------------------------------------------------------------------
+
+_asking = threading.Lock()
+"""Two threads that want the first process at the same time start one server, not two."""
 
 _servers: dict[tuple[int, Path], tuple[socket.socket, subprocess.Popen[bytes]]] = {}
 
