@@ -13,21 +13,13 @@ from collections.abc import Iterator, Mapping
 from harness.lab.simulated.base import local_scripts
 from harness.lab.simulated.base.rc_conf import read_conf
 from harness.lab.simulated.base.root_image import SSHD_CONFIG
+from harness.lab.simulated.base.services import honoured
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import Entry, Unseen
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.kernel.release import Release
 from harness.lab.simulated.network.interfaces import Network
-
-HONOURED = frozenset(
-    {
-        *("cron_enable", "devd_enable", "hastd_enable", "hastd_flags", "hastd_program"),
-        *("hostid_enable", "hostname", "kld_list", "rcshutdown_timeout", "sshd_enable"),
-        *("syslogd_enable", "syslogd_flags", "zfs_enable"),
-    }
-)
-"""The variables of rc.conf(5) by which the model does what FreeBSD does."""
 
 WITHOUT_EFFECT = frozenset(
     {
@@ -170,7 +162,7 @@ def _harmless(guest: Guest, name: str, value: str) -> bool:
     """Whether the model does what FreeBSD does by a variable of rc.conf, which may be nothing."""
     names = guest.release
     default = names.rc_conf.get(name, names.rc_scripts_conf.get(name))
-    if name in HONOURED or name in WITHOUT_EFFECT or value == default:
+    if name in honoured() or name in WITHOUT_EFFECT or value == default:
         return True
     if interface := _INTERFACE.fullmatch(name):
         return _of_interface(guest, name, interface[1], interface[2] or "")

@@ -55,8 +55,10 @@ register(
         extra=("reset",),
         start=_set_host_id,
     ),
-    Service("hostname", "Set the system's hostname", None, start=_set_hostname),
-    Service("kld", "Load kernel modules", None, start=_load_modules),
+    Service(
+        "hostname", "Set the system's hostname", None, honours=("hostname",), start=_set_hostname
+    ),
+    Service("kld", "Load kernel modules", None, honours=("kld_list",), start=_load_modules),
     Service("zpool", "Import ZPOOLs", "zfs_enable", start=_import_pools),
 )
 

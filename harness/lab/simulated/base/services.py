@@ -62,6 +62,8 @@ class Service:
     required_files: tuple[str, ...] = ()
     required_modules: tuple[str, ...] = ()
     """What rc.subr(8) looks for and loads before a start."""
+    honours: tuple[str, ...] = ()
+    """Variables of rc.conf(5) by which the model does what FreeBSD does, besides `rcvar`."""
     check: Callable[[Guest, Mapping[str, str]], None] | None = None
     """Notes what its own files ask for that the model lacks, when it starts or reads them again."""
     before_start: str = ""
@@ -100,6 +102,16 @@ SERVICES: dict[str, Service] = {}
 def register(*services: Service) -> None:
     """Take services in."""
     SERVICES.update({service.name: service for service in services})
+
+
+def honoured() -> frozenset[str]:
+    """The variables of rc.conf(5) by which the model does what FreeBSD does."""
+    found = {"rcshutdown_timeout"}
+    for service in SERVICES.values():
+        found.update(service.honours)
+        if service.rcvar is not None and (service.order or service.start is not None):
+            found.add(service.rcvar)
+    return frozenset(found)
 
 
 def at_boot() -> list[Service]:
@@ -141,8 +153,13 @@ def runs(guest: Guest, name: str) -> bool:
     return any(isinstance(each, PlainDaemon) and each.service.name == name for each in daemons)
 
 
+def _nothing(begin: Start) -> int:
+    """What has been done elsewhere, or has nothing to do here."""
+    return 0
+
+
 register(
-    Service("hostid_save", "Save unique host ID to disk", "hostid_enable"),
+    Service("hostid_save", "Save unique host ID to disk", "hostid_enable", start=_nothing),
     Service("inetd", 'Internet "super-server"', "inetd_enable", "/usr/sbin/inetd", "inetd_flags"),
     Service(
         "netif",
@@ -154,5 +171,5 @@ register(
     Service("ntpdate", "Set the date and time via NTP", "ntpdate_enable"),
     Service("pf", "Packet filter", "pf_enable", extra=("check", "reload", "resync", "status")),
     Service("powerd", "Modify the power profile", "powerd_enable", "/usr/sbin/powerd"),
-    Service("zfs", "Mount and share ZFS datasets", "zfs_enable"),
+    Service("zfs", "Mount and share ZFS datasets", "zfs_enable", start=_nothing),
 )

@@ -225,6 +225,7 @@ register(
         *("syslogd", "System log daemon", "syslogd_enable", "/usr/sbin/syslogd", "syslogd_flags"),
         extra=("reload",),
         pid_file="/var/run/syslog.pid",
+        honours=("syslogd_flags",),
         check=_check,
         started=_started,
         ended=_ended,

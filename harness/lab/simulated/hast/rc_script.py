@@ -139,6 +139,7 @@ register(
         pid_file="/var/run/hastd.pid",
         required_files=("/etc/hast.conf",),
         required_modules=("geom_gate",),
+        honours=("hastd_flags", "hastd_program"),
         start=_start,
         runs_hooks=True,
         before_stop=("hastctl", "role", "init", "all"),
