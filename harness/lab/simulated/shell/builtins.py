@@ -12,7 +12,6 @@ from harness.lab.simulated.kernel.signals import NAMES, kill_command, number_of
 from harness.lab.simulated.shell.arithmetic import ArithmeticFault
 from harness.lab.simulated.shell.arithmetic import evaluate as compute
 from harness.lab.simulated.shell.conditions import TestFault, evaluate
-from harness.lab.simulated.shell.expand import ShellError
 from harness.lab.simulated.shell.interpreter import (
     BUILTINS,
     Builtin,
@@ -25,6 +24,7 @@ from harness.lab.simulated.shell.interpreter import (
 from harness.lab.simulated.shell.parser import is_name, is_reserved, parse, quoted
 from harness.lab.simulated.shell.paths import entry_or_none
 from harness.lab.simulated.shell.printf import echo, printf
+from harness.lab.simulated.shell.state import ShellError
 from harness.lab.simulated.shell.streams import absence, open_reader
 
 _LETTERS = {

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Protocol
-
 from harness.lab.simulated.engine.signal import NotModelled, Program
-from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.shell.arithmetic import ArithmeticFault, evaluate
 from harness.lab.simulated.shell.parser import (
     Arithmetic,
     Literal,
     Parameter,
     Part,
-    Script,
     Substitution,
     Tilde,
     Word,
@@ -25,20 +20,10 @@ from harness.lab.simulated.shell.pattern import (
     is_pattern,
     trim,
 )
+from harness.lab.simulated.shell.state import ShellError, ShellState
 
 LONGEST = 4 << 20
 """Characters that a word may become; a longer one is not modelled."""
-
-
-class ShellError(Exception):
-    """An error that ends a shell that is not interactive; the text is what it prints."""
-
-    def __init__(self, text: str, status: int = 2, *, named: bool = True) -> None:
-        """Unless `named`, it is printed without the name of who complains."""
-        super().__init__(text)
-        self.text = text
-        self.status = status
-        self.named = named
 
 
 class Fields:
@@ -115,52 +100,10 @@ def _split_ascii(text: str) -> list[str]:
     return [word for word in text.replace("\t", " ").replace("\n", " ").split(" ") if word]
 
 
-class Spending(Protocol):
-    """What one command line may cost."""
-
-    def step(self, number: int = 1, /) -> None:
-        """So many steps more. Raises `NotModelled` when there were too many."""
-
-    def spend_bytes(self, number: int, /) -> None:
-        """So many bytes more."""
-
-
-class Expanding(Protocol):
-    """What an expansion asks of its shell."""
-
-    variables: dict[str, str]
-    options: set[str]
-    arguments: list[str]
-    directory: str
-    guest: Guest
-    substituted: str
-    """What the last command substitution has printed."""
-
-    @property
-    def budget(self) -> Spending:
-        """What its command line may still cost."""
-
-    @property
-    def separators(self) -> str:
-        """IFS."""
-
-    def parameter(self, name: str, /) -> str | None:
-        """The value of a variable, positional or special parameter, or None when unset."""
-
-    def assign(self, name: str, value: str, /) -> None:
-        """Set a variable. Raises `ShellError` when it is read-only."""
-
-    def settable(self) -> MutableMapping[str, str]:
-        """The variables, for arithmetic."""
-
-    def substitute(self, script: Script, /) -> Program:
-        """Run a command substitution; what it prints is in `substituted`."""
-
-
 class Expansion:
     """Expands words for one shell. Each method is a program, since a substitution takes time."""
 
-    def __init__(self, shell: Expanding) -> None:
+    def __init__(self, shell: ShellState) -> None:
         self._shell = shell
         self.fields: list[str] = []
         """What `words` found."""

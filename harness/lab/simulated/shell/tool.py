@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator
 
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem
-from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import COMMANDS, Context
+from harness.lab.simulated.shell.state import ShellContext
 from harness.lab.simulated.shell.streams import (
     Reader,
     Reading,

@@ -21,9 +21,9 @@ from harness.lab.simulated.hardware.disk import (
     zeros,
 )
 from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem
-from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
+from harness.lab.simulated.shell.state import ShellContext
 from harness.lab.simulated.shell.streams import (
     Changing,
     DeviceReader,

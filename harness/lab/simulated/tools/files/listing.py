@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import Entry, FileError
 from harness.lab.simulated.shell.interpreter import (
-    ENVIRONMENT,
     ProgramNotFound,
     as_shell_context,
     execute,
@@ -20,6 +19,7 @@ from harness.lab.simulated.shell.interpreter import (
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.pattern import compile_pattern, matches
 from harness.lab.simulated.shell.programs import Context, command
+from harness.lab.simulated.shell.state import ENVIRONMENT
 from harness.lab.simulated.shell.tool import Failure, decimal, entry_of, place, tool
 from harness.lab.simulated.tools.host.host import format_time
 

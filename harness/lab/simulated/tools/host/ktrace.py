@@ -7,14 +7,10 @@ import posixpath
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.kernel.trace import BadTrace, Trace, records
-from harness.lab.simulated.shell.interpreter import (
-    ProgramNotFound,
-    ShellContext,
-    as_shell_context,
-    execute,
-)
+from harness.lab.simulated.shell.interpreter import ProgramNotFound, as_shell_context, execute
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
+from harness.lab.simulated.shell.state import ShellContext
 from harness.lab.simulated.shell.tool import content
 
 _FILE = "ktrace.out"

@@ -9,9 +9,9 @@ from harness.lab.simulated.hast.address import AddressError, TcpAddress, resolve
 from harness.lab.simulated.kernel.files import STRERROR
 from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.network.tcp import LOOPBACK, Listener, Socket, Tcp, connect, is_own
-from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
+from harness.lab.simulated.shell.state import ShellContext
 from harness.lab.simulated.shell.streams import Changing, FlowReader, Reading
 
 _WINDOW = 256 << 10

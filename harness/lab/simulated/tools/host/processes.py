@@ -11,9 +11,9 @@ from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.kernel.process_table import Row, matching, rows
 from harness.lab.simulated.kernel.signals import NAMES, number_of, send
-from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
+from harness.lab.simulated.shell.state import ShellContext
 
 # --- ps -----------------------------------------------------------------------------------------
 

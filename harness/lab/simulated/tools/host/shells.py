@@ -12,13 +12,13 @@ from harness.lab.simulated.shell.conditions import TestFault, evaluate
 from harness.lab.simulated.shell.interpreter import (
     ProgramNotFound,
     Shell,
-    ShellContext,
     as_shell_context,
     execute,
 )
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.printf import echo, printf
 from harness.lab.simulated.shell.programs import Context, command
+from harness.lab.simulated.shell.state import ShellContext
 from harness.lab.simulated.shell.streams import open_reader
 from harness.lab.simulated.shell.tool import Failure, tool
 

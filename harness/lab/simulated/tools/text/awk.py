@@ -6,13 +6,9 @@ from collections.abc import Generator
 
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.shell.interpreter import (
-    ProgramNotFound,
-    ShellContext,
-    as_shell_context,
-    execute,
-)
+from harness.lab.simulated.shell.interpreter import ProgramNotFound, as_shell_context, execute
 from harness.lab.simulated.shell.programs import Context, command
+from harness.lab.simulated.shell.state import ShellContext
 from harness.lab.simulated.shell.streams import Reader, open_writer
 from harness.lab.simulated.shell.tool import content, mask_of
 from harness.lab.simulated.tools.text.awk_run import Fault, Interpreter, is_assignment

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import FileError
-from harness.lab.simulated.shell.interpreter import ShellContext
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.shell.regex import Match, Regex
+from harness.lab.simulated.shell.state import ShellContext
 from harness.lab.simulated.shell.streams import Writer, check_size, open_writer
 from harness.lab.simulated.shell.tool import Failure, content, entry_of, mask_of, put, tool
 from harness.lab.simulated.tools.text.sed_script import Address, Command, Compiler
