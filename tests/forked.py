@@ -180,9 +180,12 @@ _servers: dict[tuple[int, Path], tuple[socket.socket, subprocess.Popen[bytes]]] 
 def _server(project: Path) -> socket.socket:
     """The way to this process's own server for a project, started when it is first wanted.
 
-    It ends with this process, whose end of the connection is closed then.
+    It ends with this process, whose end of the connection is closed then. One that has ended
+    before, whatever killed it, is started anew: a test says nothing about it.
     """
     key = os.getpid(), project
+    if key in _servers and _servers[key][1].poll() is not None:
+        _servers.pop(key)[0].close()
     if key not in _servers:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for buffer in (ours, theirs):
@@ -194,6 +197,7 @@ def _server(project: Path) -> socket.socket:
                 cwd=project,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
+                start_new_session=True,  # what a test sends to its own group is not for it
             )
         _servers[key] = ours, process
     return _servers[key][0]
@@ -279,7 +283,8 @@ def _serve(connection: socket.socket) -> _Request | None:
                 return _Request(**json.loads(asked), files=files)
             for file in files:
                 os.close(file)
-            client.send(str(pid).encode())
+            with contextlib.suppress(OSError):  # as above
+                client.send(str(pid).encode())
             waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, client))
 
 

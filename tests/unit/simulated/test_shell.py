@@ -224,6 +224,10 @@ def test_dd_moves_blocks_of_a_device(guest: Guest) -> None:
     assert bytes(process.stdout) == data[:512] + b" " * 511 + b"x" + data[1024:4096]
 
 
+ENDLESS = 20.0
+"""Seconds of a processor; the longest took 5 on a busy host, and what has no end takes all."""
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -252,7 +256,7 @@ def test_nothing_is_endless(guest: Guest, line: str) -> None:
     start = time.process_time()
     process = run(guest, line)
     assert process.status is not None
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < ENDLESS
 
 
 def test_random_lines_end_and_raise_nothing() -> None:
