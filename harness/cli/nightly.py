@@ -11,7 +11,7 @@ import typer
 
 from harness.cli.pair import examples
 from harness.config import paths
-from harness.errors import HarnessError
+from harness.errors import HarnessError, SettingsError
 
 if TYPE_CHECKING:
     from harness.nightly.night import News, Night
@@ -233,4 +233,9 @@ def prune_results(
 
     planned = plans.load(plan)
     evidence = planned.keep_evidence if keep_evidence is None else keep_evidence
-    prune(_results(results), keep=planned.keep, keep_evidence=evidence)
+    folder = _results(results)
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{folder} is no folder of results", advice="name that of the nights with --results"
+        )
+    prune(folder, keep=planned.keep, keep_evidence=evidence)

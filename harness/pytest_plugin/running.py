@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -74,7 +75,7 @@ def _run(folder: Path, arguments: list[str], whole: _WholeRun) -> int:
         status = int(
             pytest.main(
                 [
-                    *("--rootdir", str(paths.home())),
+                    *("--rootdir", str(_rootdir(arguments))),
                     *("--config-file", str(paths.PROJECT / "pyproject.toml")),
                     *verdict_lines.ARGUMENTS,
                     *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
@@ -86,6 +87,15 @@ def _run(folder: Path, arguments: list[str], whole: _WholeRun) -> int:
     if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
         return INTERRUPTED
     return status
+
+
+def _rootdir(arguments: list[str]) -> Path:
+    """Where pytest counts the names of files from: the checkout, or a folder of somebody's own."""
+    words = [Path(word.partition("::")[0]) for word in arguments if not word.startswith("-")]
+    named = [path.resolve() for path in words if path.is_dir() or path.suffix == ".py"]
+    if all(path.is_relative_to(paths.home()) for path in named):
+        return paths.home()
+    return Path(os.path.commonpath([path if path.is_dir() else path.parent for path in named]))
 
 
 class _WholeRun:

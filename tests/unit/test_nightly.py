@@ -168,6 +168,12 @@ def test_a_mistyped_folder_of_parts_is_no_night(tmp_path: Path) -> None:
     assert warnings == [f"there is no run of any lane in {tmp_path / 'parts'}"]
 
 
+def test_nights_that_are_not_there_are_not_silently_forgotten(tmp_path: Path) -> None:
+    done = forked.run("nightly", "prune", "--results", tmp_path / "nowhere")
+    assert done.returncode == 3
+    assert f"{tmp_path / 'nowhere'} is no folder of results" in done.stderr
+
+
 def test_old_nights_are_forgotten(tmp_path: Path) -> None:
     for number in range(5):
         a_night(tmp_path, number, qemu_14_5={"test_a": HELD})

@@ -59,6 +59,7 @@ def test_scenarios_start_from_it(folder: Path) -> None:
     assert re.search(r"PASSED .* s  ours: breaks_it_on_purpose", done.stdout)
     assert "skunk1 and skunk2 each say that they are primary of mirror" in done.stdout
     assert "never two primaries: this has to hold all through a scenario" in done.stdout
+    assert re.search(r"FAILED \S+/ours/test_ours\.py::test_breaks_what_holds", done.stdout)
     assert done.returncode == 1
 
 
