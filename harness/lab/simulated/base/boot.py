@@ -73,7 +73,7 @@ In all 20 s, for a guest alone. Under emulation it answered after about 20 s (13
 _LOGIN = (0.3, "login")
 
 _SCRIPTS = {"file_systems": local_scripts.EARLY, "modules": "kld", "private": "netif"}
-"""Which of `local_scripts.STEPS` a step is the last part of, where it has another name."""
+"""Which of `local_scripts.steps` a step is the last part of, where it has another name."""
 
 _TWO_AT_ONCE = 1.75
 """How much longer a step takes with two guests on two cores: 36 s in all (docs/benchmarks.md)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast import conf as hast_conf
-from harness.lab.simulated.hast.hastd import Hast
+from harness.lab.simulated.hast.hastd import Hast, start
 from harness.lab.simulated.shell.programs import Context, command
 
 
@@ -14,8 +14,6 @@ def hastd(context: Context, arguments: list[str]) -> int:
 
     Where another one runs, `hastd -F` ends at once, and that is modelled, too.
     """
-    from harness.lab.simulated.hast.hastd import start  # noqa: PLC0415 - so that import stays cheap
-
     config = hast_conf.PATH
     pid_file: str | None = None
     rest = list(arguments)

@@ -10,7 +10,7 @@ from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.hast.hastd import Hast
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.shell.options import Options
-from harness.lab.simulated.shell.programs import Context
+from harness.lab.simulated.shell.programs import COMMANDS, Context
 from harness.lab.simulated.shell.streams import Writer, check_size, number_of_stream, open_writer
 from harness.lab.simulated.shell.tool import (
     Failure,
@@ -187,8 +187,6 @@ def _tail(context: Context, options: Options) -> Program:
 
 def _register(name: str, function: object, **spec: str) -> None:
     """Register head or tail, which also take a number for an option."""
-    from harness.lab.simulated.shell.programs import COMMANDS  # noqa: PLC0415
-
     tool(name, **spec)(function)  # type: ignore[arg-type]
     parsed = COMMANDS[name]
     COMMANDS[name] = lambda context, arguments: parsed(context, _old_style(arguments))
