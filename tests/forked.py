@@ -20,6 +20,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -95,13 +96,19 @@ def start(
             "session": new_session or terminal is not None,
             "terminal": terminal is not None,
         }
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            request = json.dumps(asked).encode()
-            with _asking:
-                server = _server(project)
-            socket.send_fds(server, [request], [*files, theirs.fileno()])
-    return Forked(ours, line)
+        request = json.dumps(asked).encode()
+        try:
+            return _asked(project, request, files, line)
+        except ConnectionError:  # the server was killed just now: another one is started
+            return _asked(project, request, files, line)
+
+
+def _asked(project: Path, request: bytes, files: list[int], words: list[str]) -> Forked:
+    """Ask for one process. Raises `ConnectionError` when the one that forks has ended."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, _asking:
+        socket.send_fds(_server(project), [request], [*files, theirs.fileno()])
+    return Forked(ours, words)
 
 
 def run(*words: str | Path, timeout: float = 120, **how: Any) -> subprocess.CompletedProcess[str]:
@@ -127,7 +134,8 @@ class Forked:
         self._connection = connection
         self.words = words
         pid = connection.recv(100)
-        assert pid, "the process that forks has ended; what it said is in this test's output"
+        if not pid:
+            raise ConnectionError("the process that forks has ended; what it said is above")
         self.pid = int(pid)
         self.returncode: int | None = None
 
@@ -184,7 +192,7 @@ def _server(project: Path) -> socket.socket:
     before, whatever killed it, is started anew: a test says nothing about it.
     """
     key = os.getpid(), project
-    if key in _servers and _servers[key][1].poll() is not None:
+    if key in _servers and _is_closed(_servers[key][0]):
         _servers.pop(key)[0].close()
     if key not in _servers:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -201,6 +209,12 @@ def _server(project: Path) -> socket.socket:
             )
         _servers[key] = ours, process
     return _servers[key][0]
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Whether nobody is at the other end any more; a server never says anything there."""
+    readable, _, _ = select.select([connection], [], [], 0)
+    return bool(readable)
 
 
 @atexit.register
