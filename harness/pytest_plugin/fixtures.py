@@ -15,8 +15,8 @@ from harness.lab.choose import open_lab
 from harness.lab.ssh import Connect, Connection
 from harness.pytest_plugin import ending, naming, on_failure, side_by_side
 from harness.pytest_plugin.each_scenario import known_bug_expected
-from harness.pytest_plugin.stash import ENDED, LIVE, MUTATION, SESSION
-from harness.pytest_plugin.terminal.live import FollowedConnect
+from harness.pytest_plugin.stash import ENDED, MUTATION, SESSION
+from harness.pytest_plugin.terminal.live import LIVE, FollowedConnect
 from harness.record.folders import without_number
 from harness.run import known_states
 from harness.run.audit import Left, audit, raise_unannounced

@@ -28,10 +28,10 @@ from harness.pytest_plugin import (
     room,
     side_by_side,
 )
-from harness.pytest_plugin.stash import LIVE, MUTATION
+from harness.pytest_plugin.stash import MUTATION
 from harness.pytest_plugin.terminal import told
 from harness.pytest_plugin.terminal.failures import Failures
-from harness.pytest_plugin.terminal.live import Live
+from harness.pytest_plugin.terminal.live import LIVE, Live
 from harness.record.folders import make_latest
 from harness.record.marked import MarkedStream
 from harness.results import junit

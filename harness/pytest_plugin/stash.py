@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from harness.pytest_plugin.terminal.live import Live
 from harness.run.session import Session
 from harness.trials.mutations.mutation import Mutation
 
@@ -16,6 +15,3 @@ MUTATION = pytest.StashKey[Mutation]()
 
 ENDED = pytest.StashKey[bool]()
 """Of an item: whether its own part, or its set-up, has come to an end."""
-
-LIVE = pytest.StashKey[Live]()
-"""The live line, where there is one."""

@@ -34,6 +34,9 @@ from harness.record.outgoing import outgoing
 from harness.waiting import wait
 from harness.waiting.wait import Deadline, Waiting
 
+LIVE = pytest.StashKey["Live"]()
+"""The live line of a run, where there is one."""
+
 REDRAWN_EVERY = 0.2
 FIRST_LINE_AFTER = 10.0
 LINES_EVERY = 60.0
