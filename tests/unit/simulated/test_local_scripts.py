@@ -256,3 +256,25 @@ def test_headers_are_the_first_lines_of_their_kind() -> None:
     one, two = Headers(("one",), ("two",)), Headers(("two",), ("one",))
     with pytest.raises(NotModelled, match=r"one waits for two waits for one"):
         levels({"one": one, "two": two})
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_a_script_that_requires_hastd_starts_when_hastctl_is_answered(
+    screen: Screen, seed: int
+) -> None:
+    """The start_postcmd of provision/hastd.rc.conf waits for that at a boot, too."""
+    guest = up_and_provisioned(screen, seed)
+    body = "hastctl status; echo it ends with $?"
+    install(guest, {"ours": script("ours", "PROVIDE: ours", "REQUIRE: hastd", body=body)})
+    run(guest, "sysrc hastd_enable=YES")
+    enable(guest, "ours")
+    shown = rebooted(guest, screen)
+    assert "it ends with 0" in shown
+    assert not [line for line in shown if "Unable to connect" in line]
+
+
+def test_a_hastd_that_ends_at_once_holds_up_no_boot(screen: Screen) -> None:
+    guest = up_and_provisioned(screen)
+    run(guest, "sysrc hastd_enable=YES")
+    guest.tree.write("/etc/hast.conf", b"resource {\n")
+    assert rebooted(guest, screen)[-1].endswith("login: ")

@@ -75,6 +75,9 @@ _LOGIN = (0.3, "login")
 _SCRIPTS = {"file_systems": local_scripts.EARLY, "modules": "kld", "private": "netif"}
 """Which of `local_scripts.steps` a step is the last part of, where it has another name."""
 
+_TRIES, _TRIES_EVERY = 300, 0.1
+"""How often a start_postcmd looks, and every how many seconds (provision/hastd.rc.conf)."""
+
 _TWO_AT_ONCE = 1.75
 """How much longer a step takes with two guests on two cores: 36 s in all (docs/benchmarks.md)."""
 
@@ -121,7 +124,18 @@ class Boot:
         if step == "file_systems":
             self._find_local()
         self._waiting = self._local.pop(_SCRIPTS.get(step, step), [])
-        self._go_on()
+        waited_for = SERVICES[step].waited_for if step in SERVICES else None
+        if waited_for is None or "start_postcmd" not in conf(self._guest, step):
+            self._go_on()
+        else:
+            self._guest.world.schedule(self._guest, 0.0, self._wait, waited_for)
+
+    def _wait(self, there: Callable[[Guest], bool], tries: int = _TRIES) -> None:
+        """Go on when what a start_postcmd waits for is there."""
+        if there(self._guest) or not tries:
+            self._go_on()
+        else:
+            self._guest.world.schedule(self._guest, _TRIES_EVERY, self._wait, there, tries - 1)
 
     def _go_on(self, _: Process | None = None) -> None:
         """Start the next of the local scripts, which rc(8) waits for, or go on."""

@@ -122,7 +122,7 @@ class Hastd(Parent):
         """What it listens on, by the address in hast.conf."""
         self._owned: frozenset[str] = frozenset()
         """Those sockets that this very process has bound."""
-        self._is_up = False
+        self.is_up = False
         self.stopped = False
         self.resources = {each.name: Resource(each) for each in config.resources}
         self._jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
@@ -462,7 +462,7 @@ class Hastd(Parent):
         if self.foreground and not self._began_to_listen():
             self.end()
             return
-        self._is_up = True
+        self.is_up = True
         if self.pid_file:
             _write(self.guest, self.pid_file, str(self.pid))
         self.log("info", f"Started successfully, running protocol version {PROTOCOL_VERSION}.")
@@ -525,7 +525,7 @@ class Hastd(Parent):
         else:
             self._listen_to_peers(where)
         self._bound[name or address] = where
-        if self.foreground or self._is_up:
+        if self.foreground or self.is_up:
             self._owned = self._owned | {name or address}
 
     def _listen_to_peers(self, where: TcpAddress) -> None:

@@ -81,6 +81,12 @@ def _start(begin: Start) -> int:
     return min(status, 1)
 
 
+def _has_begun(guest: Guest) -> bool:
+    """Whether hastd answers hastctl; one that has ended never will."""
+    daemon = guest.part(Hast).hastd
+    return daemon is None or daemon.is_up or not daemon.alive
+
+
 class Stop:
     """The stop of hastd at a shutdown: first its roles, then the daemon."""
 
@@ -142,6 +148,7 @@ register(
         honours=("hastd_flags", "hastd_program"),
         start=_start,
         runs_hooks=True,
+        waited_for=_has_begun,
         before_stop=("hastctl", "role", "init", "all"),
         order=30,
         seconds=0.7,
