@@ -157,6 +157,14 @@ class Ending:
             session.items.clear()
             self.end("interrupted", "the scenarios were still being read")
             return True
+        except HarnessError as error:
+            if self._is_worker:  # then the whole run ends
+                self._config.workeroutput["broken"] = str(error)  # type: ignore[attr-defined]
+            elif not self.scenarios:
+                raise pytest.UsageError(str(error)) from None
+            session.items.clear()
+            self.end("a scenario's file broke", str(error))
+            return True
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note every scenario that is to run: a test that asks for the lab."""

@@ -5,6 +5,7 @@ pytest loads it wherever this package is installed, so scenarios may be in any r
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 import sys
@@ -23,6 +24,7 @@ from harness.pytest_plugin import (
     each_scenario,
     ending,
     fixtures,
+    markers,
     naming,
     on_failure,
     room,
@@ -35,7 +37,6 @@ from harness.pytest_plugin.terminal.live import LIVE, Live
 from harness.record.folders import make_latest
 from harness.record.marked import MarkedStream
 from harness.results import junit
-from harness.run import known_states
 
 SIMULATED_TIMEOUT = 120
 """Seconds of the host's time for a scenario on the simulated lab; the longest takes about 2."""
@@ -154,17 +155,15 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, object, object]:
     """Run scenarios in the claims' order; the JUnit file gets their claim and docstring."""
+    chosen = functools.cache(lambda: settings_file.load(config.getoption("--settings")))
+    for item in items:
+        markers.check(item, chosen)
     items.sort(key=_claim)
     naming.give(items)
     simulated = is_model(config.getoption("--lab"))
     for item in items:
         if simulated and _claim(item):
             item.add_marker(pytest.mark.timeout(SIMULATED_TIMEOUT))
-        for marker in item.iter_markers("state"):
-            try:
-                known_states.find(*marker.args)
-            except HarnessError as error:
-                raise pytest.UsageError(f"{item.nodeid}: {error}") from None
         _leave_out(item, KINDS[config.getoption("--lab")])
         name = naming.of(item)
         item.user_properties += [(junit.TEST, name.id), (junit.EVIDENCE, name.folder)]

@@ -68,4 +68,4 @@ def test_one_that_nobody_has_declared_is_refused_before_anything_starts(folder: 
     done = run(folder)
     assert "there is no known state 'failed-over'" in done.stdout
     assert "booting" not in done.stdout
-    assert done.returncode == 4
+    assert done.returncode == 3
