@@ -127,7 +127,7 @@ def _fixtures(tree: ast.Module) -> Iterator[tuple[str, ...]]:
 
 def _markers(tree: ast.Module) -> Iterator[tuple[str, ...]]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.For) and "markers" in ast.unparse(node.body[-1]):
+        if isinstance(node, ast.For) and "addinivalue_line" in ast.unparse(node.body[-1]):
             for line in ast.literal_eval(node.iter):
                 name, _, what = line.partition(": ")
                 yield f"`{name}`", what

@@ -99,7 +99,7 @@ def refuse(name: LabName, settings: Settings, *, image_path: Path | None, pair: 
 
         PairFolder(name, pair).check()
         Qemu.find()
-        image.check_content(image_path or image.find(settings.image))
+        image.inspect(image_path or image.find(settings.image))
 
 
 def open_lab(

@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.nightly import night
 from harness.nightly.night import Night
 from harness.nightly.plan import Lane, Plan
+from harness.record.folders import made
 from harness.report.publish import publish
 from harness.results.read import read_description
 from harness.results.results_json import NAME as RESULTS
@@ -33,7 +34,7 @@ def collect(plan: Plan, parts: Path, results: Path) -> tuple[Night, list[str]]:
             f"there is no folder {parts}", advice="name the one that has the shards' results"
         )
     started = datetime.now(UTC)
-    results.mkdir(parents=True, exist_ok=True)
+    made(results)
     found = runs_in(parts)
     ended: list[tuple[Lane, Path | None, str]] = []
     warnings: list[str] = [] if found else [f"there is no run of any lane in {parts}"]

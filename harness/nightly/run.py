@@ -20,6 +20,7 @@ from harness.nightly.collect import prune
 from harness.nightly.night import Night
 from harness.nightly.plan import Lane, Plan
 from harness.record.exit_status import MET_GAPS
+from harness.record.folders import made
 from harness.results.results_json import NAME as RESULTS
 
 LOG = "night.log"
@@ -43,7 +44,7 @@ def run_night(
     `arguments` go to pytest; `say` gets a line for each stage. Raises `PairInUse` when another
     night is under way with the same folder. A lane that cannot run is no error: the night says so.
     """
-    results.mkdir(parents=True, exist_ok=True)
+    made(results)
     lock = filelock.FileLock(results / ".night.lock")
     try:
         lock.acquire(timeout=0)

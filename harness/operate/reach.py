@@ -170,7 +170,7 @@ def show_console(
     """Write what a node has said on its console, or the last lines of it."""
     text = console.read(node.path)
     if lines is not None:
-        text = "".join(text.splitlines(keepends=True)[-lines:])
+        text = "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""
     output.write(_shown(text if text.endswith("\n") or not text else text + "\n", output))
     output.flush()
 

@@ -72,6 +72,13 @@ def configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LastGuard(ending))
 
 
+def has_broken(item: pytest.Item) -> bool:
+    """Whether a scenario has ended, its clean-up aside, with an error that is not FreeBSD's."""
+    properties = dict(item.user_properties)
+    phases = [properties.get(f"{junit.ENDED}{when}") for when in ("setup", "call")]
+    return Verdict.BROKE in phases and Verdict.FAILED not in phases
+
+
 def is_about_freebsd(error: BaseException) -> bool:
     """Whether an error of a scenario says something about FreeBSD.
 

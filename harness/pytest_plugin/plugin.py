@@ -5,9 +5,11 @@ pytest loads it wherever this package is installed, so scenarios may be in any r
 
 from __future__ import annotations
 
+import argparse
 import functools
 import gc
 import inspect
+import math
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -42,6 +44,17 @@ SIMULATED_TIMEOUT = 120
 """Seconds of the host's time for a scenario on the simulated lab; the longest takes about 2."""
 
 
+def _factor(text: str) -> float:
+    """A number by which deadlines can be stretched."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose where the scenarios run."""
     group = parser.getgroup("lab", "where the scenarios run")
@@ -49,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--image", type=Path, help="FreeBSD qcow2 or raw image (qemu lab)")
     group.addoption("--pair", default="default", help="name of the pair of machines to use")
     group.addoption("--settings", type=Path, default=paths.SETTINGS)
-    group.addoption("--time-scale", type=float, help="stretch every deadline by this factor")
+    group.addoption("--time-scale", type=_factor, help="stretch every deadline by this factor")
     group.addoption("--record", type=Path, help="record every command and its answer to this file")
     group.addoption("--seed", type=int, help="the chance of the simulated lab")
     group.addoption(

@@ -101,6 +101,15 @@ def new_run_folder(lab: str) -> Path:
     return folder
 
 
+def made(folder: Path) -> Path:
+    """Make a folder for results where there is none. Raises `EvidenceLost`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise no_folder(folder, error) from error
+    return folder
+
+
 def no_folder(folder: Path, error: OSError) -> EvidenceLost:
     """The error that a folder for results could not be made, with what to do."""
     return EvidenceLost(

@@ -19,6 +19,9 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*")
 """What every hypervisor takes as the name of a snapshot; a dot begins what hast.conf adds."""
 
 
+NODES = ("skunk1", "skunk2")
+
+
 def _as_booted(pair: Pair) -> None:
     """Nothing is to be done: the session boots and provisions both nodes itself."""
 
@@ -51,10 +54,17 @@ def declare(state: KnownState) -> KnownState:
     Raises `SettingsError` for a name that is none or that another state has, and for one that
     rests on nothing known: so no state can rest on itself.
     """
-    if not _NAME.fullmatch(state.name):
+    if not isinstance(state.name, str) or not _NAME.fullmatch(state.name):
         raise SettingsError(
             f"a known state cannot be called {state.name!r}",
             advice="take lower-case letters, digits and hyphens, a letter first",
+        )
+    if not callable(state.make):
+        raise SettingsError(f"the known state {state.name!r} cannot be made by {state.make!r}")
+    if state.primary not in (None, *NODES):
+        raise SettingsError(
+            f"no node of the known state {state.name!r} is called {state.primary!r}",
+            advice=f"its primary is one of {', '.join(NODES)}, or None where there is none",
         )
     if _declared.get(state.name, state) != state:
         raise SettingsError(f"there are two known states called {state.name!r}")

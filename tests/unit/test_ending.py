@@ -158,6 +158,12 @@ LEAVES = """\
 def test_leaves_something(provisioned_pair):
     provisioned_pair.skunk1.machine.unplug_link()
 """
+BROKE_AND_LEFT = """\
+from harness.errors import LabError
+def test_breaks_and_leaves_something(provisioned_pair):
+    provisioned_pair.skunk1.machine.unplug_link()
+    raise LabError("the hypervisor went away")
+"""
 RUNS = {
     "holds": (HOLDS, 0),
     "fails": (HOLDS + FAILS, 1),
@@ -180,6 +186,7 @@ RUNS = {
     "secrets_listed": (SECRETS, 0),
     "unreadable": (UNREADABLE, 3),
     "leaves": (LEAVES, 1),
+    "broke_and_left": (BROKE_AND_LEFT, 3),
 }
 ARGUMENTS = {
     "early": ["-x"],
@@ -369,6 +376,16 @@ def test_a_scenario_of_another_folder_is_audited_and_its_nodes_are_asked(
     folder = ran["leaves"].folder / case.folder
     assert (folder / "skunk2" / "hastctl-status.txt").is_file()
     assert (folder / "audit.txt").is_file()
+
+
+def test_what_is_left_by_a_scenario_that_broke_is_no_doing_of_freebsds(
+    ran: dict[str, Ran],
+) -> None:
+    """It is in the evidence all the same."""
+    run = ran["broke_and_left"]
+    assert run.verdicts == {"test_breaks_and_leaves_something": "broke"}
+    folder = run.folder / run.cases["test_breaks_and_leaves_something"].folder
+    assert "the private link" in (folder / "audit.txt").read_text()
 
 
 def test_plain_names_are_as_they_have_always_been() -> None:

@@ -107,3 +107,10 @@ def test_a_run_is_refused_in_one_message(
     assert "INTERNALERROR" not in done.stdout
     assert "booting" not in done.stdout
     assert done.returncode == 3
+
+
+@pytest.mark.parametrize("factor", ["-1", "0", "inf", "nan", "soon"])
+def test_a_factor_of_time_that_is_none_is_refused_in_one_message(factor: str) -> None:
+    done = forked.run("run", "--lab", "simulated", f"--time-scale={factor}", "-k", "test_set_up")
+    assert f"'{factor}' is no number above 0" in done.stderr
+    assert done.returncode == 4

@@ -174,6 +174,15 @@ def test_nights_that_are_not_there_are_not_silently_forgotten(tmp_path: Path) ->
     assert f"{tmp_path / 'nowhere'} is no folder of results" in done.stderr
 
 
+def test_a_night_without_a_folder_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    results = tmp_path / "file" / "nights"
+    done = forked.run("nightly", "run", "--only", "simulated", "--results", results)
+    assert done.returncode == 3
+    assert "cannot be made" in done.stderr
+    assert "What to do: " in done.stderr
+
+
 def test_old_nights_are_forgotten(tmp_path: Path) -> None:
     for number in range(5):
         a_night(tmp_path, number, qemu_14_5={"test_a": HELD})

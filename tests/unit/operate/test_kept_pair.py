@@ -135,6 +135,7 @@ def test_the_console_is_shown(skunk: Skunk, kept: Kept) -> None:
     said = skunk("console", "skunk1").stdout
     assert "Loading kernel...\n" in said
     assert skunk("console", "skunk1", "-n", "2").stdout.splitlines() == said.splitlines()[-2:]
+    assert skunk("console", "skunk1", "-n", "0").stdout == ""
 
 
 def test_a_node_without_power_is_silent_and_comes_back_without_a_role(

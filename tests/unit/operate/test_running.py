@@ -25,7 +25,7 @@ from harness.operate.kept import About, Kept
 from harness.pytest_plugin import running
 from harness.record.marked import NOBODY_READS
 from harness.waiting import interrupt
-from tests import forked
+from tests import forked, needs
 from tests.results_folders import case, failure, part
 from tests.unit.operate.conftest import Skunk, error_of
 
@@ -77,6 +77,10 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _text(path: Path) -> None:
+    path.write_text("no image at all\n" * 1000)
+
+
 def _packed(path: Path) -> None:
     path.write_bytes(b"\xfd7zXZ\x00 and more")
 
@@ -88,6 +92,9 @@ def _packed(path: Path) -> None:
         (Path.touch, "{} is an empty file"),
         (_folder, "{} is a folder, not an image"),
         (_packed, "{} is still compressed with xz"),
+        pytest.param(
+            _text, "{} is not a bootable disk image", marks=needs.programs("qemu-img"), id="text"
+        ),
     ],
 )
 def test_what_is_no_image_is_refused_before_anything_starts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -265,6 +266,9 @@ def test_a_declared_state_is_made_once_from_what_it_rests_on_and_brought_back(
         (KnownState("carp-up", None, print), "rests on nothing"),
         (KnownState("carp-up", "carp-down", print), "there is no known state 'carp-down'"),
         (KnownState("carp-up", "carp-up", print), "there is no known state 'carp-up'"),
+        (KnownState("carp-up", "set-up", print, primary="skunk3"), "is called 'skunk3'"),
+        (KnownState("carp-up", "set-up", cast(Any, "me")), "cannot be made by 'me'"),
+        (KnownState(cast(Any, 3), "set-up", print), "cannot be called 3"),
     ],
 )
 def test_a_state_that_cannot_be_is_refused(state: KnownState, says: str) -> None:
