@@ -26,8 +26,8 @@ from paramiko.sftp import (
 )
 
 from harness.lab.simulated.clock import VirtualClock
-from harness.lab.simulated.engine.signal import Signal
-from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem, normal
+from harness.lab.simulated.engine.signal import NotModelled, Signal
+from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem, Unseen, normal
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell.streams import when_ready
@@ -223,6 +223,8 @@ class Files(paramiko.SFTPServerInterface):
                 return look(self._sshd.guest)
             except FileError as error:
                 return int(_STATUS.get(error.errno, SFTP_FAILURE))
+            except NotModelled as gap:
+                return _note(self._sshd.guest, gap)
 
     def _change(
         self,
@@ -247,6 +249,8 @@ class Files(paramiko.SFTPServerInterface):
                 status.append(SFTP_OK)
             except FileError as error:
                 status.append(int(_STATUS.get(error.errno, SFTP_FAILURE)))
+            except NotModelled as gap:
+                status.append(_note(guest, gap))
             return 0
 
         with clock.condition:
@@ -317,6 +321,12 @@ class _OpenFile(paramiko.SFTPHandle):
                 raise OSError(f"{self._path} was not written: SFTP status {status}")
 
 
+def _note(guest: Guest, gap: NotModelled) -> int:
+    """Note what the model lacks; the client is told of a failure, and not that it is not there."""
+    guest.world.note_gap(guest.name, "sftp-server", str(gap))
+    return int(SFTP_FAILURE)
+
+
 def _entry(guest: Guest, path: str, *, follow: bool = True) -> Entry:
     entry = guest.tree.entry(path, follow=follow)
     if entry is None:
@@ -327,9 +337,10 @@ def _entry(guest: Guest, path: str, *, follow: bool = True) -> Entry:
 def _attributes(entry: Entry, name: str | None = None) -> paramiko.SFTPAttributes:
     attributes = paramiko.SFTPAttributes()
     attributes.st_mode = _KINDS[entry.kind] | entry.mode
-    attributes.st_size = len(entry.target.encode() if entry.kind == "link" else entry.data)
     attributes.st_uid = attributes.st_gid = 0
-    attributes.st_atime = attributes.st_mtime = int(entry.mtime)
+    if not isinstance(entry, Unseen):  # of which the model knows no more
+        attributes.st_size = len(entry.target.encode() if entry.kind == "link" else entry.data)
+        attributes.st_atime = attributes.st_mtime = int(entry.mtime)
     if name is not None:
         attributes.filename = name
     return attributes

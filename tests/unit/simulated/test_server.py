@@ -119,6 +119,22 @@ def test_files_are_copied_and_are_the_models_own(
     assert skunk1.run("cat", "/tmp/folder/there").raw == sent.read_bytes() + b"more"
 
 
+def test_what_the_model_lacks_is_a_gap_to_sftp_too(
+    lab: SimulatedLab, nodes: Nodes, tmp_path: Path
+) -> None:
+    """The file is there, and what is in it nobody knows: that is not `No such file`."""
+    with lab.clock.parked(), stranger(nodes[0]) as transport:
+        sftp = paramiko.SFTPClient.from_transport(transport)
+        assert sftp is not None
+        assert {"services", "hosts", "rc.d"} <= set(sftp.listdir("/etc"))
+        assert sftp.stat("/etc/services").st_size is None
+        with pytest.raises(OSError, match="Failure"):
+            sftp.get("/etc/services", str(tmp_path / "services"))
+    assert [(gap.command, gap.what) for gap in lab.gaps()] == [
+        ("sftp-server", "what is in /etc/services")
+    ]
+
+
 def test_a_command_needs_no_end_of_its_standard_input(lab: SimulatedLab, nodes: Nodes) -> None:
     """Somebody at a terminal types nothing, and the command ends all the same."""
     with lab.clock.parked(), stranger(nodes[0]) as transport:
