@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -45,13 +46,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"),
-            *("--no-build-isolation", "--no-index", "--prefix", str(folder / "prefix"), "."),
+            *("--no-build-isolation", "--no-index", "--prefix", str(folder / "prefix")),
+            *("--ignore-installed", "."),  # else pip takes away what this very run is of
         ],
         cwd=sources,
         check=True,
         timeout=120,
     )
     shutil.rmtree(sources)
+    own = {each.name for each in importlib.metadata.entry_points(group="pytest11")}
+    assert "skunk" in own, "the installation of this run is gone"
     site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "prefix")}))
     return {
         **os.environ,
