@@ -313,8 +313,19 @@ def show_history(
 
 
 @app.command("image")
-def download_image(settings: SettingsOption = paths.SETTINGS) -> None:
+def download_image(
+    settings: SettingsOption = paths.SETTINGS,
+    where: Annotated[
+        bool, typer.Option("--where", help="Only say where it is; 3 where it is not.")
+    ] = False,
+) -> None:
     """Download the official FreeBSD VM image that the settings name, and check its SHA-512."""
+    if where:
+        from harness.config import settings as settings_file
+        from harness.lab.images import image
+
+        typer.echo(image.find(settings_file.load(settings).image))
+        return
     typer.echo(f"the image that {settings} names", err=True)  # the path alone is for a script
     from harness.config import settings as settings_file
     from harness.lab.images import download as images

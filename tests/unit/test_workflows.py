@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.config import paths
+from harness.config import paths, settings
 from harness.nightly import plan
+from tests import forked
 
 FOLDER = paths.PROJECT / ".github" / "workflows"
 BIN = Path(sys.executable).parent
@@ -40,6 +41,28 @@ def load(name: str) -> dict[str, Any]:
 
 
 @needs_actionlint
+def test_what_ci_asks_of_the_harness_is_a_command_and_no_code_of_its_own() -> None:
+    """A module that moves would break a line of Python in a script, and nobody would see it."""
+    scripts = [path for path in (paths.PROJECT / ".ci").iterdir() if path.is_file()]
+    assert [path.name for path in scripts if "import harness" in path.read_text()] == []
+    assert [path.name for path in scripts if "from harness" in path.read_text()] == []
+
+
+def test_where_the_image_is_is_told_to_a_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKUNK_CACHE_DIR", str(tmp_path))
+    environment = dict(os.environ)
+    missing = forked.run("image", "--where", env=environment)
+    assert (missing.returncode, missing.stdout) == (3, "")
+    assert "there is no image of FreeBSD" in missing.stderr
+    image = paths.images_dir() / settings.load().image.file_name
+    image.parent.mkdir(parents=True)
+    image.touch()
+    found = forked.run("image", "--where", env=environment)
+    assert (found.returncode, found.stdout, found.stderr) == (0, f"{image}\n", "")
+
+
 def test_actionlint_finds_nothing() -> None:
     assert [path.name for path in WORKFLOWS] == ["ci.yml", "nightly.yml"]
     done = lint(*WORKFLOWS)
