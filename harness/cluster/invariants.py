@@ -227,7 +227,6 @@ def holding(
 def _primary_of(node: Node) -> set[str]:
     try:
         said = node.ask(*hast.STATUS_COMMAND, within=_SECONDS)
-        rows = hast.parse_status(said.stdout).rows if said.ok else ()
+        return hast.parse_status(said.stdout).primary_of if said.ok else set()
     except HarnessError:
         return set()  # nobody can say, and whoever asks it next finds out why
-    return {row.name for row in rows if row.role is Role.PRIMARY}

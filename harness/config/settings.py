@@ -18,6 +18,9 @@ SMALLEST_DATA_DISK_MIB = 128
 """ZFS refuses a vdev under 64 MiB (SPA_MINDEVSIZE in FreeBSD's sys/fs/zfs.h), and HAST keeps the
 start of the disk for its metadata; twice the ZFS minimum leaves room for files to check."""
 
+NODES = ("skunk1", "skunk2")
+"""The names of the two nodes, whatever their hast.conf calls them."""
+
 MAC_PREFIX = "52:54:00:c0:a8"
 """Private NICs get this prefix (QEMU's own, locally administered) and the node's number."""
 
@@ -263,7 +266,7 @@ class Settings(_Section):
 
     @pydantic.model_validator(mode="after")
     def _a_pair(self) -> Settings:
-        if sorted(self.nodes) != ["skunk1", "skunk2"]:
+        if sorted(self.nodes) != [*NODES]:
             raise ValueError(
                 "a pair has exactly the nodes skunk1 and skunk2, and here are "
                 + (", ".join(sorted(self.nodes)) or "none")

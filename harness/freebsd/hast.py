@@ -117,6 +117,11 @@ class StatusTable:
         """The row of one resource. Raises `ClaimFailed` with what hastd said of it instead."""
         return _named(name, self.rows, self.errors)
 
+    @property
+    def primary_of(self) -> set[str]:
+        """The resources of which the node says that it is primary."""
+        return {row.name for row in self.rows if row.role is Role.PRIMARY}
+
 
 @dataclass(frozen=True)
 class LocalErrors:

@@ -20,7 +20,7 @@ from harness.cluster.pair import Pair
 from harness.cluster.provision import provision
 from harness.config import paths
 from harness.config import settings as settings_file
-from harness.config.settings import Settings
+from harness.config.settings import NODES, Settings
 from harness.errors import HarnessError, LabError
 from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
@@ -93,9 +93,7 @@ def _bring_up(
     def took() -> str:
         return f"{clock.current().monotonic() - start:.1f} s"
 
-    skunk1, skunk2 = (
-        Node(lab.machines[name], settings, transcript) for name in ("skunk1", "skunk2")
-    )
+    skunk1, skunk2 = (Node(lab.machines[name], settings, transcript) for name in NODES)
     pair = Pair(skunk1, skunk2, settings)
     pair.wait_for_ssh()
     release = skunk1.run("uname", "-rm").stdout.strip()

@@ -16,7 +16,6 @@ from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed, HarnessError
 from harness.freebsd import hast, zpool
-from harness.freebsd.hast import Role
 from harness.freebsd.zpool import Health
 from harness.lab.base import Power
 from harness.waiting.parallel import on_each
@@ -102,11 +101,7 @@ def _audit(node: Node) -> tuple[list[Finding], set[str]]:
             for pool in zpool.parse_list(_ask(node, zpool.LIST_COMMAND))
             if pool.health is Health.SUSPENDED
         )
-        primary_of = {
-            row.name
-            for row in hast.parse_status(_ask(node, hast.STATUS_COMMAND)).rows
-            if row.role is Role.PRIMARY
-        }
+        primary_of = hast.parse_status(_ask(node, hast.STATUS_COMMAND)).primary_of
     except HarnessError as error:
         return [*findings, Finding(Left.SILENT_NODE, name, error.what)], set()
     return findings, primary_of

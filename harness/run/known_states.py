@@ -12,14 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.cluster.pair import Pair
+from harness.config.settings import NODES
 from harness.errors import SettingsError
 from harness.record import transcript
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 """What every hypervisor takes as the name of a snapshot; a dot begins what hast.conf adds."""
-
-
-NODES = ("skunk1", "skunk2")
 
 
 def _as_booted(pair: Pair) -> None:

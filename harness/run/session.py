@@ -19,7 +19,7 @@ from harness.cluster.known_bugs import Watch
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.cluster.provision import configure, provision
-from harness.config.settings import HastSettings, Settings
+from harness.config.settings import NODES, HastSettings, Settings
 from harness.errors import HarnessError, KnownBugMet, LabLost
 from harness.lab.base import Gap, Lab
 from harness.lab.ssh import Connect, Connection
@@ -214,7 +214,7 @@ class Session:
         self._say(f"booting skunk1 and skunk2: {self.lab.describe()}")
         skunk1, skunk2 = (
             Node(self.lab.machines[name], self.settings, self._transcript, self._connect)
-            for name in ("skunk1", "skunk2")
+            for name in NODES
         )
         self._nodes = skunk1, skunk2
         self._pair = Pair(skunk1, skunk2, self.settings, self.watch)
