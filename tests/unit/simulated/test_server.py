@@ -244,8 +244,12 @@ def test_nothing_is_left(settings: object, tmp_path: Path, lab: SimulatedLab, no
     ports = [node.machine.endpoint().port for node in nodes]
     lab.stop()
     assert not [entry for entry in os.scandir(tmp_path / "pairs") if entry.is_dir()]
-    listening = {each.laddr.port for each in psutil.Process().net_connections("inet")}
-    assert not listening.intersection(ports)
+    until = time.monotonic() + 10  # paramiko's threads close what they have accepted, on their own
+    while (left := {each.laddr.port for each in psutil.Process().net_connections("inet")}) & {
+        *ports
+    } and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not left.intersection(ports)
 
 
 def test_any_bytes_may_go_to_the_console(nodes: Nodes) -> None:
