@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterator
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed, HarnessError, NodeUnreachable, UnrecognisedOutput
-from harness.freebsd import hast
-from harness.freebsd.hast import Role
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast.hastctl import Role
 from harness.lab import console
 from harness.lab.base import Power
 from harness.record.transcript import Entry, Transcript

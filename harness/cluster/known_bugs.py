@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config import paths, yaml_file
 from harness.errors import HarnessError, KnownBugMet
-from harness.freebsd import hast, hastd_log
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast import log as hastd_log
 
 if TYPE_CHECKING:
     from harness.cluster.node import Node

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.errors import SettingsError
-from harness.freebsd.hast_conf import KEYWORDS, Address, read_address
+from harness.freebsd.hast.conf import KEYWORDS, Address, read_address
 
 _TOKEN = re.compile(r"#[^\n]*|[{}]|[a-zA-Z0-9.\-_/:\[\]]+|[\s\S]")
 _WORD = re.compile(r"[a-zA-Z0-9.\-_/:\[\]]+")

@@ -11,8 +11,11 @@ from harness.cluster.known_bugs import Watch
 from harness.cluster.node import Node
 from harness.config.settings import Settings
 from harness.errors import HarnessError, ReplicasDiffer, WaitExpired
-from harness.freebsd import df, hast, hast_conf, hastd_log, zpool
-from harness.freebsd.hast import Role, Status
+from harness.freebsd import df, zpool
+from harness.freebsd.hast import conf as hast_conf
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast import log as hastd_log
+from harness.freebsd.hast.hastctl import Role, Status
 from harness.waiting import clock
 from harness.waiting.parallel import on_each
 from harness.waiting.wait import wait_until

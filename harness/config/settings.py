@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config import paths, yaml_file
 from harness.errors import SettingsError
-from harness.freebsd.hast_conf import KEYWORDS
+from harness.freebsd.hast.conf import KEYWORDS
 
 SMALLEST_DATA_DISK_MIB = 128
 """ZFS refuses a vdev under 64 MiB (SPA_MINDEVSIZE in FreeBSD's sys/fs/zfs.h), and HAST keeps the

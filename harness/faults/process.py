@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.cluster.fault import LOOK_SECONDS, Fault, not_seen, register
 from harness.errors import ClaimFailed
-from harness.freebsd import hast
+from harness.freebsd.hast import hastctl as hast
 from harness.waiting.wait import wait_until
 
 if TYPE_CHECKING:

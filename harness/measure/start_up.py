@@ -20,7 +20,7 @@ from pathlib import Path
 from harness.errors import LabError
 from harness.lab.choose import MODEL
 from harness.measure.result import Bench, Where
-from harness.results.history import FILE as VERDICTS
+from harness.results.past.history import FILE as VERDICTS
 
 COMMANDS = (
     "--help",

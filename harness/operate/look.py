@@ -10,7 +10,8 @@ from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.config.settings import Deadlines, Settings
 from harness.errors import HarnessError
-from harness.freebsd import hast, ifconfig, zpool
+from harness.freebsd import ifconfig, zpool
+from harness.freebsd.hast import hastctl as hast
 from harness.lab.base import Power
 from harness.operate.views import CarpView, NodeView, ResourceView
 from harness.waiting import clock

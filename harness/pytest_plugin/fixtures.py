@@ -13,8 +13,9 @@ from harness.config.settings import HastSettings, Settings
 from harness.errors import HarnessError, KnownBugMet
 from harness.lab.choose import open_lab
 from harness.lab.ssh import Connect, Connection
-from harness.pytest_plugin import ending, naming, on_failure, side_by_side
+from harness.pytest_plugin import ending, naming, on_failure
 from harness.pytest_plugin.each_scenario import known_bug_expected
+from harness.pytest_plugin.pairs import side_by_side
 from harness.pytest_plugin.stash import ENDED, MUTATION, SESSION
 from harness.pytest_plugin.terminal.live import LIVE, FollowedConnect
 from harness.record.folders import without_number

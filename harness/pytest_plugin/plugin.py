@@ -22,16 +22,8 @@ from harness.config import settings as settings_file
 from harness.errors import HarnessError
 from harness.lab.choose import KINDS, LabKind, LabName, is_model, mark_of
 from harness.operate.clean_reports import CleanReports
-from harness.pytest_plugin import (
-    each_scenario,
-    ending,
-    fixtures,
-    markers,
-    naming,
-    on_failure,
-    room,
-    side_by_side,
-)
+from harness.pytest_plugin import each_scenario, ending, fixtures, markers, naming, on_failure
+from harness.pytest_plugin.pairs import room, side_by_side
 from harness.pytest_plugin.stash import MUTATION
 from harness.pytest_plugin.terminal import told
 from harness.pytest_plugin.terminal.failures import Failures

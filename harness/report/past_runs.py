@@ -13,7 +13,7 @@ from harness.errors import SettingsError
 from harness.lab.choose import mark_of
 from harness.record.marked import prefix
 from harness.record.outgoing import printable
-from harness.results.history import FILE, LAST, Past, VerdictHistory
+from harness.results.past.history import FILE, LAST, Past, VerdictHistory
 from harness.results.run import Verdict
 
 if TYPE_CHECKING:

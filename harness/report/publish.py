@@ -10,9 +10,9 @@ from harness.record.outgoing import without_secrets
 from harness.report import index, summary
 from harness.report.render import render
 from harness.results import fields
-from harness.results.difference import difference
-from harness.results.earlier import results_of, run_before
-from harness.results.history import FILE, Past, VerdictHistory
+from harness.results.past.difference import difference
+from harness.results.past.earlier import results_of, run_before
+from harness.results.past.history import FILE, Past, VerdictHistory
 from harness.results.read import read_run
 from harness.results.results_json import Results
 from harness.results.run import Verdict

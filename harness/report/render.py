@@ -24,7 +24,7 @@ from harness.results.timeline import Span, Timeline, Write
 from harness.words import seconds
 
 if TYPE_CHECKING:
-    from harness.results.history import Past
+    from harness.results.past.history import Past
     from harness.results.results_json import Difference
 
 _LONGEST_OUTPUT = 4_000

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from harness.record.outgoing import printable, without_secrets
 from harness.results.causes import by_cause, cause
-from harness.results.history import Past, flakiest
+from harness.results.past.history import Past, flakiest
 from harness.results.run import BAD, Verdict
 from harness.words import seconds
 

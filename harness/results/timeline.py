@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from harness.errors import UnrecognisedOutput
-from harness.freebsd import hast, zpool
+from harness.freebsd import zpool
+from harness.freebsd.hast import hastctl as hast
 from harness.record.transcript import PROVISIONED, SET_UP, Did, Effect, Entry, Kind
 
 UNKNOWN = "unknown"

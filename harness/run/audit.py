@@ -15,7 +15,8 @@ from harness.cluster.fault import LOOK_SECONDS
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed, HarnessError
-from harness.freebsd import hast, zpool
+from harness.freebsd import zpool
+from harness.freebsd.hast import hastctl as hast
 from harness.freebsd.zpool import Health
 from harness.lab.base import Power
 from harness.waiting.parallel import on_each

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import __version__
 from harness.cluster.node import Node
 from harness.errors import EvidenceLost, HarnessError
-from harness.freebsd import hastd_log
+from harness.freebsd.hast import log as hastd_log
 from harness.lab.base import LabDescription
 from harness.record.folders import ELSEWHERE, no_folder
 from harness.record.outgoing import without_secrets

@@ -14,8 +14,8 @@ from harness.faults.process import (
     stopped,
     worker_pid,
 )
-from harness.freebsd.hast import Role, Status
-from harness.freebsd.hastd_log import DeviceRecovered, WorkerExited
+from harness.freebsd.hast.hastctl import Role, Status
+from harness.freebsd.hast.log import DeviceRecovered, WorkerExited
 from harness.freebsd.zpool import Health
 from harness.lab.choose import Feature
 from harness.waiting.wait import settle, wait_until

@@ -7,7 +7,7 @@ from harness.cluster.pair import Pair
 from harness.cluster.provision import LOCAL_FILE
 from harness.cluster.wire import capturing
 from harness.faults.process import stopped, worker_pid
-from harness.freebsd.hastd_log import SyncStarted, WorkerExited
+from harness.freebsd.hast.log import SyncStarted, WorkerExited
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=16)
 

@@ -6,9 +6,9 @@ import pytest
 
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
-from harness.freebsd.hast import Role
-from harness.freebsd.hastd_hooks import Hook, HookEvent, parse_arguments
-from harness.freebsd.hastd_log import HookFailed
+from harness.freebsd.hast.hastctl import Role
+from harness.freebsd.hast.hooks import Hook, HookEvent, parse_arguments
+from harness.freebsd.hast.log import HookFailed
 from harness.waiting.wait import wait_until
 
 HOOK = "/usr/local/sbin/hast-hook"

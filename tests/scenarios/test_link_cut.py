@@ -5,7 +5,7 @@ import pytest
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed, ReplicasDiffer
-from harness.freebsd.hastd_log import PeerLost
+from harness.freebsd.hast.log import PeerLost
 from harness.lab.choose import Feature
 from harness.waiting.wait import wait_until
 from harness.workload.files import Files, sha256_of_files

@@ -10,8 +10,8 @@ from harness.cluster.invariants import Holds
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import CommandTimedOut, NodeUnreachable
-from harness.freebsd.hast import ExitCode, Role, Status
-from harness.freebsd.hastd_log import (
+from harness.freebsd.hast.hastctl import ExitCode, Role, Status
+from harness.freebsd.hast.log import (
     NoMetadata,
     PeerWrongRole,
     ResourceUniqueIdMismatch,

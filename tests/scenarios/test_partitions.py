@@ -4,8 +4,8 @@ import pytest
 
 from harness.cluster.pair import Pair
 from harness.faults.link import deaf, flapping
-from harness.freebsd.hast import Status
-from harness.freebsd.hastd_log import Disconnected, PeerLost, SplitBrain
+from harness.freebsd.hast.hastctl import Status
+from harness.freebsd.hast.log import Disconnected, PeerLost, SplitBrain
 from harness.lab.choose import Feature
 from harness.waiting.wait import settle
 from harness.workload.ledger import Ledger

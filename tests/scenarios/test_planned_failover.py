@@ -3,7 +3,7 @@
 import pytest
 
 from harness.cluster.pair import Pair
-from harness.freebsd.hast import Role, Status
+from harness.freebsd.hast.hastctl import Role, Status
 from harness.freebsd.zpool import Health
 from harness.workload.files import Files
 

@@ -3,8 +3,8 @@
 import pytest
 
 from harness.cluster.pair import Pair
-from harness.freebsd.hast import ExitCode, Role
-from harness.freebsd.hastd_log import ConnectFailed, WorkerExited
+from harness.freebsd.hast.hastctl import ExitCode, Role
+from harness.freebsd.hast.log import ConnectFailed, WorkerExited
 from harness.lab.choose import Feature
 from harness.waiting import clock
 from harness.waiting.wait import scaled, settle, wait_until

@@ -5,8 +5,8 @@ import pytest
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.faults.power import both_powered_off
-from harness.freebsd.hast import Role
-from harness.freebsd.hastd_log import SplitBrain, SyncStarted
+from harness.freebsd.hast.hastctl import Role
+from harness.freebsd.hast.log import SplitBrain, SyncStarted
 from harness.freebsd.zpool import Health
 from harness.lab.choose import Feature
 from harness.waiting import clock

@@ -4,7 +4,7 @@ import pytest
 
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
-from harness.freebsd.hast import Role
+from harness.freebsd.hast.hastctl import Role
 from harness.freebsd.zpool import Health
 from harness.lab.choose import Feature
 from harness.waiting.wait import settle, wait_until

@@ -3,8 +3,8 @@
 import pytest
 
 from harness.cluster.pair import CONNECT_SECONDS, Pair
-from harness.freebsd.hast import Role, Status
-from harness.freebsd.hastd_log import WrongRole
+from harness.freebsd.hast.hastctl import Role, Status
+from harness.freebsd.hast.log import WrongRole
 from harness.waiting.wait import wait_until
 from harness.workload.ledger import Ledger
 

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.cluster.pair import Pair
-from harness.freebsd.hastd_log import SyncComplete, SyncStarted
+from harness.freebsd.hast.log import SyncComplete, SyncStarted
 from harness.waiting.wait import wait_until
 from harness.workload.files import Files
 

@@ -10,8 +10,8 @@ import pytest
 from harness.cluster.invariants import Holds
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
-from harness.freebsd.hast import Role, Status
-from harness.freebsd.hastd_log import SplitBrain, StartingAnyway
+from harness.freebsd.hast.hastctl import Role, Status
+from harness.freebsd.hast.log import SplitBrain, StartingAnyway
 from harness.lab.choose import Feature
 from harness.waiting.wait import wait_until
 from harness.workload.files import Files

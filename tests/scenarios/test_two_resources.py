@@ -3,7 +3,7 @@
 import pytest
 
 from harness.cluster.pair import Pair
-from harness.freebsd.hast import Role
+from harness.freebsd.hast.hastctl import Role
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=16, local="partition", second="spare")
 

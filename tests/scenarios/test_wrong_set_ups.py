@@ -6,8 +6,8 @@ from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.cluster.wire import capturing
 from harness.errors import CommandFailed
-from harness.freebsd.hast import ExitCode, Role, Status
-from harness.freebsd.hastd_log import (
+from harness.freebsd.hast.hastctl import ExitCode, Role, Status
+from harness.freebsd.hast.log import (
     PeerLost,
     ResourceUniqueIdMismatch,
     SizeMismatch,

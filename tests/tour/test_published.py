@@ -10,8 +10,8 @@ import pytest
 
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
-from harness.freebsd import hastd_log
-from harness.freebsd.hastd_log import RoleFellBack
+from harness.freebsd.hast import log as hastd_log
+from harness.freebsd.hast.log import RoleFellBack
 from harness.waiting.wait import wait_until
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=64)

@@ -11,9 +11,11 @@ import pytest
 
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
-from harness.freebsd import df, hast, hastd_log, ifconfig, zfs, zpool
-from harness.freebsd.hast import Status
-from harness.freebsd.hastd_log import SplitBrain
+from harness.freebsd import df, ifconfig, zfs, zpool
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast import log as hastd_log
+from harness.freebsd.hast.hastctl import Status
+from harness.freebsd.hast.log import SplitBrain
 from harness.waiting.wait import wait_until
 from harness.workload.files import Files
 

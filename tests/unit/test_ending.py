@@ -15,7 +15,7 @@ from harness.pytest_plugin.naming import as_it_may_leave
 from harness.record.folders import folder_name
 from harness.report.publish import publish
 from harness.results import results_json as model
-from harness.results.history import FILE, VerdictHistory
+from harness.results.past.history import FILE, VerdictHistory
 from harness.results.read import read_run
 from harness.results.run import Verdict
 from tests import forked, results_folders

@@ -24,7 +24,7 @@ from harness.nightly.night import Night
 from harness.nightly.plan import Lane, Plan
 from harness.report.publish import publish
 from harness.results import results_json as model
-from harness.results.history import FILE, VerdictHistory
+from harness.results.past.history import FILE, VerdictHistory
 from harness.results.run import Verdict
 from tests import forked
 from tests.programs import python_program

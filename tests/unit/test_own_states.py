@@ -15,7 +15,7 @@ from tests import forked
 SCENARIOS = """\
 import pytest
 from harness.cluster.invariants import Holds
-from harness.freebsd.hast import Role
+from harness.freebsd.hast.hastctl import Role
 
 pytestmark = pytest.mark.state("failed-over")
 

@@ -21,13 +21,13 @@ from harness.report import past_runs, summary
 from harness.report.publish import publish
 from harness.report.summary import markdown
 from harness.results import results_json as model
-from harness.results.difference import difference
-from harness.results.earlier import results_of, run_before
-from harness.results.history import FILE, Past, VerdictHistory, flakiest
+from harness.results.past.database import HistoryUnusable
+from harness.results.past.difference import difference
+from harness.results.past.earlier import results_of, run_before
+from harness.results.past.history import FILE, Past, VerdictHistory, flakiest
 from harness.results.read import read_run
 from harness.results.results_json import Difference, Results
 from harness.results.run import Verdict
-from harness.results.run_database import HistoryUnusable
 from tests import forked, results_folders
 from tests.results_folders import EVIL, case, failure, junit, recorded, simulated
 

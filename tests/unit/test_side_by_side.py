@@ -21,9 +21,9 @@ from harness.config.settings import Settings
 from harness.errors import HarnessError, LabError, SettingsError
 from harness.lab.choose import LabName
 from harness.lab.pairs import PairFolder
-from harness.pytest_plugin import side_by_side
-from harness.pytest_plugin.gather import gather
-from harness.pytest_plugin.room import check_room
+from harness.pytest_plugin.pairs import side_by_side
+from harness.pytest_plugin.pairs.gather import gather
+from harness.pytest_plugin.pairs.room import check_room
 from harness.results import results_json as model
 from harness.results.read import read_run
 from harness.results.run import Run, Verdict

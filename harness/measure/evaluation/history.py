@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.config import paths
 from harness.errors import SettingsError
-from harness.results.run_database import RunDatabase
+from harness.results.past.database import RunDatabase
 
 if TYPE_CHECKING:
     from harness.measure.evaluation.figures import Figure, Groups

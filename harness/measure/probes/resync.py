@@ -20,8 +20,8 @@ from harness.cluster.node import Node
 from harness.cluster.pair import CONNECT_SECONDS, SLOWEST_RESYNC, Pair
 from harness.cluster.private_link import private_nic
 from harness.errors import ClaimFailed, HarnessError, WaitExpired
-from harness.freebsd.hast import Status
-from harness.freebsd.hastd_log import (
+from harness.freebsd.hast.hastctl import Status
+from harness.freebsd.hast.log import (
     InSync,
     LogLine,
     SyncComplete,

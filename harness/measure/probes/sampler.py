@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.errors import ClaimFailed, CommandTimedOut, NodeUnreachable, UnrecognisedOutput
-from harness.freebsd import hast
+from harness.freebsd.hast import hastctl as hast
 from harness.measure.probes import counters
 from harness.measure.probes.counters import Counters
 from harness.waiting.parallel import on_each

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness.lab.choose import KINDS, Feature
-from harness.pytest_plugin import ending, side_by_side
+from harness.pytest_plugin import ending
+from harness.pytest_plugin.pairs import side_by_side
 from harness.pytest_plugin.stash import SESSION
 from harness.results import junit
 from harness.results.run import Verdict

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.freebsd import df, fsck, geom, hast, hastd_log, ifconfig, kld, zfs, zpool
+from harness.freebsd import df, fsck, geom, ifconfig, kld, zfs, zpool
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast import log as hastd_log
 
 RECORDED = Path(__file__).resolve().parent.parent / "recorded"
 

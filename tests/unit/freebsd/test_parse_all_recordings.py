@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UnrecognisedOutput
-from harness.freebsd.hastd_log import parse_log
+from harness.freebsd.hast.log import parse_log
 from tests.unit.freebsd.recordings import RECORDED, all_with_parsers, recorded
 
 ALL = all_with_parsers()

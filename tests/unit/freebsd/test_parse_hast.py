@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from harness.errors import ClaimFailed, UnrecognisedOutput
-from harness.freebsd import hast
-from harness.freebsd.hast import (
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast.hastctl import (
     ExitCode,
     LocalErrors,
     Metadata,

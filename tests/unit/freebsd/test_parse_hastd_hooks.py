@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from harness.errors import UnrecognisedOutput
-from harness.freebsd.hast import Role
-from harness.freebsd.hastd_hooks import Hook, HookEvent, parse_arguments
+from harness.freebsd.hast.hastctl import Role
+from harness.freebsd.hast.hooks import Hook, HookEvent, parse_arguments
 from tests.unit.freebsd.recordings import recorded
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.freebsd.hast import Role
-from harness.freebsd.hastd_log import (
+from harness.freebsd.hast.hastctl import Role
+from harness.freebsd.hast.log import (
     Connected,
     ConnectFailed,
     ConnectionAccepted,

@@ -7,9 +7,12 @@ import textwrap
 import pytest
 
 from harness.errors import UnrecognisedOutput
-from harness.freebsd import hast, hast_conf, hastd_log, ifconfig, zpool
-from harness.freebsd.hast import Role, Status
-from harness.freebsd.hastd_log import Started
+from harness.freebsd import ifconfig, zpool
+from harness.freebsd.hast import conf as hast_conf
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast import log as hastd_log
+from harness.freebsd.hast.hastctl import Role, Status
+from harness.freebsd.hast.log import Started
 from harness.freebsd.zpool import Health
 from tests.unit.freebsd.recordings import recorded
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.cluster.pair import Pair
-from harness.freebsd.hastd_log import SyncStarted
+from harness.freebsd.hast.log import SyncStarted
 from harness.measure.probes import resync
 from harness.measure.result import Outcome, Pattern, ResyncConditions
 from harness.run.session import Session

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.cluster.pair import Pair
-from harness.freebsd.hast import Role, Status
-from harness.freebsd.hastd_log import RoleChanged
+from harness.freebsd.hast.hastctl import Role, Status
+from harness.freebsd.hast.log import RoleChanged
 
 pytestmark = pytest.mark.hast(timeout=5, media_mib=192)
 

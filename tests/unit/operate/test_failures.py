@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import NodeUnreachable, WaitExpired
-from harness.freebsd import hast
-from harness.freebsd.hast import Role, Status
-from harness.freebsd.hastd_log import LogLine, PeerLost, SplitBrain, SyncStarted, WorkerExited
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast.hastctl import Role, Status
+from harness.freebsd.hast.log import LogLine, PeerLost, SplitBrain, SyncStarted, WorkerExited
 from harness.lab.base import Power
 from harness.pytest_plugin.terminal.failures import Failures
 from harness.words import in_words

@@ -15,8 +15,9 @@ from harness.cluster.private_link import private_nic
 from harness.errors import ClaimFailed, HarnessError, LabError
 from harness.faults.link import deaf, flapping
 from harness.faults.process import hastd_killed, hastd_pid, stopped, worker_pid
-from harness.freebsd import hast, ifconfig
-from harness.freebsd.hast import Role
+from harness.freebsd import ifconfig
+from harness.freebsd.hast import hastctl as hast
+from harness.freebsd.hast.hastctl import Role
 from harness.waiting import clock
 
 

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from harness.lab.simulated import features
-from harness.lab.simulated.base.services import SERVICES, Service
+from harness.lab.simulated.base.rc.services import SERVICES, Service
 from harness.lab.simulated.kernel.devctl import Notice
 from harness.lab.simulated.kernel.guest import Console, Guest, Part, World
 from harness.lab.simulated.kernel.process import Process

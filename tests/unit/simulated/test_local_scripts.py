@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.cluster.pair import Pair
-from harness.freebsd.hast import Role
-from harness.lab.simulated.base.rcorder import levels
+from harness.freebsd.hast.hastctl import Role
+from harness.lab.simulated.base.rc.rcorder import levels
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.guest import Guest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.cluster.pair import Pair
 from harness.faults.power import both_powered_off
 from harness.faults.process import PID_FILE, hastd_pid
-from harness.freebsd.hast import Role
+from harness.freebsd.hast.hastctl import Role
 from harness.lab.simulated.hast.replication.primary import Primary
 from tests.unit.simulated.hast_pair import Pair as Nodes
 

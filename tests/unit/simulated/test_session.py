@@ -11,7 +11,7 @@ import pytest
 
 from harness.cluster.pair import Pair, UnknownCharacters
 from harness.errors import LabError, SettingsError
-from harness.freebsd.hast import ReplicationMode, Role
+from harness.freebsd.hast.hastctl import ReplicationMode, Role
 from harness.freebsd.zpool import Health
 from harness.lab.base import Gap
 from harness.lab.simulated.lab import SimulatedLab

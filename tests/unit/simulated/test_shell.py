@@ -27,7 +27,7 @@ from harness.lab.simulated.kernel.files import Entry
 from harness.lab.simulated.kernel.guest import Console, Guest, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
-from harness.lab.simulated.shell.parser import parse
+from harness.lab.simulated.shell.language.parser import parse
 from harness.lab.ssh import remote_command
 from harness.trials.fuzz import random_line
 

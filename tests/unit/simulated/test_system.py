@@ -10,9 +10,10 @@ import pytest
 from harness.config.paths import PROVISION
 from harness.lab.base import Power
 from harness.lab.simulated import features
-from harness.lab.simulated.base import rc, supervisor
+from harness.lab.simulated.base import supervisor
 from harness.lab.simulated.base.boot import NOTICE
-from harness.lab.simulated.base.services import SERVICES
+from harness.lab.simulated.base.rc import start as rc
+from harness.lab.simulated.base.rc.services import SERVICES
 from harness.lab.simulated.base.system import System
 from harness.lab.simulated.kernel.files import DIRECTORY, Entries, Entry
 from harness.lab.simulated.kernel.guest import Console, Guest, World

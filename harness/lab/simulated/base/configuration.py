@@ -10,10 +10,10 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 
-from harness.lab.simulated.base import local_scripts
-from harness.lab.simulated.base.rc_conf import read_conf
+from harness.lab.simulated.base.rc import local_scripts
+from harness.lab.simulated.base.rc.rc_conf import read_conf
+from harness.lab.simulated.base.rc.services import honoured
 from harness.lab.simulated.base.root_image import SSHD_CONFIG
-from harness.lab.simulated.base.services import honoured
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import Entry, Unseen
 from harness.lab.simulated.kernel.guest import Guest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.lab.simulated.base import configuration
-from harness.lab.simulated.base.services import Service, register, runs
+from harness.lab.simulated.base.rc.services import Service, register, runs
 from harness.lab.simulated.kernel.devctl import Notice
 from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.network.interfaces import Network

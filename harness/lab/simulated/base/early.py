@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from harness.lab.simulated.base.rc_conf import conf
-from harness.lab.simulated.base.services import Service, Start, register
+from harness.lab.simulated.base.rc.rc_conf import conf
+from harness.lab.simulated.base.rc.services import Service, Start, register
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.network.interfaces import MANAGEMENT, Network

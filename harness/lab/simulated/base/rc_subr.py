@@ -10,14 +10,14 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 
-from harness.lab.simulated.base.rc_conf import RC_CONF, defaults
+from harness.lab.simulated.base.rc.rc_conf import RC_CONF, defaults
 from harness.lab.simulated.base.supervisor import Supervisors
 from harness.lab.simulated.base.syslog import Syslog
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.process_table import rows
 from harness.lab.simulated.shell.builtins import LIBRARIES
 from harness.lab.simulated.shell.interpreter import Builtin, Shell, ShellExit
-from harness.lab.simulated.shell.parser import parse
+from harness.lab.simulated.shell.language.parser import parse
 from harness.lab.simulated.shell.paths import entry_or_none
 
 RC_SUBR = "/etc/rc.subr"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 
-from harness.lab.simulated.base import rc
 from harness.lab.simulated.base.early import configure
-from harness.lab.simulated.base.rc_conf import RC_CONF, conf, defaults, parse_conf
-from harness.lab.simulated.base.services import SERVICES, Service
+from harness.lab.simulated.base.rc import start as rc
+from harness.lab.simulated.base.rc.rc_conf import RC_CONF, conf, defaults, parse_conf
+from harness.lab.simulated.base.rc.services import SERVICES, Service
 from harness.lab.simulated.base.supervisor import Supervisors, start_under_daemon
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError, Unseen

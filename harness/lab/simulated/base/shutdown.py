@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.lab.simulated.base import configuration, local_scripts, rc
-from harness.lab.simulated.base.rc_conf import conf
-from harness.lab.simulated.base.services import SERVICES, PlainDaemon, at_boot
+from harness.lab.simulated.base import configuration
+from harness.lab.simulated.base.rc import local_scripts
+from harness.lab.simulated.base.rc import start as rc
+from harness.lab.simulated.base.rc.rc_conf import conf
+from harness.lab.simulated.base.rc.services import SERVICES, PlainDaemon, at_boot
 from harness.lab.simulated.base.supervisor import Supervisor
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.guest import Guest

@@ -6,7 +6,7 @@ import posixpath
 import shlex
 from collections.abc import Callable
 
-from harness.lab.simulated.base.rc import write_pid
+from harness.lab.simulated.base.rc.start import write_pid
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.kernel.task import Daemon

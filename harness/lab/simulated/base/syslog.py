@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from harness.lab.simulated.base.configuration import check_program
-from harness.lab.simulated.base.services import Service, register
+from harness.lab.simulated.base.rc.services import Service, register
 from harness.lab.simulated.base.supervisor import Supervisors
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.kernel.guest import Guest, Part

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.freebsd.hast_conf import KEYWORDS
+from harness.freebsd.hast.conf import KEYWORDS
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.kernel.modules import Kernel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from harness.lab.simulated.base import supervisor
-from harness.lab.simulated.base.services import Ending, Service, Start, register
+from harness.lab.simulated.base.rc.services import Ending, Service, Start, register
 from harness.lab.simulated.base.supervisor import Supervisors, start_under_daemon
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast import hastd

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import STRERROR, normal
 from harness.lab.simulated.kernel.signals import NAMES, kill_command, number_of
-from harness.lab.simulated.shell.arithmetic import ArithmeticFault
-from harness.lab.simulated.shell.arithmetic import evaluate as compute
 from harness.lab.simulated.shell.conditions import TestFault, evaluate
 from harness.lab.simulated.shell.interpreter import (
     BUILTINS,
@@ -21,7 +19,9 @@ from harness.lab.simulated.shell.interpreter import (
     ShellExit,
     find_program,
 )
-from harness.lab.simulated.shell.parser import is_name, is_reserved, parse, quoted
+from harness.lab.simulated.shell.language.arithmetic import ArithmeticFault
+from harness.lab.simulated.shell.language.arithmetic import evaluate as compute
+from harness.lab.simulated.shell.language.parser import is_name, is_reserved, parse, quoted
 from harness.lab.simulated.shell.paths import entry_or_none
 from harness.lab.simulated.shell.printf import echo, printf
 from harness.lab.simulated.shell.state import ShellError

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.lab.simulated.engine.signal import NotModelled, Program
-from harness.lab.simulated.shell.arithmetic import ArithmeticFault, evaluate
-from harness.lab.simulated.shell.parser import (
+from harness.lab.simulated.shell.language.arithmetic import ArithmeticFault, evaluate
+from harness.lab.simulated.shell.language.parser import (
     Arithmetic,
     Literal,
     Parameter,
@@ -13,7 +13,7 @@ from harness.lab.simulated.shell.parser import (
     Tilde,
     Word,
 )
-from harness.lab.simulated.shell.pattern import (
+from harness.lab.simulated.shell.language.pattern import (
     Piece,
     compile_pattern,
     glob,

@@ -17,7 +17,7 @@ from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.kernel.signals import DESCRIPTIONS
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.expand import Expansion
-from harness.lab.simulated.shell.parser import (
+from harness.lab.simulated.shell.language.parser import (
     AndOr,
     Assignment,
     Background,
@@ -37,8 +37,8 @@ from harness.lab.simulated.shell.parser import (
     parse,
     quoted,
 )
+from harness.lab.simulated.shell.language.pattern import compile_pattern, matches
 from harness.lab.simulated.shell.paths import entry_or_none
-from harness.lab.simulated.shell.pattern import compile_pattern, matches
 from harness.lab.simulated.shell.programs import COMMANDS, Context
 from harness.lab.simulated.shell.state import (
     ENVIRONMENT,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from harness.lab.simulated.engine.signal import NotModelled
-from harness.lab.simulated.shell.arithmetic import number
+from harness.lab.simulated.shell.language.arithmetic import number
 
 _LETTERS = {
     "a": b"\a",

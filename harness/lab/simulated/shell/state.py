@@ -10,7 +10,7 @@ from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.process import Process
-from harness.lab.simulated.shell.parser import (
+from harness.lab.simulated.shell.language.parser import (
     Script,
 )
 from harness.lab.simulated.shell.programs import Context

@@ -16,8 +16,8 @@ from harness.lab.simulated.shell.interpreter import (
     execute,
     find_program,
 )
+from harness.lab.simulated.shell.language.pattern import compile_pattern, matches
 from harness.lab.simulated.shell.options import Options
-from harness.lab.simulated.shell.pattern import compile_pattern, matches
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.state import ENVIRONMENT
 from harness.lab.simulated.shell.tool import Failure, decimal, entry_of, place, tool

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.kernel.modules import Kernel
-from harness.lab.simulated.shell.arithmetic import number
+from harness.lab.simulated.shell.language.arithmetic import number
 from harness.lab.simulated.shell.options import Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.regex import compile_regex

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from harness.results.past.database import RunDatabase
 from harness.results.run import BAD, SILENT, Verdict
-from harness.results.run_database import RunDatabase
 
 if TYPE_CHECKING:  # who only reads the history waits for no schema
     from harness.results.results_json import Ended, Results

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 
-from harness.lab.simulated.base.rc_conf import RC_CONF, conf, defaults
-from harness.lab.simulated.base.services import PlainDaemon, Service, Start
+from harness.lab.simulated.base.rc.rc_conf import RC_CONF, conf, defaults
+from harness.lab.simulated.base.rc.services import PlainDaemon, Service, Start
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import FileError
 from harness.lab.simulated.kernel.guest import Guest

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.release import Release
-from harness.lab.simulated.shell.parser import Function, Pipeline, Sequence, Simple, parse
+from harness.lab.simulated.shell.language.parser import Function, Pipeline, Sequence, Simple, parse
 
 RC_CONF = "/etc/rc.conf"
 

@@ -21,8 +21,8 @@ from harness.config.settings import Settings
 from harness.errors import LabError, WaitExpired
 from harness.lab.choose import LabName
 from harness.pytest_plugin import ending
-from harness.pytest_plugin.gather import gather
-from harness.pytest_plugin.room import check_room, free_memory_mib
+from harness.pytest_plugin.pairs.gather import gather
+from harness.pytest_plugin.pairs.room import check_room, free_memory_mib
 from harness.record.folders import new_run_folder, run_folder
 from harness.waiting import interrupt
 from harness.waiting.wait import wait_until

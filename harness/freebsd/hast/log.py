@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from harness.freebsd.hast import Role
+from harness.freebsd.hast.hastctl import Role
 from harness.freebsd.output import about
 from harness.words import Word, in_words
 
@@ -320,7 +320,7 @@ _RFC5424 = re.compile(
 _LEVEL = re.compile(rf"\[({'|'.join(Level)})\](?:\[([0-9]{{1,3}})\])? ?")
 _ECHOED = re.compile(rf"(?:\^[@A-Z\\^_\[\]]|[^\sa-zA-Z0-9.\-_/:\[\]])+(?={_LEVEL.pattern})")
 """Characters of hast.conf that hastd does not know, before the first line that it prints, as
-syslogd writes them (harness/freebsd/hast_conf.py)."""
+syslogd writes them (harness/freebsd/hast/conf.py)."""
 _RESOURCE = re.compile(r"\[([^\]]+)\] (?:\((\w+)\) )?")
 
 

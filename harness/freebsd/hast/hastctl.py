@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.errors import ClaimFailed
-from harness.freebsd.hast_conf import split_echoed
+from harness.freebsd.hast.conf import split_echoed
 from harness.freebsd.output import Output
 from harness.words import Word
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.freebsd.hast import Role
+from harness.freebsd.hast.hastctl import Role
 from harness.freebsd.output import Output
 from harness.words import Word
 

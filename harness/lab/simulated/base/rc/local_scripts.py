@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.lab.simulated.base import rcorder
-from harness.lab.simulated.base.services import at_boot
+from harness.lab.simulated.base.rc import rcorder
+from harness.lab.simulated.base.rc.services import at_boot
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import Unseen
 from harness.lab.simulated.kernel.guest import Guest

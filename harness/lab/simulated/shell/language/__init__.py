@@ -1,0 +1,1 @@
+"""What a command line of sh(1) says, before anything runs: grammar, patterns, arithmetic."""

@@ -1,0 +1,1 @@
+"""Several pairs on one host: room for them, a pair to each worker process, one run of all parts."""

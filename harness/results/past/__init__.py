@@ -1,0 +1,1 @@
+"""Runs of before: found again, compared, kept in an SQLite history."""
