@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.pair import examples
+from harness.cli.options import examples
 from harness.config import paths
 from harness.errors import HarnessError, SettingsError
 

@@ -22,3 +22,8 @@ SettingsOption = Annotated[Path, typer.Option("--settings", help="The settings f
 PairOption = Annotated[
     str, typer.Option("--pair", help="Name of the pair; each lab has its own names.")
 ]
+
+
+def examples(*lines: str) -> str:
+    """Command lines that work, for the end of a command's help."""
+    return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])

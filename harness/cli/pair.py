@@ -12,13 +12,15 @@ from typing import Annotated, Literal
 import typer
 
 from harness.cli.cut_command import CutCommand, cuttable
-from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption
+from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption, examples
 from harness.config import paths
 from harness.errors import MissingTool
 from harness.lab.choose import DoctorLab, LabName, mark_of
 from harness.record.marked import prefix
 
 # ruff: noqa: PLC0415 - every command imports what it needs itself (harness/cli/main.py)
+
+app = typer.Typer(rich_markup_mode=None)
 
 Node = Literal["skunk1", "skunk2"]
 
@@ -28,67 +30,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object, for a scrip
 NodeArgument = Annotated[Node, typer.Argument(help="The node.", show_default=False)]
 
 
-def examples(*lines: str) -> str:
-    """Command lines that work, for the end of a command's help."""
-    return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])
-
-
-_EXAMPLES = {
-    "doctor": examples(
+@app.command(
+    "doctor",
+    epilog=examples(
         "skunk doctor",
         "skunk doctor --lab qemu --probe",
         "skunk doctor --json | jq '.labs[] | select(.ready) | .name'",
     ),
-    "up": examples(
-        "skunk up --lab simulated",
-        "skunk up --lab qemu --image FreeBSD-14.2-RELEASE-amd64.qcow2 --bare",
-        "skunk up --lab qemu --foreground",
-    ),
-    "down": examples(
-        "skunk down",
-        "skunk down --lab qemu --pair second",
-    ),
-    "status": examples(
-        "skunk status",
-        "skunk status --watch",
-        "skunk status --json | jq '.nodes[] | select(.answers | not) | .name'",
-    ),
-    "ssh": examples(
-        "skunk ssh skunk1",
-        "skunk ssh skunk2 hastctl list",
-        "skunk ssh --pair second skunk1 'zpool status; df'",
-    ),
-    "console": examples(
-        "skunk console skunk1 -n 20",
-        "skunk console skunk2 -f",
-    ),
-    "cut": examples(
-        "skunk cut link",
-        "skunk cut power skunk1",
-        "skunk cut hastd skunk2",
-    ),
-    "heal": examples(
-        "skunk heal",
-    ),
-}
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module to the command line."""
-    app.command("doctor", epilog=_EXAMPLES["doctor"])(doctor)
-    app.command("up", epilog=_EXAMPLES["up"])(up)
-    app.command("down", epilog=_EXAMPLES["down"])(down)
-    app.command("status", epilog=_EXAMPLES["status"])(status)
-    app.command(
-        "ssh",
-        epilog=_EXAMPLES["ssh"],
-        context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
-    )(ssh)
-    app.command("console", epilog=_EXAMPLES["console"])(console)
-    app.command("cut", cls=CutCommand, epilog=_EXAMPLES["cut"])(cut)
-    app.command("heal", epilog=_EXAMPLES["heal"])(heal)
-
-
+)
 def doctor(
     lab: Annotated[DoctorLab | None, typer.Option(help="Only this lab.")] = None,
     image: ImageOption = None,
@@ -122,6 +71,14 @@ def doctor(
     raise typer.Exit(0 if checks.ready(labs, lab) else 3)
 
 
+@app.command(
+    "up",
+    epilog=examples(
+        "skunk up --lab simulated",
+        "skunk up --lab qemu --image FreeBSD-14.2-RELEASE-amd64.qcow2 --bare",
+        "skunk up --lab qemu --foreground",
+    ),
+)
 def up(
     context: typer.Context,
     *,
@@ -184,6 +141,13 @@ def up(
     say("up: `skunk status --watch`, `skunk ssh skunk1 hastctl status`, `skunk down`")
 
 
+@app.command(
+    "down",
+    epilog=examples(
+        "skunk down",
+        "skunk down --lab qemu --pair second",
+    ),
+)
 def down(lab: UpLab = None, pair: UpPair = None) -> None:
     """Stop a pair that is up and remove all of it, also what a keeper left that was killed."""
     from harness.operate.bring_up import take_down
@@ -193,6 +157,14 @@ def down(lab: UpLab = None, pair: UpPair = None) -> None:
     typer.echo(prefix(mark_of(kept.lab)) + take_down(kept))
 
 
+@app.command(
+    "status",
+    epilog=examples(
+        "skunk status",
+        "skunk status --watch",
+        "skunk status --json | jq '.nodes[] | select(.answers | not) | .name'",
+    ),
+)
 def status(
     lab: UpLab = None,
     pair: UpPair = None,
@@ -226,6 +198,15 @@ def status(
         console_for(view.mark).print(show.table(view))
 
 
+@app.command(
+    "ssh",
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+    epilog=examples(
+        "skunk ssh skunk1",
+        "skunk ssh skunk2 hastctl list",
+        "skunk ssh --pair second skunk1 'zpool status; df'",
+    ),
+)
 def ssh(
     node: NodeArgument,
     command: Annotated[list[str] | None, typer.Argument(help="A command to run there.")] = None,
@@ -253,6 +234,13 @@ def ssh(
     os.execv(program, words)  # noqa: S606 - ssh takes this process's place, and its terminal
 
 
+@app.command(
+    "console",
+    epilog=examples(
+        "skunk console skunk1 -n 20",
+        "skunk console skunk2 -f",
+    ),
+)
 def console(
     node: NodeArgument,
     follow: Annotated[
@@ -281,6 +269,15 @@ def console(
         show_console(file, sys.stdout, lines)
 
 
+@app.command(
+    "cut",
+    cls=CutCommand,
+    epilog=examples(
+        "skunk cut link",
+        "skunk cut power skunk1",
+        "skunk cut hastd skunk2",
+    ),
+)
 def cut(
     context: typer.Context,
     what: Annotated[str, typer.Argument(help="What to break.", show_default=False)],
@@ -298,6 +295,12 @@ def cut(
     typer.echo(f"{prefix(kept.about().mark)}cut: {what} of {node or 'skunk1 and skunk2'}")
 
 
+@app.command(
+    "heal",
+    epilog=examples(
+        "skunk heal",
+    ),
+)
 def heal(lab: UpLab = None, pair: UpPair = None) -> None:
     """Undo every cut: power on, resume, plug in, and wait until both nodes answer.
 

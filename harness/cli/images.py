@@ -1,0 +1,49 @@
+"""The commands for FreeBSD's images, and the box that one of them becomes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import ImageOption, SettingsOption
+from harness.config import paths
+
+# ruff: noqa: PLC0415 - every command imports what it needs itself (harness/cli/main.py)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command("image")
+def download_image(
+    settings: SettingsOption = paths.SETTINGS,
+    where: Annotated[
+        bool, typer.Option("--where", help="Only say where it is; 3 where it is not.")
+    ] = False,
+) -> None:
+    """Download the official FreeBSD VM image that the settings name, and check its SHA-512."""
+    if where:
+        from harness.config import settings as settings_file
+        from harness.lab.images import image
+
+        typer.echo(image.find(settings_file.load(settings).image))
+        return
+    typer.echo(f"the image that {settings} names", err=True)  # the path alone is for a script
+    from harness.config import settings as settings_file
+    from harness.lab.images import download as images
+
+    typer.echo(images.download(settings_file.load(settings).image))
+
+
+@app.command("box")
+def make_box(image: ImageOption = None, settings: SettingsOption = paths.SETTINGS) -> None:
+    """Turn a FreeBSD image into a libvirt box and add it to Vagrant under the settings' name."""
+    typer.echo(f"a box of {image or f'the image that {settings} names'}")
+    from harness.config import settings as settings_file
+    from harness.lab.images import image as images
+    from harness.lab.qemu.prepare import prepared
+    from harness.lab.vagrant import make_box as box
+
+    loaded = settings_file.load(settings)
+    base = image or images.find(loaded.image)
+    box.make_box(prepared(base, authorized_keys=box.INSECURE_KEY), loaded.box.name)
