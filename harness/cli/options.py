@@ -7,13 +7,29 @@ from typing import Annotated
 
 import typer
 
-from harness.lab.choose import LabName
+from harness.errors import SettingsError
+from harness.lab.choose import LabName, check_image
 
-LabOption = Annotated[LabName, typer.Option("--lab", help="Where the pair comes from.")]
+
+def _checked(context: typer.Context, image: Path | None) -> Path | None:
+    """An image, where the lab that is named beside it takes one."""
+    try:
+        if lab := context.params.get("lab"):
+            check_image(lab, image)
+    except SettingsError as error:
+        raise typer.BadParameter(f"{error.what}; {error.advice}") from None
+    return image
+
+
+LabOption = Annotated[
+    LabName,
+    typer.Option("--lab", is_eager=True, help="Where the pair comes from."),  # before --image
+]
 ImageOption = Annotated[
     Path | None,
     typer.Option(
         "--image",
+        callback=_checked,
         help="A FreeBSD qcow2 or raw image (qemu lab, box).",
         show_default="the one in the cache",
     ),

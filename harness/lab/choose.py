@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from harness.errors import SettingsError
 from harness.words import Word
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class LabKind:
     features: frozenset[Feature]
     mark: str | None = None
     """What every line of output and every report has to say of it; None for real machines."""
+    no_image: str = ""
+    """Why no image can be named to it (`--image`); "" where its machines boot one."""
 
 
 _OF_MACHINES = frozenset({Feature.POWER, Feature.PAUSE, Feature.LINK, Feature.HOST_TIME})
@@ -62,9 +65,14 @@ _OF_MACHINES = frozenset({Feature.POWER, Feature.PAUSE, Feature.LINK, Feature.HO
 KINDS: dict[str, LabKind] = {
     kind.name: kind
     for kind in (
-        LabKind("vagrant", _OF_MACHINES),
+        LabKind("vagrant", _OF_MACHINES, no_image="its machines boot the settings' box"),
         LabKind("qemu", _OF_MACHINES | {Feature.DISK_RATE}),
-        LabKind(MODEL, (_OF_MACHINES | {Feature.DISK_RATE}) - {Feature.HOST_TIME}, mark=MODEL),
+        LabKind(
+            MODEL,
+            (_OF_MACHINES | {Feature.DISK_RATE}) - {Feature.HOST_TIME},
+            mark=MODEL,
+            no_image="it is a model of one release, and boots nothing",
+        ),
     )
 }
 
@@ -77,6 +85,15 @@ def mark_of(lab: str) -> str | None:
 def is_model(lab: str) -> bool:
     """Whether what its nodes say is no evidence about FreeBSD."""
     return lab == MODEL
+
+
+def check_image(name: LabName, image: Path | None) -> None:
+    """Raise `SettingsError` where an image is named to a lab that boots none."""
+    if image is not None and KINDS[name].no_image:
+        raise SettingsError(
+            f"the {name} lab takes no image ({image}): {KINDS[name].no_image}",
+            advice="leave it out, or take --lab qemu",
+        )
 
 
 def refuse(name: LabName, settings: Settings, *, image_path: Path | None, pair: str) -> None:
@@ -116,6 +133,7 @@ def open_lab(
     reachable over SSH first. Raises the `HarnessError` that says what is missing.
     """
     lab: Lab
+    check_image(name, image_path)
     if name == "qemu":
         from harness.lab.images import image
         from harness.lab.qemu.lab import QemuLab
@@ -127,8 +145,11 @@ def open_lab(
         image.inspect(base)
         lab = QemuLab(settings, prepared(base, say=say), pair)
     elif name == MODEL:
-        from harness.lab.simulated.lab import SimulatedLab
+        from harness.lab.simulated.lab import RELEASE, SimulatedLab
 
+        wanted = settings.image.full_release
+        if not RELEASE.startswith(f"FreeBSD {wanted} "):
+            say(f"image.release of the settings is {wanted}, and the model is {RELEASE}")
         lab = SimulatedLab(settings, pair)
     else:
         from harness.lab.vagrant.lab import VagrantLab

@@ -19,7 +19,9 @@ from typer.testing import CliRunner
 from harness.cli import main as cli
 from harness.cli.main import app
 from harness.config import paths
-from harness.errors import HarnessError
+from harness.config import settings as settings_file
+from harness.errors import HarnessError, SettingsError
+from harness.lab.choose import open_lab
 from harness.lab.qemu_host import Qemu
 from harness.operate.kept import About, Kept
 from harness.pytest_plugin import running
@@ -112,6 +114,34 @@ def test_what_is_no_image_is_refused_before_anything_starts(
         error = error_of(skunk(command, "--lab", "qemu", "--image", str(image)))
         assert why.format(image) in str(error)
     assert not results.exists()
+
+
+@pytest.mark.parametrize("lab", ["simulated", "vagrant"])
+@pytest.mark.parametrize("command", ["run", "up", "bench run"])
+def test_an_image_is_refused_by_a_lab_that_boots_none(
+    command: str, lab: str, results: Path, skunk: Skunk
+) -> None:
+    words = command.split()
+    done = skunk(*words, "--image", "x.qcow2", "--lab", lab, *(["--bare"] * ("up" in words)))
+    assert done.exit_code == 2, done.output
+    said = " ".join(done.output.split())
+    assert f"the {lab} lab takes no image (x.qcow2)" in said
+    assert "take --lab qemu" in said
+    assert not results.exists()
+
+
+def test_the_model_says_that_another_release_is_not_for_it(tmp_path: Path) -> None:
+    chosen = settings_file.load(paths.SETTINGS)
+    said: list[str] = []
+    for release in ("14.3", "13.2"):
+        image = chosen.image.model_copy(update={"release": release})
+        settings = chosen.model_copy(update={"image": image})
+        open_lab("simulated", settings, image_path=None, pair="no-image", say=said.append)
+    assert said == [
+        "image.release of the settings is 14.3-RELEASE, and the model is FreeBSD 13.2-RELEASE amd64"
+    ]
+    with pytest.raises(SettingsError, match="takes no image"):
+        open_lab("simulated", chosen, image_path=tmp_path, pair="no-image", say=said.append)
 
 
 def test_what_a_lab_lacks_is_refused_before_anything_starts(

@@ -10,8 +10,11 @@ import sys
 import termios
 from pathlib import Path
 
+import pytest
+
 from harness.config import paths
 from harness.record.exit_status import INTERRUPTED
+from harness.waiting import interrupt
 from tests.documented import Reader
 from tests.signals import at_hooks, left_in, trials
 
@@ -59,6 +62,32 @@ def test_ctrl_c_before_the_workers_know_what_to_run(state_dir: Path) -> None:
     (seen,) = at_hooks((*RUN, "-n", "1"), state_dir, ["pytest_sessionstart"])
     assert (seen.status, seen.left, seen.unfit) == (INTERRUPTED, [], []), seen
     assert "interrupted: nothing ran" in seen.said
+
+
+_SIGNAL_AT_AN_IMPORT = """
+import os, sys, time
+
+class Presses:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), {number})
+            time.sleep(5)
+
+sys.meta_path.insert(0, Presses())
+sys.argv = ["skunk", "--help"]
+from harness.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", interrupt.SIGNALS)
+def test_a_signal_while_the_command_line_is_read(number: signal.Signals) -> None:
+    code = _SIGNAL_AT_AN_IMPORT.format(module="typer", number=int(number))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (INTERRUPTED, "")
+    assert done.stderr == "interrupted; nothing had been started\n"
 
 
 def own_terminal(slave: int) -> None:
