@@ -24,35 +24,6 @@ NOTICE = (
 )
 """The first line of every boot on a console."""
 
-_LOADER = """\
-Loading kernel...
-Loading configured modules...
-/boot/entropy size=0x1000
-
-Booting [/boot/kernel/kernel]..."""
-
-_KERNEL_EARLY = """\
----<<BOOT>>---
-Copyright (c) {copyright} The FreeBSD Project.
-FreeBSD is a registered trademark of The FreeBSD Foundation.
-{title} GENERIC amd64
-VT(vga): text 80x25
-real memory  = 1073741824 (1024 MB)
-avail memory = 1001906176 (955 MB)
-Event timer "LAPIC" quality 100
-ACPI APIC Table: <BOCHS  BXPC    >
-random: unblocking device.
-acpi0: <BOCHS BXPC>
-acpi0: Power Button (fixed)
-cpu0: <ACPI CPU> on acpi0"""
-
-_KERNEL_LATE = """\
-uart0: <16550 or compatible> port 0x3f8-0x3ff irq 4 flags 0x10 on acpi0
-uart0: console (115200,n,8,1)
-Timecounter "TSC-low" frequency 1298062002 Hz quality 800
-Timecounters tick every 10.000 msec
-Trying to mount root from ufs:/dev/gpt/rootfs [rw]..."""
-
 _STEPS = (
     (3.0, "loader"),
     (2.2, "kernel"),
@@ -165,13 +136,12 @@ class Boot:
         self._guest.part(Kernel).messages += text.split("\n")
 
     def _do_loader(self) -> None:
-        self._say(_LOADER)
+        self._say(self._guest.release.boot["loader"])
         configuration.of_loader(self._guest)
 
     def _do_kernel(self) -> None:
         self._guest.part(Kernel).booted_at = self._guest.wall_clock()
-        release = self._guest.release
-        self._kernel(_KERNEL_EARLY.format(copyright=release.copyright, title=release.title))
+        self._kernel(self._guest.release.boot["kernel"])
 
     def _do_devices(self) -> None:
         lines: list[str] = []
@@ -188,9 +158,9 @@ class Boot:
         self._kernel("\n".join(lines))
 
     def _do_root(self) -> None:
-        self._kernel(_KERNEL_LATE)
+        self._kernel(self._guest.release.boot["root"])
         if self._unclean:
-            self._kernel("WARNING: / was not properly dismounted")
+            self._kernel(self._guest.release.boot["unclean"])
 
     @property
     def _unclean(self) -> bool:
@@ -219,17 +189,7 @@ class Boot:
         self._start("zpool")
 
     def _do_file_systems(self) -> None:
-        if self._unclean:
-            self._say(
-                "Starting file system checks:\n"
-                "/dev/gpt/rootfs: FREE BLK COUNT(S) WRONG IN SUPERBLK (SALVAGED)\n"
-                "/dev/gpt/rootfs: SUMMARY INFORMATION BAD (SALVAGED)\n"
-                "/dev/gpt/rootfs: BLK(S) MISSING IN BIT MAPS (SALVAGED)"
-            )
-        else:
-            self._say(
-                "Starting file system checks:\n/dev/gpt/rootfs: FILE SYSTEM CLEAN; SKIPPING CHECKS"
-            )
+        self._say(self._guest.release.boot["repaired" if self._unclean else "checked"])
         self._guest.disks["vtbd0"].reserved = "mounted"
         self._clean_var_run()
         self._save_host_id()

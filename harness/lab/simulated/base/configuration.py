@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from harness.lab.simulated.base.rc import local_scripts
 from harness.lab.simulated.base.rc.rc_conf import read_conf
 from harness.lab.simulated.base.rc.services import honoured
-from harness.lab.simulated.base.root_image import SSHD_CONFIG
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.files import Entry, Unseen
 from harness.lab.simulated.kernel.guest import Guest
@@ -271,7 +270,8 @@ def of_sshd(guest: Guest, conf: Mapping[str, str]) -> None:
     check_program(guest, conf, "sshd", "/usr/sbin/sshd")
     check_flags(guest, conf, "sshd")
     entry = guest.root.entries.get("/etc/ssh/sshd_config")
-    if entry is None or _text(entry) != SSHD_CONFIG.strip():
+    installed = guest.release.installed["/etc/ssh/sshd_config"]
+    if entry is None or _text(entry) != installed.text.strip():
         _note(guest, "sshd", "another /etc/ssh/sshd_config than the lab's")
 
 

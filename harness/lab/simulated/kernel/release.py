@@ -1,6 +1,7 @@
-"""What a release of FreeBSD has, by name: so that only what is not there is `not found`.
+"""What a release of FreeBSD has: its names, its files, what a boot prints.
 
-The names are data, a file for each release in `releases/`, which says where they come from.
+It is data, a folder for each release in `releases/`, whose files say where it comes from. The names
+are there so that only what FreeBSD lacks is `not found`.
 """
 
 from __future__ import annotations
@@ -33,15 +34,14 @@ _FOLDER = resources.files("harness.lab.simulated") / "releases"
 
 
 class Release:
-    """The names of one release. Each kind is read from the text when it is first asked for."""
+    """One release. Each kind of what it has is read when it is first asked for."""
 
     def __init__(self, name: str) -> None:
-        """`name` is that of a file in `releases/`. Raises `FileNotFoundError`."""
+        """`name` is that of a folder in `releases/`. Raises `FileNotFoundError`."""
         self.name = name
         self.version = f"{name}-RELEASE"
         """As `uname -r` has it."""
-        text = (_FOLDER / f"{name}.txt").read_text("utf-8")
-        self._sections = dict(_sections(text))
+        self._sections = dict(_sections(self._read("names")))
 
     def __deepcopy__(self, memo: object) -> Release:
         return self
@@ -55,11 +55,6 @@ class Release:
     def osreldate(self) -> int:
         """__FreeBSD_version."""
         return int(self._identity["osreldate"])
-
-    @functools.cached_property
-    def copyright(self) -> str:
-        """The years in the kernel's first message."""
-        return self._identity["copyright"]
 
     @functools.cached_property
     def kernel(self) -> tuple[int, int]:
@@ -157,6 +152,22 @@ class Release:
         return MappingProxyType(found)
 
     @functools.cached_property
+    def boot(self) -> Mapping[str, str]:
+        """What a boot prints that does not depend on the machine, by what it is about."""
+        texts = dict(_texts(self._read("boot")))
+        return MappingProxyType(
+            {about: each.text.removesuffix("\n") for about, each in texts.items()}
+        )
+
+    @functools.cached_property
+    def installed(self) -> Mapping[str, Text]:
+        """Files and folders of an installed root file system that programs of the model read.
+
+        By their paths; that of a folder ends with /.
+        """
+        return MappingProxyType(dict(_texts(self._read("files"))))
+
+    @functools.cached_property
     def rcorder(self) -> Mapping[str, Headers]:
         """What the scripts of /etc/rc.d say to rcorder(8), without their keywords."""
         found = {}
@@ -198,6 +209,9 @@ class Release:
         folder, slash, _ = name.partition("/")
         return bool(slash) and folder in _GEOM_FOLDERS
 
+    def _read(self, what: str) -> str:
+        return (_FOLDER / self.name / f"{what}.txt").read_text("utf-8")
+
     def _values(self, section: str) -> Mapping[str, str]:
         found = {}
         for line in self._sections[section]:
@@ -220,6 +234,22 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
         elif line and not line.startswith("#"):
             lines.append(line)
     yield name, lines
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of text as it is, and the mode if it is that of a file."""
+
+    text: str
+    mode: int | None
+
+
+def _texts(text: str) -> Iterator[tuple[str, Text]]:
+    """The pieces under headings `=== NAME [MODE]`; the lines before the first are about them."""
+    for piece in re.split(r"^=== ", text, flags=re.MULTILINE)[1:]:
+        heading, _, body = piece.partition("\n")
+        name, _, mode = heading.partition(" ")
+        yield name, Text(body, int(mode, 8) if mode else None)
 
 
 def load(name: str = CURRENT) -> Release:
