@@ -11,6 +11,7 @@ from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.kernel.task import Daemon
 from harness.lab.simulated.shell import interpreter as shell
+from harness.lab.simulated.shell.options import BadOption, getopt
 
 PROGRAMS: dict[str, Callable[[Guest, list[str]], Daemon | None]] = {}
 """Programs that stay in the foreground as daemons, by name: what starts one with its arguments.
@@ -100,22 +101,8 @@ def start_under_daemon(guest: Guest, words: list[str]) -> None:
 
 def split_arguments(words: list[str]) -> tuple[dict[str, str], list[str]]:
     """The options of daemon(8) and the command. Raises `NotModelled` for those that restart it."""
-    options: dict[str, str] = {}
     rest = list(words)
-    while rest and rest[0].startswith("-") and rest[0] != "-":
-        word = rest.pop(0)
-        if word == "--":
-            break
-        while len(word) > 1:
-            letter, word = word[1], "-" + word[2:]
-            if letter in "cfS":
-                options[letter] = ""
-            elif letter in "pPlsTtmo":
-                value = word[1:]
-                if not value and rest:
-                    value = rest.pop(0)
-                options[letter] = value
-                word = "-"
-            else:
-                raise NotModelled(f"daemon -{letter}")
-    return options, rest
+    try:
+        return dict(getopt(rest, "cfS", "pPlsTtmo")), rest
+    except BadOption as bad:
+        raise NotModelled(f"daemon -{bad.letter}") from None

@@ -14,6 +14,7 @@ from harness.lab.simulated.hast.hastd import Hast
 from harness.lab.simulated.hast.replication import metadata as hast_metadata
 from harness.lab.simulated.hast.text import humanize
 from harness.lab.simulated.kernel.files import STRERROR, FileError
+from harness.lab.simulated.shell.options import BadOption, getopt
 from harness.lab.simulated.shell.programs import Context, command
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ usage: hastctl create [-d] [-c config] [-e extentsize] [-k keepdirty]
        hastctl status [-d] [-c config] [all | name ...]
        hastctl dump [-d] [-c config] [all | name ...]"""
 
-_OPTIONS = {"create": "c:de:k:m:h"} | dict.fromkeys(("role", "list", "status", "dump"), "c:dh")
+_OPTIONS = {
+    "create": ("dh", "cekm"),
+    **dict.fromkeys(("role", "list", "status", "dump"), ("dh", "c")),
+}
+"""The letters without an argument, and those with one."""
 _SIZES = {"e": "extentsize", "k": "keepdirty", "m": "mediasize"}
 
 
@@ -82,28 +87,18 @@ def _options(arguments: list[str]) -> tuple[str, dict[str, str], list[str]]:
     if not arguments or arguments[0] not in _OPTIONS:
         raise _Usage
     subcommand, *rest = arguments
-    known = _OPTIONS[subcommand]
+    flags, valued = _OPTIONS[subcommand]
     options: dict[str, str] = {}
-    while rest and rest[0].startswith("-") and rest[0] != "-":
-        word = rest.pop(0)
-        if word == "--":
-            break
-        word = word[1:]
-        while word:
-            letter, word = word[0], word[1:]
-            if letter == ":" or letter not in known:
-                raise _Usage(f"hastctl: illegal option -- {letter}")
-            if known[known.index(letter) + 1 :].startswith(":"):
-                if not word and not rest:
-                    raise _Usage(f"hastctl: option requires an argument -- {letter}")
-                options[letter] = word or rest.pop(0)
-                word = ""
-                if letter in _SIZES and expand_number(options[letter]) is None:
-                    raise _Usage(f"hastctl: Invalid {_SIZES[letter]}", alone=True)
-            elif letter == "h":
+    try:
+        for letter, value in getopt(rest, flags, valued):
+            if letter == "h":
                 raise _Usage
-            else:
-                options[letter] = ""
+            options[letter] = value
+            if letter in _SIZES and expand_number(value) is None:
+                raise _Usage(f"hastctl: Invalid {_SIZES[letter]}", alone=True)
+    except BadOption as bad:
+        what = "option requires an argument" if bad.missing else "illegal option"
+        raise _Usage(f"hastctl: {what} -- {bad.letter}") from None
     if (subcommand in {"create", "role"} and not rest) or (
         subcommand == "role" and (len(rest) < 2 or rest[0] not in {"init", "primary", "secondary"})
     ):

@@ -518,7 +518,7 @@ class Shell(ShellState):
             shell = self.copy()
             if reader is not None:
                 shell.fds[0] = reader
-            if number == len(nodes) - 2 and _takes_what_comes(last := nodes[-1]):
+            if number == len(nodes) - 2 and _reads_as_it_comes(last := nodes[-1]):
                 earlier = yield from self._stream(shell, node, last)
                 failed = self.status or earlier or failed
                 break
@@ -964,9 +964,11 @@ def _only(node: Node) -> Node:
     return node
 
 
-def _takes_what_comes(node: Node) -> TypeGuard[Simple]:
-    """Whether it is a program that the one before it has to wait for."""
-    return isinstance(node, Simple) and bool(node.words) and node.words[0].plain == "nc"
+def _reads_as_it_comes(node: Node) -> TypeGuard[Simple]:
+    """Whether it is a program that has to run beside the one before it."""
+    return isinstance(node, Simple) and any(
+        word.plain in commands.READ_AS_IT_COMES for word in node.words[:1]
+    )
 
 
 class _Passing(Writer):

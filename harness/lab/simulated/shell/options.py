@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 class BadOption(Exception):
@@ -14,40 +14,46 @@ class BadOption(Exception):
         super().__init__(letter)
 
 
+def getopt(
+    words: list[str], flags: str, valued: str = "", until: str = ""
+) -> Iterator[tuple[str, str]]:
+    """The options at the front of `words` one by one, each with its argument; the operands stay.
+
+    `flags` are the letters without an argument. A word that has a letter of `until` first is an
+    operand, as chmod(1) takes `-x`. Raises `BadOption` when those before it have been taken.
+    """
+    while words and words[0].startswith("-") and words[0] != "-":
+        if words[0][1] in until:
+            return
+        letters = words.pop(0)[1:]
+        if letters == "-":
+            return
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in flags:
+                yield letter, ""
+            elif letter not in valued:
+                raise BadOption(letter)
+            elif not letters and not words:
+                raise BadOption(letter, missing=True)
+            else:
+                yield letter, letters or words.pop(0)
+                letters = ""
+
+
 class Options:
     """Options that were given, each with its arguments in order; `rest` are the operands."""
 
     def __init__(
         self, arguments: Sequence[str], flags: str, valued: str = "", until: str = ""
     ) -> None:
-        """`flags` are the letters without an argument. Raises `BadOption`.
-
-        A word that has a letter of `until` first is an operand, as chmod(1) takes `-x`.
-        """
+        """As for `getopt`. Raises `BadOption`."""
         self._given: dict[str, list[str]] = {}
         self._order: list[tuple[str, str]] = []
         words = list(arguments)
-        while words and words[0].startswith("-") and words[0] != "-":
-            if words[0][1] in until:
-                break
-            word = words.pop(0)
-            if word == "--":
-                break
-            letters = word[1:]
-            while letters:
-                letter, letters = letters[0], letters[1:]
-                if letter in flags:
-                    self._given.setdefault(letter, []).append("")
-                    self._order.append((letter, ""))
-                elif letter in valued:
-                    if not letters and not words:
-                        raise BadOption(letter, missing=True)
-                    value = letters or words.pop(0)
-                    self._given.setdefault(letter, []).append(value)
-                    self._order.append((letter, value))
-                    letters = ""
-                else:
-                    raise BadOption(letter)
+        for letter, value in getopt(words, flags, valued, until):
+            self._given.setdefault(letter, []).append(value)
+            self._order.append((letter, value))
         self.rest = words
 
     def __contains__(self, letter: str) -> bool:

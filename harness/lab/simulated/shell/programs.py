@@ -58,13 +58,18 @@ Command = Callable[[Context, list[str]], "int | Program"]
 COMMANDS: dict[str, Command] = {}
 """Every program that the model knows, by its name without a path."""
 
+READ_AS_IT_COMES: set[str] = set()
+"""Those that have to run beside the program whose output they read: it waits for them."""
 
-def command(*names: str) -> Callable[[Command], Command]:
+
+def command(*names: str, reads_as_it_comes: bool = False) -> Callable[[Command], Command]:
     """Register a program under its names."""
 
     def register(function: Command) -> Command:
         for name in names:
             COMMANDS[name] = function
+        if reads_as_it_comes:
+            READ_AS_IT_COMES.update(names)
         return function
 
     return register

@@ -34,7 +34,7 @@ usage: nc [-46DdEFhklNnrStUuvz] [-e policy] [-I length] [-i interval] [-O length
 \t  [-x proxy_address[:port]] [destination] [port]"""
 
 
-@command("nc")
+@command("nc", reads_as_it_comes=True)
 def nc(context: Context, arguments: list[str]) -> Program:
     """`nc -l ADDRESS PORT`, `nc [-N] ADDRESS PORT`, `nc -z HOST PORT` (contrib/netcat, 13.2)."""
     try:
