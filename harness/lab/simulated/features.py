@@ -20,11 +20,14 @@ def parts() -> tuple[type[Part], ...]:
     from harness.lab.simulated.base.system import System
     from harness.lab.simulated.hast.hastd import Hast
     from harness.lab.simulated.kernel.modules import Kernel
+    from harness.lab.simulated.network.arp import Arp
     from harness.lab.simulated.network.interfaces import Network
+    from harness.lab.simulated.network.ip import Ip
     from harness.lab.simulated.network.tcp import Tcp
+    from harness.lab.simulated.network.udp import Udp
     from harness.lab.simulated.zfs.zfs import Zfs
 
-    return (Kernel, Network, Tcp, Zfs, Supervisors, Syslog, Cron, Sshd, System, Hast)
+    return (Kernel, Network, Arp, Ip, Udp, Tcp, Zfs, Supervisors, Syslog, Cron, Sshd, System, Hast)
 
 
 def load_all() -> None:
@@ -32,7 +35,7 @@ def load_all() -> None:
     from harness.lab.simulated.base import daemons, early, rc_subr, service, syslog
     from harness.lab.simulated.geom import geom, gnop, gpart
     from harness.lab.simulated.hast import hastctl, hastd_command, rc_script
-    from harness.lab.simulated.network import ifconfig, ipfw_command, pfctl, tcpdump
+    from harness.lab.simulated.network import arp, ifconfig, ipfw_command, pfctl, tcpdump
     from harness.lab.simulated.shell import builtins
     from harness.lab.simulated.tools.files import archive, data, df, files, listing, lock, mount
     from harness.lab.simulated.tools.host import (

@@ -19,8 +19,9 @@ from harness.lab.ports import check_ports
 from harness.lab.simulated import features
 from harness.lab.simulated.base.system import System
 from harness.lab.simulated.clock import VirtualClock
+from harness.lab.simulated.hardware.segment import Nic, Segment
 from harness.lab.simulated.kernel import release
-from harness.lab.simulated.kernel.guest import Console, Guest, SshdSwitch, World
+from harness.lab.simulated.kernel.guest import PRIVATE, Console, Guest, SshdSwitch, World
 from harness.lab.simulated.server import Sshd
 
 SAVE_PATIENCE = 30.0
@@ -203,8 +204,9 @@ class SimulatedLab(Lab):
             for name, server in self._servers.items():
                 server.world = world
                 server.set_up(up=world.guests[name].sshd_up)
-            for name in world.guests:
-                self.plug(name, plugged=True)
+            for name, guest in world.guests.items():
+                for nic in guest.nics:
+                    self.plug(name, nic, plugged=True)
 
     def describe(self) -> LabDescription:
         """Say that it is a model, of what, and which chance it has."""
@@ -216,10 +218,10 @@ class SimulatedLab(Lab):
             self.seed,
         )
 
-    def plug(self, name: str, *, plugged: bool) -> None:
-        """Put the cable into a node's NIC, or pull it out."""
+    def plug(self, name: str, nic: str = PRIVATE, *, plugged: bool) -> None:
+        """Put the cable into a NIC of a node, or pull it out."""
         with self.clock.condition:
-            self.world.plug(name, plugged=plugged)
+            self.world.plug(name, nic, plugged=plugged)
             self.clock.condition.notify_all()
 
     def gaps(self) -> tuple[Gap, ...]:
@@ -234,7 +236,7 @@ class SimulatedLab(Lab):
 
     def _make_world(self) -> None:
         chosen = self._settings.simulated
-        link = self.world.link
+        link = self.world.link = Segment(self.world)
         link.delay = chosen.link_delay_ms / 1e3
         link.rate = chosen.link_mbit * 1e6 / 8
         link.loss = chosen.link_loss
@@ -248,12 +250,19 @@ class SimulatedLab(Lab):
                 parts=features.parts(),
                 data_disk_bytes=self._settings.machine.data_disk_mib << 20,
                 data_disk_serial=self._settings.data_disk_serial(name),
-                private_mac=self._settings.private_mac(name),
+                nics=self._nics(number, name),
                 disk_latency=chosen.disk_latency_ms / 1e3,
                 disk_rate=chosen.disk_mb * 1e6,
                 console=Console(_Log(folder / "console.log").write),
             )
             guest.on_sshd = SshdSwitch(partial(self._turn_sshd, name))
+
+    def _nics(self, number: int, name: str) -> list[Nic]:
+        """The NICs of each node: vtnet0 to the host, vtnet1 on the private link, and so on."""
+        return [
+            Nic(f"52:54:00:a0:00:{number:02x}"),
+            Nic(self._settings.private_mac(name), self.world.link),
+        ]
 
     def _turn_sshd(self, name: str, up: bool) -> None:
         """Open or close a node's SSH server, as its sshd(8) begins or ends."""

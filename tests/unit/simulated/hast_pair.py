@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from harness.lab.base import Power
 from harness.lab.simulated import features
 from harness.lab.simulated.hardware.disk import BLOCK, Bio, Content, LocalDisk, Op
@@ -11,7 +13,9 @@ from harness.lab.simulated.hast.replication.metadata import DATA, Metadata, OnDi
 from harness.lab.simulated.kernel.guest import LATENCY, RATE, Console, Guest, World
 from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.shell import interpreter as shell
+from tests.unit.simulated.storage import nics
 
 MB = 1048576
 HAST_CONF = """\
@@ -61,7 +65,7 @@ class Pair:
                 parts=features.parts(),
                 data_disk_bytes=size,
                 data_disk_serial=f"skunk{number}-data",
-                private_mac=f"52:54:00:c0:a8:0{number}",
+                nics=nics(self.world, number),
                 console=Console(_nothing),
             )
             self.up(guest)
@@ -80,8 +84,8 @@ class Pair:
         }
         guest.part(Kernel).hostname = guest.name
         guest.part(Kernel).set_host_uuid(f"6097a6a3-e6b3-11f1-99db-317049cdd6e{guest.number}")
-        guest.nic.up = True
-        guest.nic.address = f"192.168.0.{guest.number}"
+        address = ipaddress.IPv4Interface(f"192.168.0.{guest.number}/24")
+        guest.part(Network).add("vtnet1", address, alias=False)
         lines: list[str] = self.logs.setdefault(guest.name, [])
         guest.logger = _Writer(lines).write
 

@@ -8,15 +8,23 @@ from typing import Any, cast
 
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.hardware.disk import Bio, BlockDevice, Disk, LocalDisk, Op
+from harness.lab.simulated.hardware.segment import Nic
 from harness.lab.simulated.kernel.guest import Console, Guest, World
 from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.kernel.process import Process
+from harness.lab.simulated.network.arp import Arp
 from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.programs import Context
 from harness.lab.simulated.zfs.zfs import Zfs
 
 MIB = 1 << 20
+
+
+def nics(world: World, number: int) -> tuple[Nic, ...]:
+    """The NICs of skunk1 or skunk2."""
+    private = Nic(f"52:54:00:c0:a8:{number:02x}", world.link)
+    return (Nic(f"52:54:00:a0:00:{number:02x}"), private)
 
 
 class Lost(list[str]):
@@ -35,10 +43,10 @@ def make(seed: int = 1, size: int = 512 * MIB) -> tuple[World, Guest, Guest]:
             world,
             f"skunk{number}",
             number=number,
-            parts=(Kernel, Network, Zfs),
+            parts=(Kernel, Network, Arp, Zfs),
             data_disk_bytes=size,
             data_disk_serial=f"skunk{number}-data",
-            private_mac="52:54:00:c0:a8:01",
+            nics=nics(world, number),
             console=Console(Lost().append),
         )
         guest.power_on()

@@ -17,6 +17,7 @@ from harness.lab.simulated.kernel.guest import Console, Guest, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.programs import COMMANDS
+from tests.unit.simulated.storage import nics
 
 NAMES = release.load()
 features.load_all()
@@ -38,7 +39,7 @@ def _installed() -> Guest:
             parts=features.parts(),
             data_disk_bytes=64 << 20,
             data_disk_serial=f"skunk{number}-data",
-            private_mac=f"52:54:00:c0:a8:0{number}",
+            nics=nics(world, number),
             console=Console(_forget),
         )
     return world.guests["skunk1"]

@@ -13,6 +13,7 @@ from harness.lab.simulated.kernel.guest import Console, Guest, Part, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.programs import COMMANDS, Context
+from tests.unit.simulated.storage import nics
 
 
 class Watchdogd(Part):
@@ -72,7 +73,7 @@ def make(screen: Screen) -> Guest:
             parts=(*features.parts(), Watchdogd),
             data_disk_bytes=64 << 20,
             data_disk_serial=f"skunk{number}-data",
-            private_mac=f"52:54:00:c0:a8:0{number}",
+            nics=nics(world, number),
             console=Console(screen.write if number == 1 else Screen().write),
         )
     guest = world.guests["skunk1"]

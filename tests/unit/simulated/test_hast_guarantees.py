@@ -88,7 +88,7 @@ def test_a_write_on_its_way_when_the_link_is_cut_is_never_sent_again() -> None:
     """Seen on 13.2: the write is acknowledged after the timeout, the map stays clean."""
     pair = Pair()
     pair.connect()
-    pair.two.nic.plugged = False
+    pair.two.nics["vtnet1"].plugged = False
     write = pair.write(pair.one, 25600, 16)
 
     assert pair.wait_for(write) == pytest.approx(20.0, abs=0.1)
@@ -96,7 +96,7 @@ def test_a_write_on_its_way_when_the_link_is_cut_is_never_sent_again() -> None:
     assert "  dirty: 0 (0B)" in pair.out(pair.one, "hastctl list").splitlines()
     assert pair.metadata(pair.one).localcnt == 1
     pair.world.pass_time(5.0)
-    pair.two.nic.plugged = True
+    pair.two.nics["vtnet1"].plugged = True
     pair.world.pass_time(15.0)
 
     assert pair.log(pair.one)[-5:] == [
@@ -114,11 +114,11 @@ def test_a_write_behind_a_full_buffer_is_sent_again() -> None:
     """Only what hastd has begun to send is lost (remote_send_thread of primary.c, 13.2)."""
     pair = Pair()
     pair.connect()
-    pair.two.nic.plugged = False
+    pair.two.nics["vtnet1"].plugged = False
     writes = [pair.write(pair.one, at, 16) for at in (25600, 51200)]
     for write in writes:
         pair.wait_for(write)
-    pair.two.nic.plugged = True
+    pair.two.nics["vtnet1"].plugged = True
     pair.world.pass_time(20.0)
 
     assert "Synchronization complete. 2.0MB synchronized" in pair.log(pair.one)[-1]
@@ -129,12 +129,12 @@ def test_a_write_behind_a_full_buffer_is_sent_again() -> None:
 def test_later_writes_are_sent_again() -> None:
     pair = Pair()
     pair.connect()
-    pair.one.nic.plugged = False
+    pair.one.nics["vtnet1"].plugged = False
     pair.wait_for(pair.write(pair.one, 0))
     for number in range(1, 40):
         pair.wait_for(pair.write(pair.one, number * 512))
     assert "  dirty: 81788928 (78MB)" in pair.out(pair.one, "hastctl list").splitlines()
-    pair.one.nic.plugged = True
+    pair.one.nics["vtnet1"].plugged = True
     pair.world.pass_time(20.0)
 
     assert "Synchronization complete. 78MB synchronized" in pair.log(pair.one)[-1]
@@ -234,12 +234,12 @@ def test_without_an_id_nothing_is_counted_and_a_split_brain_goes_unnoticed() -> 
     assert pair.data(pair.one) == pair.data(pair.two)
 
     pair.out(pair.two, "hastctl role init mirror; hastctl create mirror")
-    pair.one.nic.plugged = False
+    pair.one.nics["vtnet1"].plugged = False
     pair.out(pair.two, "hastctl role primary mirror")
     pair.world.pass_time(25.0)
     pair.fill(pair.two, 3, "two/")
     pair.out(pair.two, "hastctl role secondary mirror")
-    pair.one.nic.plugged = True
+    pair.one.nics["vtnet1"].plugged = True
     pair.world.pass_time(60.0)
 
     assert any("512MB synchronized" in line for line in pair.log(pair.one))
@@ -251,7 +251,7 @@ def test_requests_of_a_forced_removal_end_with_enxio() -> None:
     pair = Pair()
     pair.connect()
     device = pair.one.devices["hast/mirror"]
-    pair.two.nic.plugged = False
+    pair.two.nics["vtnet1"].plugged = False
     write = pair.write(pair.one, 0)
     pair.out(pair.one, "hastctl role init mirror")
     pair.world.pass_time(0.1)

@@ -79,7 +79,7 @@ def resync(pair: Pair) -> Guest:
 
 def partitioned(pair: Pair) -> Guest:
     complete(pair)
-    pair.one.nic.plugged = False
+    pair.one.nics["vtnet1"].plugged = False
     pair.wait_for(pair.write(pair.one, 1))
     pair.fill(pair.one, 28)
     pair.world.pass_time(30.0)
@@ -97,7 +97,7 @@ def split(pair: Pair) -> Guest:
     pair.world.pass_time(25.0)
     pair.fill(pair.two, 2, "two/")
     pair.out(pair.two, "hastctl role secondary mirror")
-    pair.one.nic.plugged = True
+    pair.one.nics["vtnet1"].plugged = True
     pair.world.pass_time(25.0)
     return pair.one
 

@@ -173,7 +173,7 @@ def test_a_promotion_waits_for_the_other_node_before_it_serves() -> None:
     pair = Pair()
     pair.connect()
     pair.out(pair.two, "hastctl role init mirror")
-    pair.one.nic.plugged = False
+    pair.one.nics["vtnet1"].plugged = False
     pair.out(pair.two, "hastctl role primary mirror; sleep 0.3")
     assert pair.wait_for(pair.write(pair.two, 0)) == pytest.approx(20.0, abs=0.5)
     assert pair.log(pair.two)[-1] == (
@@ -181,7 +181,7 @@ def test_a_promotion_waits_for_the_other_node_before_it_serves() -> None:
     )
 
     pair.out(pair.two, "hastctl role init mirror")
-    pair.one.nic.plugged, pair.two.nic.plugged = True, False
+    pair.one.nics["vtnet1"].plugged, pair.two.nics["vtnet1"].plugged = True, False
     pair.out(pair.two, "hastctl role primary mirror; sleep 0.3")
     assert pair.wait_for(pair.write(pair.two, 0)) < 0.1
     assert pair.log(pair.two)[-2:] == 2 * [
@@ -192,7 +192,7 @@ def test_a_promotion_waits_for_the_other_node_before_it_serves() -> None:
 def test_an_idle_secondary_gives_up_after_twenty_seconds_and_the_primary_believes_on() -> None:
     pair = Pair()
     pair.connect()
-    pair.two.nic.plugged = False
+    pair.two.nics["vtnet1"].plugged = False
     pair.world.pass_time(60.0)
 
     assert "degraded" not in pair.out(pair.one, "hastctl status")
@@ -531,7 +531,7 @@ def test_starting_it_wrongly() -> None:
     pair.start(pair.one, foreground=False)
 
     assert hastd.start(pair.one, foreground=False, errors=errors) == 75
-    pair.two.nic.address = None
+    pair.out(pair.two, "ifconfig vtnet1 -alias")
     assert hastd.start(pair.two, foreground=False, errors=errors) == 71
     assert hastd.start(pair.two, foreground=True, errors=errors) == 0  # daemon(8) does not wait
     pair.world.pass_time(1.0)

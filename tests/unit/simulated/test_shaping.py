@@ -146,7 +146,7 @@ def test_what_is_lost_is_not_answered(pair: Pair) -> None:
 
 def test_who_comes_to_a_full_pipe_waits(pair: Pair) -> None:
     shape(pair, "bw 8Mbit/s delay 10ms", pair.one)
-    pipe = pair.one.part(Network).pipe()
+    pipe = pair.one.part(Network).interfaces["vtnet1"].pipe()
     assert pipe is not None
     now = pair.world.now
     assert pipe.take(now, 100_000)[1] == pytest.approx(now + 0.1 + 2 * TICK, abs=TICK)

@@ -30,6 +30,7 @@ from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.language.parser import parse
 from harness.lab.ssh import remote_command
 from harness.trials.fuzz import random_line
+from tests.unit.simulated.storage import nics
 
 RECORDED: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "recorded/13.2/shell.json").read_text(encoding="ascii")
@@ -57,7 +58,7 @@ def _booted() -> Guest:
             parts=features.parts(),
             data_disk_bytes=64 << 20,
             data_disk_serial=f"{name}-data",
-            private_mac=f"52:54:00:c0:a8:0{number}",
+            nics=nics(world, number),
             console=console,
         )
         guest.power_on()

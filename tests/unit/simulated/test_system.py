@@ -19,9 +19,11 @@ from harness.lab.simulated.kernel.files import DIRECTORY, Entries, Entry
 from harness.lab.simulated.kernel.guest import Console, Guest, World
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.kernel.task import Daemon
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.programs import COMMANDS, Context
 from harness.lab.simulated.zfs.zfs import Zfs
+from tests.unit.simulated.storage import nics
 
 RECORDED = PROVISION.parent / "tests/unit/recorded/13.2"
 
@@ -91,7 +93,7 @@ def make(screen: Screen, seed: int = 1) -> Guest:
             parts=features.parts(),
             data_disk_bytes=512 << 20,
             data_disk_serial=f"skunk{number}-data",
-            private_mac=f"52:54:00:c0:a8:0{number}",
+            nics=nics(world, number),
             console=Console((screen if number == 1 else Screen()).write),
         )
     return world.guests["skunk1"]
@@ -168,8 +170,8 @@ def test_boot_starts_what_rc_conf_enables(screen: Screen) -> None:
     places = [screen.text.index(text) for text in order]
     assert places == sorted(places)
     assert "WARNING: / was not properly dismounted" in screen.text
-    assert guest.nic.address == "192.168.0.1"
-    assert guest.nic.up
+    assert guest.part(Network).owns("192.168.0.1")
+    assert guest.nics["vtnet1"].up
     assert run(guest, "kldstat -q -n geom_gate")[0] == 0
 
 
@@ -181,7 +183,7 @@ def test_lost_rc_conf_boots_as_amnesiac_and_out_of_reach(screen: Screen) -> None
     guest.world.pass_time(60)
     assert "FreeBSD/amd64 (Amnesiac) (ttyu0)" in screen.text
     assert not guest.sshd_up
-    assert guest.nic.address is None
+    assert not guest.part(Network).owns("192.168.0.1")
 
 
 def test_snapshot_in_the_middle_of_a_boot_goes_on_the_same_way(screen: Screen) -> None:
@@ -369,7 +371,7 @@ def test_provisioning_runs_twice_and_leaves_rc_conf_as_on_the_pair(screen: Scree
         'kld_list="zfs geom_gate"',
         'syslogd_flags="-s -c -c -O rfc5424"',
     ]
-    assert guest.nic.address == "192.168.0.1"
+    assert guest.part(Network).owns("192.168.0.1")
     assert not guest.world.gaps
 
 
@@ -419,7 +421,7 @@ def test_ifconfig_looks_as_recorded(screen: Screen) -> None:
         line.replace("c0:a8:02", "c0:a8:01").replace("0.2 n", "0.1 n") for line in recorded("down")
     ]
     assert shown() == down
-    assert not guest.nic.up
+    assert not guest.nics["vtnet1"].up
     assert run(guest, "ifconfig nosuch") == (
         1,
         "",

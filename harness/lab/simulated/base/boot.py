@@ -12,11 +12,11 @@ from harness.lab.simulated.base.rc import start as rc
 from harness.lab.simulated.base.rc.rc_conf import conf
 from harness.lab.simulated.base.rc.services import SERVICES, at_boot
 from harness.lab.simulated.engine.signal import NotModelled
-from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.kernel.guest import MANAGEMENT, Guest
 from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.kernel.release import CURRENT
-from harness.lab.simulated.network.interfaces import MANAGEMENT, PRIVATE, Network
+from harness.lab.simulated.network.interfaces import Network
 
 NOTICE = (
     f"*** This is a simulated machine: a model of FreeBSD {CURRENT}, "
@@ -150,10 +150,10 @@ class Boot:
                 f"vtblk{number}: <VirtIO Block Adapter> on virtio_pci{number}",
                 f"vtblk{number}: {disk.size >> 20}MB ({disk.size // 512} 512 byte sectors)",
             ]
-        for number, name in enumerate((MANAGEMENT, PRIVATE), start=3):
+        for number, (name, nic) in enumerate(self._guest.nics.items(), start=3):
             lines += [
                 f"{name}: <VirtIO Networking Adapter> on virtio_pci{number}",
-                f"{name}: Ethernet address: {self._guest.part(Network).interfaces[name].ether}",
+                f"{name}: Ethernet address: {nic.mac}",
             ]
         self._kernel("\n".join(lines))
 
@@ -237,9 +237,11 @@ class Boot:
         network.add(MANAGEMENT, ipaddress.IPv4Interface("10.0.2.15/24"), alias=False)
 
     def _do_private(self) -> None:
-        configure(self._guest, PRIVATE)
+        for name in self._guest.nics:
+            if name != MANAGEMENT:
+                configure(self._guest, name)
         network = self._guest.part(Network)
-        names = ["lo0", *(n for n in (MANAGEMENT, PRIVATE) if network.interfaces[n].up)]
+        names = ["lo0", *(name for name in self._guest.nics if network.interfaces[name].up)]
         lines = [f"Starting Network: {' '.join(names)}."]
         for name in names:
             lines += network.show(name)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from harness.lab.simulated.base.rc.rc_conf import conf
 from harness.lab.simulated.base.rc.services import Service, Start, register
-from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.kernel.guest import MANAGEMENT, Guest
 from harness.lab.simulated.kernel.modules import Kernel
-from harness.lab.simulated.network.interfaces import MANAGEMENT, Network
+from harness.lab.simulated.network.ifconfig import change
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.zfs.zfs import Zfs
 
 
@@ -78,7 +78,6 @@ def dhcp_interfaces(guest: Guest) -> list[str]:
 
 def configure(guest: Guest, name: str) -> None:
     """Give an interface the addresses that rc.conf has for it."""
-    network = guest.part(Network)
     settings = conf(guest, "netif")
     wanted = [settings.get(f"ifconfig_{name}", "")]
     while alias := settings.get(f"ifconfig_{name}_alias{len(wanted) - 1}"):
@@ -86,37 +85,12 @@ def configure(guest: Guest, name: str) -> None:
     for number, setting in enumerate(wanted):
         if setting.upper() in {"", "DHCP", "SYNCDHCP"} and name == MANAGEMENT:
             continue
-        if (words := setting.split()) in ([], ["up"], ["down"]):
-            if words:
-                network.set_up(name, up=words == ["up"])
-            continue
+        words = setting.split()
+        if number and "alias" not in words:
+            words.append("alias")
         try:
-            address = _address(words)
-        except ValueError:
-            guest.say(f"ifconfig: {words[1].partition('/')[0]}: bad value")
-            continue
-        if address is None:
+            if words and (complaint := change(guest, name, words)) is not None:
+                guest.say(complaint)
+        except NotModelled:
             what = f"ifconfig_{name}{f'_alias{number - 1}' if number else ''}={setting}"
             guest.world.note_gap(guest.name, "/etc/rc.conf", what)
-            continue
-        network.add(name, address, alias=number > 0)
-
-
-def _address(words: list[str]) -> ipaddress.IPv4Interface | None:
-    """The address in `inet 192.0.2.1/24` or with a netmask; None for words of another kind.
-
-    Raises `ValueError` for one that is none. Without a length it is of the class that it is in.
-    """
-    if words[:1] != ["inet"] or len(words) < 2 or not words[1][:1].isdigit():
-        return None
-    rest = [word for word in words[2:] if word not in {"up", "alias"}]
-    if "/" in words[1] and not rest:
-        return ipaddress.IPv4Interface(words[1])
-    if not rest:
-        first = int(words[1].partition(".")[0])
-        length = 8 if first < 128 else 16 if first < 192 else 24
-        return ipaddress.IPv4Interface(f"{words[1]}/{length}")
-    if len(rest) != 2 or rest[0] != "netmask":
-        return None
-    mask = str(ipaddress.IPv4Address(int(rest[1], 16))) if rest[1].startswith("0x") else rest[1]
-    return ipaddress.IPv4Interface(f"{words[1]}/{mask}")

@@ -12,6 +12,7 @@ from harness.lab.simulated.base.rc.services import SERVICES, Service
 from harness.lab.simulated.base.supervisor import Supervisors, start_under_daemon
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.kernel.files import FileError, Unseen
+from harness.lab.simulated.kernel.guest import MANAGEMENT
 from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.shell import programs as commands
 from harness.lab.simulated.shell.interpreter import as_shell_context, execute
@@ -271,7 +272,8 @@ def _poll(context: Context, service: Service) -> Program:
 def _netif(context: Context, action: str, names: list[str]) -> int:
     """Only a named interface: the others would take SSH away."""
     network = context.guest.part(Network)
-    if action not in {"start", "stop", "restart"} or not names or not set(names) <= {"vtnet1"}:
+    others = context.guest.nics.keys() - {MANAGEMENT}
+    if action not in {"start", "stop", "restart"} or not names or not set(names) <= others:
         raise NotModelled(f"service netif {' '.join([action, *names])}")
     for name in names:
         if action in {"stop", "restart"}:

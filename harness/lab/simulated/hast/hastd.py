@@ -53,7 +53,6 @@ from harness.lab.simulated.hast.text import visible
 from harness.lab.simulated.kernel.files import STRERROR, Entry, FileError
 from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.kernel.process import Process
-from harness.lab.simulated.network.interfaces import PRIVATE, Network
 from harness.lab.simulated.network.tcp import Listener, Socket, Tcp
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.paths import entry_at
@@ -529,16 +528,12 @@ class Hastd(Parent):
             self._owned = self._owned | {name or address}
 
     def _listen_to_peers(self, where: TcpAddress) -> None:
-        guest = self.guest
-        if not (where.ip.version == 4 and (where.ip.is_unspecified or _is_private(guest, where))):
+        if where.ip.version != 4:
             return  # nobody comes from there
-        if not where.ip.is_unspecified and where.host != guest.nic.address:
-            raise NotModelled(f"hastd on {where.host}, an alias of the private address")
-        listener = guest.part(Tcp).listeners.get(where.port)
+        listeners = self.guest.part(Tcp).listeners
+        listener = listeners.get(where.port)
         if listener is None:
-            guest.part(Tcp).listeners[where.port] = Listener(
-                guest, where.port, self._accept, self._is_at
-            )
+            listeners[where.port] = Listener(where.port, self._accept, self._is_at)
         elif not self.accepts_from(listener):
             raise AddressError("EADDRINUSE")
 
@@ -547,10 +542,7 @@ class Hastd(Parent):
         where = self._bound.get(address)
         self._unbind(address)
         if isinstance(where, TcpAddress) and not any(
-            isinstance(other, TcpAddress)
-            and other.port == where.port
-            and (other.ip.is_unspecified or other.host == self.guest.nic.address)
-            and other.ip.version == 4
+            isinstance(other, TcpAddress) and other.port == where.port and other.ip.version == 4
             for other in self._bound.values()
         ):
             self._close(where.port)
@@ -760,13 +752,6 @@ def _bind(guest: Guest, path: str, owner: str) -> None:
         filesystem.put(inner, Entry("sock", b"", 0o755, guest.wall_clock(), owner))
     except FileError as error:
         raise AddressError(error.errno) from None
-
-
-def _is_private(guest: Guest, where: TcpAddress) -> bool:
-    """Whether it is an address of the NIC from which primaries come."""
-    return where.host == guest.nic.address or any(
-        each.ip == where.ip for each in guest.part(Network).interfaces[PRIVATE].addresses
-    )
 
 
 def start(

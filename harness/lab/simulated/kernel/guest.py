@@ -10,8 +10,8 @@ from typing import TypeVar, cast
 from harness.lab.base import Power
 from harness.lab.simulated.engine.signal import Signal
 from harness.lab.simulated.engine.timeline import Event, Timeline
-from harness.lab.simulated.hardware.cable import Link, Nic
 from harness.lab.simulated.hardware.disk import BlockDevice, Disk, LocalDisk
+from harness.lab.simulated.hardware.segment import Nic, Segment
 from harness.lab.simulated.kernel.devctl import Devctl
 from harness.lab.simulated.kernel.files import RootFileSystem, Tree
 from harness.lab.simulated.kernel.release import CURRENT, Release, load
@@ -22,6 +22,9 @@ LATENCY = 0.0005
 
 RATE = 200e6
 """Bytes a second of a simulated disk."""
+
+MANAGEMENT, PRIVATE = "vtnet0", "vtnet1"
+"""The first two NICs of every machine: to the host, and the private link to the other node."""
 
 Logger = Callable[[str, "int | None", str, str], None]
 """Takes a program, its pid, a level as logger(1) has it, and a line."""
@@ -53,12 +56,8 @@ class World(Timeline):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.guests: dict[str, Guest] = {}
-        self.link = Link(self)
-
-    def add(self, guest: Guest) -> None:
-        """Take in a machine, and put the cable into its NIC."""
-        self.guests[guest.name] = guest
-        self.link.ends.append(guest.nic)
+        self.link = Segment(self)
+        """The private link: a crossover cable, so a segment with the two nodes."""
 
     def reseed(self, seed: int) -> None:
         """Give everything that is still to come another chance."""
@@ -67,13 +66,9 @@ class World(Timeline):
         for name, guest in sorted(self.guests.items()):
             guest.rng.seed(f"{seed}/{name}")
 
-    def plug(self, name: str, *, plugged: bool) -> None:
-        """Put the cable into a guest's private NIC, or pull it out; its kernel notices."""
-        self.guests[name].nic.plug(plugged=plugged)
-
-    def peer(self, guest: Guest) -> Guest:
-        """The other guest."""
-        return next(each for each in self.guests.values() if each is not guest)
+    def plug(self, name: str, nic: str = PRIVATE, *, plugged: bool) -> None:
+        """Put the cable into a NIC of a guest, or pull it out; its kernel notices."""
+        self.guests[name].nics[nic].plug(plugged=plugged)
 
 
 class Part:
@@ -104,7 +99,7 @@ class Guest:
         number: int,
         data_disk_bytes: int,
         data_disk_serial: str,
-        private_mac: str,
+        nics: Iterable[Nic],
         console: Console,
         parts: Iterable[type[Part]],
         freebsd: str = CURRENT,
@@ -113,8 +108,9 @@ class Guest:
     ) -> None:
         """A machine without power. `number` is 1 for skunk1; rates are in bytes a second.
 
-        `parts` are what its FreeBSD consists of, in the order in which they are made; `freebsd` is
-        its release, as 13.2.
+        `nics` are those that it has, the one to the host and that of the private link first: vtnet0
+        and so on. `parts` are what its FreeBSD consists of, in the order in which they are made;
+        `freebsd` is its release, as 13.2.
         """
         self._kinds = tuple(parts)
         self._freebsd = freebsd
@@ -122,7 +118,9 @@ class Guest:
         self.world = world
         self.name = name
         self.number = number
-        self.nic: Nic = Nic(self, private_mac)
+        self.nics = {f"vtnet{number}": nic for number, nic in enumerate(nics)}
+        for nic in self.nics.values():
+            nic.put_into(self)
         self.console = console
         self.rng: random.Random = random.Random(f"{world.seed}/{name}")  # noqa: S311 - chance, not secrets
         self.boot = 0
@@ -159,7 +157,7 @@ class Guest:
         self._pid = 500
         self._aside: list[Event] = []
         self._frozen_at = 0.0
-        world.add(self)
+        world.guests[name] = self
         self.make_parts()
 
     # --- hardware -------------------------------------------------------------------------------
@@ -227,7 +225,8 @@ class Guest:
 
     def make_parts(self) -> None:
         """Make the parts of its FreeBSD anew, as at each boot."""
-        self.nic.start_over()
+        for nic in self.nics.values():
+            nic.start_over()
         self.devctl = Devctl()
         """What the kernel tells whoever listens."""
         self.logger: Logger | None = None
@@ -330,7 +329,8 @@ class Guest:
         self.taps = []
         self.file_locks = {}
         self.shells = {}
-        self.nic.go_down()
+        for nic in self.nics.values():
+            nic.go_down()
         self.root.lose_power()
         self.tree.mounts = {}
         self._pid = 500

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from harness.lab.simulated.engine.signal import NotModelled, Program
-from harness.lab.simulated.network.interfaces import PRIVATE, Network
+from harness.lab.simulated.kernel.guest import Guest
+from harness.lab.simulated.network.arp import Arp
+from harness.lab.simulated.network.interfaces import Interface, Network
+from harness.lab.simulated.network.names import address_of
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 
@@ -28,7 +32,10 @@ def ifconfig(context: Context, arguments: list[str]) -> int:
     if not words or (len(words) == 1 and words[0] in _FAMILIES):
         context.print("\n".join(network.show(name, words[0] if words else "")))
         return 0
-    return _change(context, network, name, words)
+    if (complaint := change(context.guest, name, words)) is not None:
+        context.complain(complaint)
+        return 1
+    return 0
 
 
 def _list(context: Context, network: Network, arguments: list[str]) -> int:
@@ -45,7 +52,7 @@ def _list(context: Context, network: Network, arguments: list[str]) -> int:
         if ("d" not in options or not each.up) and ("u" not in options or each.up)
     ]
     if "l" in options:
-        shown = [each.name for each in chosen if family not in {"ether", "link"} or each.ether]
+        shown = [each.name for each in chosen if family not in {"ether", "link"} or each.nic]
         context.print(" ".join(shown))
         return 0
     for each in chosen:
@@ -54,13 +61,21 @@ def _list(context: Context, network: Network, arguments: list[str]) -> int:
 
 
 @dataclass
-class _Wish:
+class Wish:
     """What the words after an interface's name ask for."""
 
     address: ipaddress.IPv4Interface | None = None
     action: str = ""
     up: bool | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    """Those of `PARAMETERS`, by their words."""
 
+
+PARAMETERS: dict[str, Callable[[Guest, Interface, Wish], str | None]] = {}
+"""Words that are followed by a value, and who does what they ask for.
+
+It is asked once, before an address is added, and returns what ifconfig complains of, or None.
+"""
 
 _ACTIONS = {
     "alias": "alias",
@@ -71,8 +86,9 @@ _ACTIONS = {
 }
 
 
-def _change(context: Context, network: Network, name: str, words: list[str]) -> int:
-    wish = _Wish()
+def change(guest: Guest, name: str, words: list[str]) -> str | None:
+    """Do what the words after an interface's name ask for; returns what ifconfig complains of."""
+    wish = Wish()
     rest = [word for word in words if word != "inet"]
     while rest:
         word = rest.pop(0)
@@ -82,26 +98,30 @@ def _change(context: Context, network: Network, name: str, words: list[str]) -> 
             wish.action = _ACTIONS[word]
         elif word == "netmask" and rest and wish.address is not None:
             wish.address = _with_mask(wish.address, rest.pop(0))
+        elif word in PARAMETERS and rest:
+            wish.parameters[word] = rest.pop(0)
         elif wish.address is None and word[:1].isdigit():
             wish.address = _address(word)
             if wish.address is None:
-                context.complain(f"ifconfig: {word.partition('/')[0]}: bad value")
-                return 1
+                return f"ifconfig: {word.partition('/')[0]}: bad value"
         else:
             raise NotModelled(f"ifconfig {name} {' '.join(words)}")
-    return _grant(context, network, name, wish)
+    return _grant(guest, guest.part(Network).interfaces[name], wish)
 
 
-def _grant(context: Context, network: Network, name: str, wish: _Wish) -> int:
+def _grant(guest: Guest, interface: Interface, wish: Wish) -> str | None:
+    network, name = guest.part(Network), interface.name
+    for setter in dict.fromkeys(PARAMETERS[word] for word in wish.parameters):
+        if (complaint := setter(guest, interface, wish)) is not None:
+            return complaint
     if wish.action == "remove":
         if not network.remove(name, None if wish.address is None else wish.address.ip):
-            context.complain("ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address")
-            return 1
+            return "ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address"
     elif wish.address is not None:
         network.add(name, wish.address, alias=wish.action == "alias")
     if wish.up is not None:
         network.set_up(name, up=wish.up)
-    return 0
+    return None
 
 
 def _address(word: str) -> ipaddress.IPv4Interface | None:
@@ -146,7 +166,7 @@ def ping(context: Context, arguments: list[str]) -> Program:
     count, interval = _number(options, "c", 1.0), _number(options, "i", 1.0)
     limit, wait = _number(options, "t", 1e9), _number(options, "W", 10000.0) / 1000
     name = options.rest[0]
-    address = _resolve(context, name)
+    address = address_of(context.guest, name)
     if address is None:
         context.complain("ping: Unknown host")
         return 1
@@ -176,51 +196,32 @@ def _number(options: Options, letter: str, default: float) -> float:
         raise NotModelled(f"ping -{letter} {options.value(letter)}") from error
 
 
-def _resolve(context: Context, name: str) -> str | None:
-    """An address for a name, by /etc/hosts."""
-    try:
-        return str(ipaddress.IPv4Address(name))
-    except ValueError:
-        entry = context.guest.root.entries.get("/etc/hosts")
-        for line in (entry.data.decode(errors="replace") if entry else "").splitlines():
-            words = line.partition("#")[0].split()
-            if name in words[1:] and "." in words[0]:
-                return words[0]
-    return None
-
-
 def _round_trip(context: Context, address: str) -> float | None:
     """Milliseconds until the answer, or None when none comes."""
     guest = context.guest
     network = guest.part(Network)
     if network.owns(address):
         return guest.rng.uniform(0.05, 0.2)
-    world, link = guest.world, guest.world.link
-    peer = world.peer(guest)
-    near, far = guest.nic, peer.nic
-    private = network.interfaces[PRIVATE]
-    on_link = any(ipaddress.IPv4Address(address) in each.network for each in private.addresses)
-    if not private.up or not on_link:
+    interface = network.route(address)
+    if interface is None or not interface.up or not interface.has_peers:
         if address.startswith("10.0.2."):
             raise NotModelled(f"ping {address}")
         context.complain("ping: sendto: No route to host")
         return None
-    if not link.carries(near, far):
+    near = interface.nic
+    assert near is not None
+    assert near.segment is not None
+    link, far = near.segment, guest.part(Arp).station(interface, address)
+    if far is None or not link.carries(near, far):
         return None
-    link.count_frame(near, _FRAME)
-    if (
-        link.loses_packet(near)
-        or not link.carries(far, near)
-        or not peer.running
-        or not peer.part(Network).owns(address)
-    ):
+    link.count_frame(near, far, _FRAME)
+    answers = far.driver is not None and far.driver.mac_of(address) is not None
+    if link.loses_packet(near) or not link.carries(far, near) or not answers:
         return None
-    link.count_frame(far, _FRAME)
+    link.count_frame(far, near, _FRAME)
     if link.loses_packet(far):
         return None
-    there = link.latency(near, _PACKET)
-    back = link.latency(far, _PACKET, after=there)
-    return 1e3 * (there + back) + guest.rng.uniform(0.1, 0.6)
+    return 1e3 * link.round_trip(near, far, _PACKET) + guest.rng.uniform(0.1, 0.6)
 
 
 def _summary(context: Context, name: str, sent: int, times: list[float]) -> int:

@@ -3,47 +3,134 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from harness.lab.simulated.engine.signal import NotModelled
-from harness.lab.simulated.hardware.cable import Direction
-from harness.lab.simulated.kernel.guest import Guest, Part
+from harness.lab.simulated.hardware.segment import Direction, Frame, Nic
+from harness.lab.simulated.kernel.guest import MANAGEMENT, Guest, Part
 from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.network.ipfw import Ipfw, Pipe
 from harness.lab.simulated.network.pf import Pf
 
-MANAGEMENT = "vtnet0"
-PRIVATE = "vtnet1"
-
 _UP = "8863<UP,BROADCAST,RUNNING,SIMPLEX,MULTICAST>"
+_UP_PROMISCUOUS = "8963<UP,BROADCAST,RUNNING,PROMISC,SIMPLEX,MULTICAST>"
 _DOWN = "8822<BROADCAST,SIMPLEX,MULTICAST>"
 _LOOPBACK_UP = "8049<UP,LOOPBACK,RUNNING,MULTICAST>"
 _LOOPBACK_DOWN = "8008<LOOPBACK,MULTICAST>"
 
 
-@dataclass
-class Interface:
-    """One interface. `addresses` are IPv4 with their prefix length, the primary one first."""
+@dataclass(frozen=True)
+class Virtual:
+    """An address that several nodes have, of which one answers at a time: one of carp(4).
 
-    name: str
-    ether: str | None
-    up: bool = False
-    addresses: list[ipaddress.IPv4Interface] = field(default_factory=list)
+    `mac` is what it answers with, None while it does not and the address is not its own; `words`
+    are what ifconfig(8) adds to the address.
+    """
+
+    mac: str | None
+    words: str
+
+
+class Interface:
+    """One interface, and the driver of its NIC."""
+
+    def __init__(self, network: Network, name: str, index: int, nic: Nic | None) -> None:
+        """`nic` is None of lo0; `index` is that of if_nametoindex(3)."""
+        self._network = network
+        self.name = name
+        self.index = index
+        self.nic = nic
+        self.up = False
+        self.addresses: list[ipaddress.IPv4Interface] = []
+        """IPv4 with their prefix length, the primary one first."""
+        self.virtual: dict[str, Virtual] = {}
+        """Those of them that it shares with other nodes."""
+        self.promiscuous = False
+        self.shown: list[Callable[[Interface], list[str]]] = []
+        """Who adds lines to those of its addresses in ifconfig(8)."""
+        if nic is not None:
+            nic.driver = self
+
+    @property
+    def plugged(self) -> bool:
+        """Whether there is a carrier."""
+        return self.nic is None or self.nic.plugged
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether it leads to a segment of the model, and not to the host or nowhere."""
+        return self.nic is not None and self.nic.segment is not None
+
+    def has(self, address: str) -> bool:
+        """Whether an address is its own now."""
+        return (
+            self.up
+            and (address not in self.virtual or self.virtual[address].mac is not None)
+            and any(str(each.ip) == address for each in self.addresses)
+        )
+
+    def source_to(self, address: str) -> str:
+        """Its own address in the network in which another one is, the first one if there is none.
+
+        Raises `IndexError` when it has none at all.
+        """
+        to = ipaddress.IPv4Address(address)
+        own = next((each for each in self.addresses if to in each.network), self.addresses[0])
+        return str(own.ip)
+
+    # --- the driver -----------------------------------------------------------------------------
+
+    def passes(self, direction: Direction) -> bool:
+        """Whether pf and ipfw let packets pass."""
+        ipfw, pf = self._network.ipfw, self._network.pf
+        if ipfw is not None and not ipfw.passes(direction, self.name):
+            return False
+        return pf.passes(direction, self.name)
+
+    def pipe(self) -> Pipe | None:
+        """The pipe of dummynet(4) through which packets leave."""
+        ipfw = self._network.ipfw
+        return None if ipfw is None else ipfw.pipe("out", self.name)
+
+    def carrier_changed(self) -> None:
+        """Notice that the cable was pulled out or put back."""
+        if self.up:
+            self._network.announce_link(self)
+
+    def receive(self, frame: Frame) -> None:
+        """Hand a frame to whoever takes its kind; the others are dropped."""
+        if (handler := self._network.when_received.get(frame.kind)) is not None:
+            handler(self, frame)
+
+    def mac_of(self, address: str) -> str | None:
+        """The MAC address under which it has an address, None when it has not."""
+        if self.nic is None or not self.has(address):
+            return None
+        return self.virtual[address].mac if address in self.virtual else self.nic.mac
+
+    def hear(self, address: str, mac: str) -> None:
+        """Somebody has asked by ARP for an address of its own."""
+        if self._network.when_asked is not None:
+            self._network.when_asked(self, address, mac)
 
 
 class Network(Part):
-    """vtnet0 to the host, vtnet1 to the other node, and lo0."""
+    """lo0 and an interface for each NIC: vtnet0 to the host, vtnet1 to the other node."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
-        management_mac = f"52:54:00:a0:00:{guest.number:02x}"
         self.interfaces = {
-            MANAGEMENT: Interface(MANAGEMENT, management_mac),
-            PRIVATE: Interface(PRIVATE, guest.nic.mac),
-            "lo0": Interface("lo0", None),
+            name: Interface(self, name, number, nic)
+            for number, (name, nic) in enumerate(guest.nics.items(), start=1)
         }
-        guest.nic.passes, guest.nic.pipe = self.passes, self.pipe
-        guest.nic.on_carrier = self.link_changed
+        self.interfaces["lo0"] = Interface(self, "lo0", len(self.interfaces) + 1, None)
+        self.when_received: dict[int, Callable[[Interface, Frame], None]] = {}
+        """Who takes frames, by EtherType."""
+        self.when_asked: Callable[[Interface, str, str], None] | None = None
+        """Who notes an address and its MAC address that have asked by ARP."""
+        self.when_added: list[Callable[[Interface, str], None]] = []
+        """Who is told of a new address, once the interface is up."""
         self.pf = Pf()
         self.ipfw: Ipfw | None = None
         """Once its module is loaded."""
@@ -60,19 +147,23 @@ class Network(Part):
             return False
         return management.up and bool(management.addresses)
 
-    def plugged(self, name: str) -> bool:
-        """Whether there is a carrier."""
-        return name != PRIVATE or self._guest.nic.plugged
+    def interface_of(self, nic: Nic) -> Interface:
+        """The interface of a NIC."""
+        return next(each for each in self.interfaces.values() if each.nic is nic)
 
-    def passes(self, direction: Direction) -> bool:
-        """Whether pf and ipfw let packets of the private link pass."""
-        if self.ipfw is not None and not self.ipfw.passes(direction, PRIVATE):
-            return False
-        return self.pf.passes(direction, PRIVATE)
+    def route(self, address: str) -> Interface | None:
+        """Where packets to an address leave: by the connected network with the longest prefix.
 
-    def pipe(self) -> Pipe | None:
-        """The pipe of dummynet(4) through which packets leave for the other node."""
-        return None if self.ipfw is None else self.ipfw.pipe("out", PRIVATE)
+        The interface may be down. None: by the default router, if there is one.
+        """
+        to = ipaddress.IPv4Address(address)
+        found = [
+            (each.network.prefixlen, -interface.index, interface)
+            for interface in self.interfaces.values()
+            for each in interface.addresses
+            if to in each.network
+        ]
+        return max(found, key=lambda each: each[:2])[2] if found else None
 
     def _start_ipfw(self) -> None:
         kernel = self._guest.part(Kernel)
@@ -98,10 +189,17 @@ class Network(Part):
         if interface.up == up:
             return
         interface.up = up
-        if up and self.plugged(name):
-            self._guest.part(Kernel).say(f"{name}: link state changed to UP")
-            self._guest.devctl.post("IFNET", name, "LINK_UP")
+        if interface.nic is not None:
+            interface.nic.up = up
+        if up and interface.plugged:
+            self.announce_link(interface)
         self._changed(name)
+
+    def announce_link(self, interface: Interface) -> None:
+        """Say what the link of an interface is now, to whoever listens (do_link_state_change)."""
+        state = "UP" if interface.plugged else "DOWN"
+        self._guest.part(Kernel).say(f"{interface.name}: link state changed to {state}")
+        self._guest.devctl.post("IFNET", interface.name, f"LINK_{state}")
 
     def add(self, name: str, address: ipaddress.IPv4Interface, *, alias: bool) -> None:
         """Give an interface an address, instead of its first one or beside the others."""
@@ -114,6 +212,8 @@ class Network(Part):
         else:
             interface.addresses[0] = address
         self.set_up(name, up=True)
+        for hook in self.when_added:
+            hook(interface, str(address.ip))
         self._changed(name)
 
     def remove(self, name: str, address: ipaddress.IPv4Address | None) -> bool:
@@ -126,56 +226,44 @@ class Network(Part):
                 return True
         return False
 
-    def link_changed(self) -> None:
-        """Notice that the cable of the private NIC was pulled out or put back."""
-        if self.interfaces[PRIVATE].up:
-            state = "UP" if self.plugged(PRIVATE) else "DOWN"
-            self._guest.part(Kernel).say(f"{PRIVATE}: link state changed to {state}")
-            self._guest.devctl.post("IFNET", PRIVATE, f"LINK_{state}")
-
     def _changed(self, name: str) -> None:
-        """Tell the cable what has changed, and who listens."""
-        private, nic = self.interfaces[PRIVATE], self._guest.nic
-        nic.up = private.up
-        nic.address = str(private.addresses[0].ip) if private.up and private.addresses else None
         self._guest.devctl.post("IFNET", name, "ADDRESS")
 
     def owns(self, address: str) -> bool:
         """Whether an address is one of its own on an interface that is up."""
-        return any(
-            str(each.ip) == address
-            for interface in self.interfaces.values()
-            if interface.up
-            for each in interface.addresses
-        )
+        return any(each.has(address) for each in self.interfaces.values())
 
     def show(self, name: str, family: str = "") -> list[str]:
         """The lines of `ifconfig NAME [FAMILY]` (recorded on 13.2)."""
         interface = self.interfaces[name]
         return (
             self._show_loopback(interface, family)
-            if interface.ether is None
-            else self._show_ethernet(interface, family)
+            if interface.nic is None
+            else self._show_ethernet(interface, interface.nic, family)
         )
 
-    def _show_ethernet(self, interface: Interface, family: str) -> list[str]:
+    def _show_ethernet(self, interface: Interface, nic: Nic, family: str) -> list[str]:
+        if interface.promiscuous and not interface.up:
+            raise NotModelled(f"ifconfig of {interface.name}, down and promiscuous")
+        up = _UP_PROMISCUOUS if interface.promiscuous else _UP
         lines = [
-            f"{interface.name}: flags={_UP if interface.up else _DOWN} metric 0 mtu 1500",
+            f"{interface.name}: flags={up if interface.up else _DOWN} metric 0 mtu 1500",
             "\toptions=80028<VLAN_MTU,JUMBO_MTU,LINKSTATE>",
         ]
         if family in {"", "ether", "link"}:
-            lines.append(f"\tether {interface.ether}")
+            lines.append(f"\tether {nic.mac}")
         if family in {"", "inet"}:
             lines += [
                 f"\tinet {each.ip} netmask {_mask(each)} broadcast {each.network.broadcast_address}"
+                + (f" {virtual.words}" if (virtual := interface.virtual.get(str(each.ip))) else "")
                 for each in interface.addresses
             ]
         if not family:
-            carrier = self.plugged(interface.name)
-            media = "10Gbase-T <full-duplex>" if carrier else "none"
+            lines += [line for each in interface.shown for line in each(interface)]
+            media = "10Gbase-T <full-duplex>" if nic.plugged else "none"
             lines += [
                 f"\tmedia: Ethernet autoselect ({media})",
-                f"\tstatus: {'active' if carrier else 'no carrier'}",
+                f"\tstatus: {'active' if nic.plugged else 'no carrier'}",
             ]
         if family in {"", "inet6"}:
             lines.append("\tnd6 options=29<PERFORMNUD,IFDISABLED,AUTO_LINKLOCAL>")
@@ -189,7 +277,7 @@ class Network(Part):
         if family in {"", "inet6"}:
             lines += [
                 "\tinet6 ::1 prefixlen 128",
-                "\tinet6 fe80::1%lo0 prefixlen 64 scopeid 0x3",
+                f"\tinet6 fe80::1%lo0 prefixlen 64 scopeid {interface.index:#x}",
             ]
         if family in {"", "inet"}:
             lines += [f"\tinet {each.ip} netmask {_mask(each)}" for each in interface.addresses]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from harness.lab.simulated.hardware.cable import Direction
+    from harness.lab.simulated.hardware.segment import Direction
     from harness.lab.simulated.kernel.modules import Kernel
 
 DEFAULT_RULE = 65535

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.lab.simulated.engine.signal import NotModelled
-from harness.lab.simulated.hardware.cable import Direction
+from harness.lab.simulated.hardware.segment import Direction
 
 _RULE = re.compile(
     r"(?P<action>block(?: drop)?|pass) (?P<direction>in|out)(?P<quick> quick)? "

@@ -1,12 +1,16 @@
-"""TCP over the crossover cable, and of a node to itself, as far as hastd can tell."""
+"""TCP over a segment, and of a node to itself, as far as hastd can tell."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from harness.lab.simulated.hardware.cable import RETRANSMIT
+from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.engine.timeline import Owner
+from harness.lab.simulated.hardware.segment import RETRANSMIT, Nic, Segment
 from harness.lab.simulated.kernel.guest import Guest, Part
+from harness.lab.simulated.network.arp import Arp, Table
 from harness.lab.simulated.network.interfaces import Network
 
 SYN_PAUSES = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -20,43 +24,111 @@ SEND_SPACE = 32768
 
 
 class Listener:
-    """A listening TCP socket of a guest. `accept` is called with each `Socket` that comes in.
+    """A listening TCP socket. `accept` is called with each `Socket` that comes in.
 
-    `is_at` tells whether it is bound to an address; only connections of the node to itself ask.
+    `is_at` tells whether it is bound to an address.
     """
 
     def __init__(
-        self,
-        guest: Guest,
-        port: int,
-        accept: Callable[[Socket], None],
-        is_at: Callable[[str], bool],
+        self, port: int, accept: Callable[[Socket], None], is_at: Callable[[str], bool]
     ) -> None:
-        self.guest = guest
         self.port = port
         self.accept = accept
         self.is_at = is_at
 
 
+@dataclass(frozen=True)
+class Way:
+    """How packets to an address leave: by a NIC, from an own address, to a station (if any)."""
+
+    nic: Nic
+    source: str
+    station: Nic | None
+
+
+class Host(Protocol):
+    """A machine that has TCP: a guest, or another station of a segment."""
+
+    @property
+    def owner(self) -> Owner:
+        """The machine."""
+
+    def owns(self, address: str, /) -> bool:
+        """Whether a connection to it stays within the machine."""
+
+    def way_to(self, address: str, /) -> Way | str:
+        """How packets leave, or the error of connect(2), an errno's name."""
+
+    def neighbours(self, nic: Nic, /) -> Table:
+        """What it knows of the stations beside one of its NICs."""
+
+    def listener(self, port: int, address: str, /) -> Listener | None:
+        """Who listens on a port at one of its addresses."""
+
+
 class Tcp(Part):
     """TCP of one boot: who listens."""
 
-    def __init__(self, guest: Guest) -> None:  # noqa: ARG002 - as every part
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
         self.listeners: dict[int, Listener] = {}
         """By port."""
 
+    @property
+    def owner(self) -> Guest:
+        """The guest."""
+        return self._guest
+
+    def owns(self, address: str) -> bool:
+        """Whether a connection to it stays within the node."""
+        return address.startswith("127.") or self._guest.part(Network).owns(address)
+
+    def way_to(self, address: str) -> Way | str:
+        """How packets leave. Raises `NotModelled` when they would go to the host.
+
+        The errors are ENETUNREACH outside of the connected networks, which is what the router of
+        the management network answers; EHOSTUNREACH with `ifconfig vtnet1 down` (seen on 13.2).
+        """
+        interface = self._guest.part(Network).route(address)
+        if interface is None:
+            return "ENETUNREACH"
+        if not interface.up:
+            return "EHOSTUNREACH"
+        if interface.nic is None or interface.nic.segment is None:
+            raise NotModelled(f"TCP to {address} by {interface.name}")
+        station = self._guest.part(Arp).station(interface, address)
+        return Way(interface.nic, interface.source_to(address), station)
+
+    def neighbours(self, nic: Nic) -> Table:
+        """The table of ARP of a NIC."""
+        return self._guest.part(Arp).tables[self._guest.part(Network).interface_of(nic).name]
+
+    def listener(self, port: int, address: str) -> Listener | None:
+        """Who listens on a port at one of its addresses."""
+        found = self.listeners.get(port)
+        return found if found is not None and found.is_at(address) else None
+
+
+def _host(nic: Nic) -> Host | None:
+    """TCP of a machine by one of its NICs; of other machines than guests nobody is reached."""
+    return nic.owner.part(Tcp) if isinstance(nic.owner, Guest) else None
+
 
 class Socket:
-    """One end of a TCP connection between the two guests, or of one of a guest to itself.
+    """One end of a TCP connection between two machines, or of one of a machine to itself.
 
     Messages arrive whole and in order. `on_message(message)` and `on_close(error)` are bound
     methods set by whoever uses the end; `error` is None for an orderly end, else an errno's name.
     """
 
-    def __init__(self, guest: Guest, address: str, port: int) -> None:
-        """`address` and `port` are this end's own."""
-        self.guest = guest
-        self._boot = guest.boot
+    def __init__(self, host: Host, nic: Nic | None, address: str, port: int) -> None:
+        """`address` and `port` are this end's own; no NIC is between a machine and itself."""
+        self._host = host
+        self.owner = host.owner
+        """The machine."""
+        self._boot = self.owner.boot
+        self.nic = nic
+        self._neighbours = None if nic is None else host.neighbours(nic)
         self.address = address
         self.port = port
         self.peer: Socket | None = None
@@ -81,7 +153,7 @@ class Socket:
     @property
     def _forgotten(self) -> bool:
         """Whether its kernel has died: the next one knows nothing of the connection."""
-        return self.guest.boot != self._boot
+        return self.owner.boot != self._boot
 
     def send(self, message: Any, size: int = 128) -> None:
         """Send a message of `size` bytes. On a closed socket nothing happens."""
@@ -116,7 +188,7 @@ class Socket:
             return
         self.open = False
         if self.peer is not None:
-            self.guest.world.schedule(None, 0.0, self._tell_closed, error)
+            self.owner.world.schedule(None, 0.0, self._tell_closed, error)
 
     def drop_behind_buffer(self) -> list[Any]:
         """Drop the messages that a program could not yet begin to send, and return them.
@@ -135,36 +207,63 @@ class Socket:
     def _transmit(self) -> None:
         """Send the head of the queue, or try again later when the cable does not carry it."""
         peer = self.peer
-        if peer is None or not self._queue or not self.guest.running or self._forgotten:
+        if peer is None or not self._queue or not self.owner.running or self._forgotten:
             self._sending = False
             return
-        world = self.guest.world
+        world = self.owner.world
         if not self._reaches(peer):
-            world.schedule(self.guest, RETRANSMIT, self._transmit)
+            if self.nic is not None and (other := self._reached(peer)) is not None:
+                world.schedule(self.owner, self.segment.round_trip(self.nic, other), self._reset)
+            world.schedule(self.owner, RETRANSMIT, self._transmit)
             return
         _, size = self._queue[0]
-        own = peer.guest is self.guest
-        seconds = LOOPBACK / 2 if own else world.link.transit(self.guest.nic, size)
+        seconds = LOOPBACK / 2
+        if self.nic is not None and peer.nic is not None:
+            seconds = self.segment.transit(self.nic, peer.nic, size)
         world.schedule(None, seconds, self._arrive)
 
-    def _reaches(self, peer: Socket) -> bool:
-        """Whether what it sends arrives now. Nothing is between a node and itself."""
-        link = self.guest.world.link
-        return peer.guest is self.guest or link.carries(self.guest.nic, peer.guest.nic)
+    @property
+    def segment(self) -> Segment:
+        """What it goes over. Only of a connection to another machine."""
+        assert self.nic is not None
+        assert self.nic.segment is not None
+        return self.nic.segment
 
-    def _latency(self, peer: Socket) -> float:
-        if peer.guest is self.guest:
-            return LOOPBACK / 2
-        return self.guest.world.link.latency(self.guest.nic)
+    def _reaches(self, peer: Socket) -> bool:
+        """Whether what it sends arrives now. Nothing is between a machine and itself."""
+        return self.nic is None or self._reached(peer) is peer.nic
+
+    def _reached(self, peer: Socket) -> Nic | None:
+        """The NIC that takes what it sends now.
+
+        It is another one than the peer's when the address has moved to another machine, which knows
+        no such connection.
+        """
+        near, table = self.nic, self._neighbours
+        if near is None or table is None:
+            return None
+        far = table.station(self.address, peer.address)
+        if far is None or far.driver is None or far.driver.mac_of(peer.address) is None:
+            return None
+        return far if self.segment.carries(near, far) else None
+
+    def is_through(self, peer: Socket) -> bool:
+        """Whether what either end sends arrives now."""
+        return self._reaches(peer) and peer._reaches(self)
+
+    @property
+    def latency(self) -> float:
+        """Seconds that a lone packet is on its way to the other end."""
+        return LOOPBACK / 2 if self.nic is None else self.segment.latency(self.nic)
 
     def _arrive(self) -> None:
         peer = self.peer
-        world = self.guest.world
+        world = self.owner.world
         if peer is None or not self._queue or self._forgotten:
             self._sending = False
             return
         if not self._reaches(peer):
-            world.schedule(self.guest, RETRANSMIT, self._transmit)
+            world.schedule(self.owner, RETRANSMIT, self._transmit)
             return
         message, _ = self._queue.pop(0)
         self.unsent -= 1
@@ -174,10 +273,10 @@ class Socket:
             if peer.on_message is None:
                 peer._early.append(message)
             else:
-                world.schedule(peer.guest, 0.0, peer._deliver, message)
+                world.schedule(peer.owner, 0.0, peer._deliver, message)
         elif self.open:
             # The other end is gone: the answer to data is a reset.
-            world.schedule(self.guest, peer._latency(self), self._reset)
+            world.schedule(self.owner, peer.latency, self._reset)
         if self._queue:
             self._transmit()
         else:
@@ -192,15 +291,15 @@ class Socket:
 
     def _tell_closed(self, error: str | None) -> None:
         peer = self.peer
-        world = self.guest.world
+        world = self.owner.world
         if peer is None or not peer.open or peer._forgotten or self._forgotten:
             return
-        if self._queue and self.guest.running:  # what was sent before the end arrives before it
+        if self._queue and self.owner.running:  # what was sent before the end arrives before it
             world.schedule(None, RETRANSMIT / 10, self._tell_closed, error)
         elif self._reaches(peer):
-            world.schedule(peer.guest, self._latency(peer), peer._closed_by_peer, error)
-        elif self.guest.running:
-            world.schedule(self.guest, RETRANSMIT, self._tell_closed, error)
+            world.schedule(peer.owner, self.latency, peer._closed_by_peer, error)
+        elif self.owner.running:
+            world.schedule(self.owner, RETRANSMIT, self._tell_closed, error)
 
     def _closed_by_peer(self, error: str | None) -> None:
         if self.open and not self._forgotten:
@@ -211,13 +310,8 @@ class Socket:
                 self._ended_early = (error,)
 
 
-def is_own(guest: Guest, address: str) -> bool:
-    """Whether a connection to it stays within the node."""
-    return address.startswith("127.") or guest.part(Network).owns(address)
-
-
 def connect(
-    guest: Guest,
+    host: Host,
     address: str,
     port: int,
     timeout: float,
@@ -225,24 +319,28 @@ def connect(
     *,
     wanted: Callable[[], bool] | None = None,
 ) -> None:
-    """Connect to the other guest, or to one of the node's own addresses.
+    """Connect to another machine, or to one of the machine's own addresses.
 
     `done(socket, error)` is called later, one of them None.
 
     The errors are errno's names: ECONNREFUSED where nobody listens; EHOSTUNREACH at once with the
     own cable out ("No route to host"); ETIMEDOUT after `timeout` seconds when the own NIC has a
     carrier and nobody answers (recorded on 13.2 with the peer's power cut, and with the peer's
-    cable out); ENETUNREACH without an address. When `wanted` says that the program has ended,
-    nothing more is sent and `done` is not called.
+    cable out); those of `Host.way_to`. When `wanted` says that the program has ended, nothing more
+    is sent and `done` is not called.
     """
-    world = guest.world
-    attempt = _Attempt(guest, address, port, done, wanted)
-    if is_own(guest, address):
-        world.schedule(guest, LOOPBACK, attempt.make_within)
+    attempt = _Attempt(host, address, port, done, wanted)
+    schedule = host.owner.world.schedule
+    if host.owns(address):
+        schedule(host.owner, LOOPBACK, attempt.make_within)
         return
-    there = world.link.latency(guest.nic)
-    back = world.link.latency(world.peer(guest).nic, after=there)
-    world.schedule(guest, there + back, attempt.make, timeout)
+    way = host.way_to(address)
+    if isinstance(way, str):
+        schedule(host.owner, LOOPBACK, attempt.make, timeout)
+        return
+    assert way.nic.segment is not None
+    trip = way.nic.segment.round_trip(way.nic, way.station)
+    schedule(host.owner, trip, attempt.make, timeout)
 
 
 class _Attempt:
@@ -250,13 +348,13 @@ class _Attempt:
 
     def __init__(
         self,
-        guest: Guest,
+        host: Host,
         address: str,
         port: int,
         done: Callable[[Socket | None, str | None], None],
         wanted: Callable[[], bool] | None,
     ) -> None:
-        self._guest = guest
+        self._host = host
         self._address = address
         self._port = port
         self._done = done
@@ -267,45 +365,46 @@ class _Attempt:
         """Try it, and again and again until the time is up."""
         if self._wanted is not None and not self._wanted():
             return
-        guest, done = self._guest, self._done
-        world = guest.world
-        peer = world.peer(guest)
-        own = guest.nic.address
-        if own is None:
-            # With `ifconfig vtnet1 down` it is the second one (seen on 13.2).
-            done(None, "ENETUNREACH" if guest.nic.up else "EHOSTUNREACH")
-        elif not self._is_answered(peer):
-            if not guest.nic.plugged:
+        done = self._done
+        way = self._host.way_to(self._address)
+        if isinstance(way, str):
+            done(None, way)
+        elif (far := way.station) is None or not self._is_answered(way.nic, far):
+            if not way.nic.plugged:
                 done(None, "EHOSTUNREACH")
             elif timeout <= 0:
                 done(None, "ETIMEDOUT")
             else:
                 pause = min(SYN_PAUSES[min(self._tried, len(SYN_PAUSES) - 1)], timeout)
                 self._tried += 1
-                world.schedule(guest, pause, self.make, timeout - pause)
-        elif (listener := peer.part(Tcp).listeners.get(self._port)) is None:
-            done(None, "ECONNREFUSED")
+                owner = self._host.owner
+                owner.world.schedule(owner, pause, self.make, timeout - pause)
         else:
-            self._accept(listener, own)
+            self._meet(_host(far), way.source, way.nic, far)
 
     def make_within(self) -> None:
-        """Connect to the node itself, where nothing is waited for."""
-        if self._wanted is not None and not self._wanted():
-            return
-        listener = self._guest.part(Tcp).listeners.get(self._port)
-        if listener is None or not listener.is_at(self._address):
+        """Connect to the machine itself, where nothing is waited for."""
+        if self._wanted is None or self._wanted():
+            self._meet(self._host, self._address, None, None)
+
+    def _meet(self, other: Host | None, source: str, near: Nic | None, far: Nic | None) -> None:
+        """Connect to who listens at the other machine, if anybody does."""
+        listener = None if other is None else other.listener(self._port, self._address)
+        if other is None or listener is None:
             self._done(None, "ECONNREFUSED")
-        else:
-            self._accept(listener, self._address)
+            return
+        mine = Socket(self._host, near, source, self._host.owner.rng.randint(10000, 65535))
+        theirs = Socket(other, far, self._address, self._port)
+        mine.peer, theirs.peer = theirs, mine
+        listener.accept(theirs)
+        self._done(mine, None)
 
-    def _accept(self, listener: Listener, own: str) -> None:
-        guest = self._guest
-        near = Socket(guest, own, guest.rng.randint(10000, 65535))
-        far = Socket(listener.guest, self._address, self._port)
-        near.peer, far.peer = far, near
-        listener.accept(far)
-        self._done(near, None)
-
-    def _is_answered(self, peer: Guest) -> bool:
-        link, near, far = self._guest.world.link, self._guest.nic, peer.nic
-        return link.carries(near, far) and link.carries(far, near) and far.address == self._address
+    def _is_answered(self, near: Nic, far: Nic) -> bool:
+        segment, driver = near.segment, far.driver
+        return (
+            segment is not None
+            and driver is not None
+            and driver.mac_of(self._address) is not None
+            and segment.carries(near, far)
+            and segment.carries(far, near)
+        )

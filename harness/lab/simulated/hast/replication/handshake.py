@@ -17,7 +17,7 @@ from harness.lab.simulated.hast.replication.wire import Accepted, Greeting, Refu
 from harness.lab.simulated.hast.replication.worker import strerror
 from harness.lab.simulated.kernel.files import STRERROR
 from harness.lab.simulated.network import tcp as link
-from harness.lab.simulated.network.interfaces import PRIVATE, Network
+from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.network.tcp import Socket
 
 AT_ONCE = frozenset({"ENETUNREACH", "EHOSTUNREACH", "EHOSTDOWN"})
@@ -71,7 +71,12 @@ class Handshake:
             return
         timeout = worker.config.timeout
         link.connect(
-            worker.guest, where.host, where.port, timeout, self._reached, wanted=self._is_wanted
+            worker.guest.part(link.Tcp),
+            where.host,
+            where.port,
+            timeout,
+            self._reached,
+            wanted=self._is_wanted,
         )
 
     def _resolve(self) -> TcpAddress | str:
@@ -108,14 +113,17 @@ class Handshake:
             raise AddressError("EADDRNOTAVAIL")
         if source.port and self._worker.hastd.is_bound_to(source):
             raise AddressError("EADDRINUSE")
-        of_the_link = source.ip.is_unspecified or source.host == guest.nic.address
-        if source.port or not of_the_link:
+        way = guest.part(Network).route(where.host) if where.ip.version == 4 else None
+        is_usual = source.ip.is_unspecified or (way and way.source_to(where.host) == source.host)
+        if source.port or not is_usual:
             raise NotModelled(f"source {text}")
 
     def _is_on_the_link(self, where: TcpAddress) -> bool:
-        """Whether packets for an address leave by the private NIC."""
-        addresses = self._worker.guest.part(Network).interfaces[PRIVATE].addresses
-        return not addresses or any(where.ip in each.network for each in addresses)
+        """Whether packets for an address leave for another node, as far as it has addresses."""
+        network = self._worker.guest.part(Network)
+        linked = [each for each in network.interfaces.values() if each.has_peers]
+        by = network.route(where.host)
+        return by in linked if by else not any(each.addresses for each in linked)
 
     def _say(self, what: str, error: AddressError) -> None:
         """Have the parent log why there is no connection."""

@@ -472,7 +472,7 @@ class Primary(PrimaryState):
             self._receiving_since = self.world.now
         self.receiving[hio.sequence] = hio
         if self._peer_gone:
-            self.later(self.world.link.latency(self.guest.nic), self._sent_into_nothing, hio)
+            self.later(outgoing.latency, self._sent_into_nothing, hio)
             return
         is_write = bio.op is Op.WRITE
         size = data_size(bio.length, bio.blocks, self.config.compression) if is_write else HEADER

@@ -13,6 +13,7 @@ from harness.lab.simulated.hast.replication.secondary import Secondary
 from harness.lab.simulated.hast.replication.wire import HEADER, data_size
 from harness.lab.simulated.hast.replication.worker import strerror
 from harness.lab.simulated.hast.text import duration, humanize
+from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.network.tcp import Socket
 
 AHEAD = 0.25
@@ -195,7 +196,8 @@ class SyncThread:
 
 def _secondary_at(end: Socket) -> Secondary | None:
     """The worker that reads from an end of a connection."""
-    for daemon in end.guest.daemons.values():
+    daemons = end.owner.daemons.values() if isinstance(end.owner, Guest) else ()
+    for daemon in daemons:
         if isinstance(daemon, Secondary) and daemon.incoming is end:
             return daemon
     return None
@@ -205,11 +207,15 @@ class _Ahead:
     """The two disks and the cable between them, when nothing but the synchronisation uses them."""
 
     def __init__(
-        self, worker: PrimaryState, near: LocalDisk, far: LocalDisk, other: Secondary, until: float
+        self,
+        worker: PrimaryState,
+        disks: tuple[LocalDisk, LocalDisk],
+        other: Secondary,
+        until: float,
     ) -> None:
         self.until = until
         self._worker = worker
-        self._near, self._far = near, far
+        self._near, self._far = disks
         self._other = other
         self._from_secondary = worker.counters.source == "secondary"
 
@@ -220,9 +226,10 @@ class _Ahead:
         if outgoing is None or outgoing.peer is None or worker.is_busy:
             return None
         other = _secondary_at(outgoing.peer)
-        world, link = worker.world, worker.world.link
-        if other is None or other.stopped or other.busy:
+        world = worker.world
+        if other is None or other.stopped or other.busy or outgoing.nic is None:
             return None
+        link = outgoing.segment
         near, far = worker.device, other.device
         if type(near) is not LocalDisk or type(far) is not LocalDisk:
             return None
@@ -231,13 +238,12 @@ class _Ahead:
             or link.is_shaped()
             or outgoing.unsent
             or other.outgoing.unsent
-            or not link.carries(worker.guest.nic, other.guest.nic)
-            or not link.carries(other.guest.nic, worker.guest.nic)
+            or not outgoing.is_through(outgoing.peer)
         ):
             return None
         following = world.next_at()
         until = AHEAD if following is None else min(AHEAD, following - world.now)
-        return cls(worker, near, far, other, until) if until > 0.05 else None
+        return cls(worker, (near, far), other, until) if until > 0.05 else None
 
     def copy(self, offset: int, length: int) -> float:
         """Copy a chunk and return the seconds that it takes."""
@@ -246,17 +252,19 @@ class _Ahead:
         source, target = (far, near) if self._from_secondary else (near, far)
         blocks = source.disk.read(first, count)
         target.disk.write(first, count, blocks)
-        other, link = self._other, self._worker.world.link
+        other, outgoing = self._other, self._worker.outgoing
+        assert outgoing is not None
+        assert outgoing.peer is not None
+        sender, receiver, link = outgoing.nic, outgoing.peer.nic, outgoing.segment
+        assert sender is not None
+        assert receiver is not None
         other.heard()
         other.clear_map()
         other.statistics.count("read" if self._from_secondary else "write")
         size = data_size(length, blocks, self._worker.config.compression)
-        ours, theirs = self._worker.guest.nic, other.guest.nic
         if self._from_secondary:
-            link.count(ours, HEADER)
-            ours, theirs = theirs, ours
-        else:
-            link.count(theirs, HEADER)
-        link.count(ours, size)
+            sender, receiver = receiver, sender
+        link.count(receiver, sender, HEADER)
+        link.count(sender, receiver, size)
         disks = sum(each.latency + length / each.rate for each in (near, far))
         return disks + (size + HEADER) / link.rate + 2 * link.delay

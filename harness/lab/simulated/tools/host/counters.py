@@ -45,20 +45,21 @@ def netstat(context: Context, arguments: list[str]) -> int:
         raise NotModelled(f"netstat -{bad.letter}") from bad
     if "I" not in options and "b" not in options and not options.rest:
         return netstat_sockets(context, options)
-    network = context.guest.part(Network)
+    interfaces = context.guest.part(Network).interfaces
     name = options.value("I", "")
-    if options.value("f", "") != "link" or "b" not in options or name not in network.interfaces:
+    if options.value("f", "") != "link" or "b" not in options or name not in interfaces:
         raise NotModelled(f"netstat {' '.join(arguments)}")
-    nic = network.interfaces[name]
-    sent = received = 0
-    if nic.ether == context.guest.nic.mac:
-        sent, received = context.guest.nic.sent, context.guest.nic.received
+    interface = interfaces[name]
+    if (nic := interface.nic) is None:
+        raise NotModelled(f"netstat {' '.join(arguments)}")
+    sent, received = nic.sent, nic.received
     context.print(
         "Name     Mtu Network       Address              Ipkts Ierrs Idrop     Ibytes    Opkts "
         "Oerrs     Obytes  Coll"
     )
+    network = f"<Link#{interface.index}>"
     context.print(
-        f"{name:<7}{_MTU:>5} <Link#2>      {nic.ether}{received // _MTU:>9}     0     0"
+        f"{name:<7}{_MTU:>5} {network:<13} {nic.mac}{received // _MTU:>9}     0     0"
         f"{received:>11}{sent // _MTU:>9}     0{sent:>11}     0"
     )
     return 0

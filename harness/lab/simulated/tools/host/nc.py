@@ -1,4 +1,4 @@
-"""nc(1) over the private link: send standard input to a listening nc, or listen for one."""
+"""nc(1) to another machine: send standard input to a listening nc, or listen for one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Generator
 from harness.lab.simulated.engine.signal import NotModelled, Program, Signal
 from harness.lab.simulated.hast.address import AddressError, TcpAddress, resolve
 from harness.lab.simulated.kernel.files import STRERROR
+from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.network.interfaces import Network
-from harness.lab.simulated.network.tcp import LOOPBACK, Listener, Socket, Tcp, connect, is_own
+from harness.lab.simulated.network.tcp import LOOPBACK, Listener, Socket, Tcp, Way, connect
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
 from harness.lab.simulated.shell.state import ShellContext
@@ -103,28 +104,24 @@ def _connect_to(
 ) -> Generator[float | Signal, None, str | None]:
     """Connect and hang up; the errno's name when that fails."""
     guest = context.guest
-    if is_own(guest, address):
+    if guest.part(Tcp).owns(address):
         if port == _SSH and guest.sshd_up:  # which listens everywhere, and says nothing of it
             yield LOOPBACK
             return None
     else:
-        peer = guest.world.peer(guest)
-        if address != peer.nic.address and not _is_private(guest.nic.address, address):
+        way = guest.part(Tcp).way_to(address)
+        if way == "ENETUNREACH":
             raise NotModelled(f"nc -z to {address}")
-        if port == _SSH and address == peer.nic.address and peer.sshd_up:
+        owner = way.station.owner if isinstance(way, Way) and way.station is not None else None
+        if port == _SSH and isinstance(owner, Guest) and owner.sshd_up:
             raise NotModelled("nc -z to the other node's sshd")
     attempt = _Attempt()
-    connect(guest, address, port, timeout, attempt.made, wanted=attempt.is_wanted)
+    connect(guest.part(Tcp), address, port, timeout, attempt.made, wanted=attempt.is_wanted)
     try:
         yield attempt.ended
     finally:
         attempt.close()
     return attempt.error
-
-
-def _is_private(own: str | None, address: str) -> bool:
-    """Whether an address is one of the private link's, where nobody else answers."""
-    return own is not None and own.rpartition(".")[0] == address.rpartition(".")[0]
 
 
 class _Attempt:
@@ -161,7 +158,7 @@ def _listen(context: Context, address: str, port: int) -> Program:
         context.complain("nc: Address already in use")
         return 1
     server = _Server(context, address)
-    guest.part(Tcp).listeners[port] = listener = Listener(guest, port, server.accept, server.is_at)
+    guest.part(Tcp).listeners[port] = listener = Listener(port, server.accept, server.is_at)
     try:
         yield server.accepted
         del guest.part(Tcp).listeners[port]
@@ -236,7 +233,7 @@ class _Client:
     def run(self, address: str, port: int, *, shuts: bool) -> Program:
         guest = self._context.guest
         try:
-            connect(guest, address, port, _CONNECTS, self._made, wanted=self._is_wanted)
+            connect(guest.part(Tcp), address, port, _CONNECTS, self._made, wanted=self._is_wanted)
             yield self._changed
             socket = self._socket
             if socket is None:
@@ -250,9 +247,9 @@ class _Client:
             yield from self._wait_for_room(1)
             if not shuts:
                 yield self._closed  # both sides would wait for each other
-            world = guest.world
-            there = world.link.latency(guest.nic)
-            yield there + world.link.latency(world.peer(guest).nic, after=there)
+            assert socket.nic is not None
+            assert socket.peer is not None
+            yield socket.segment.round_trip(socket.nic, socket.peer.nic)
         finally:
             self._gone = True
             if self._socket is not None:
