@@ -95,7 +95,7 @@ bench: setup  ## measure resyncs, failovers and writes as bench.yaml has it (LAB
 bench-harness: setup  ## what the harness itself costs: start, restore, one command, memory
 	$(SKUNK) bench harness $(ON)
 
-image: setup  ## download the official FreeBSD image that lab.yaml names
+image: setup  ## download the official FreeBSD image that lab.yaml names (other: ARGS="--release 15")
 	$(SKUNK) image
 
 box: setup  ## turn IMAGE=path into a Vagrant box for libvirt and add it

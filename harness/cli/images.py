@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import ImageOption, SettingsOption
+from harness.cli.options import ImageOption, SettingsOption, image_of
 from harness.config import paths
 
 # ruff: noqa: PLC0415 - every command imports what it needs itself (harness/cli/main.py)
@@ -17,22 +17,25 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command("image")
 def download_image(
     settings: SettingsOption = paths.SETTINGS,
+    release: Annotated[
+        str | None, typer.Option(help="14.3, or 14: its newest.", show_default="the settings'")
+    ] = None,
     where: Annotated[
         bool, typer.Option("--where", help="Only say where it is; 3 where it is not.")
     ] = False,
 ) -> None:
     """Download the official FreeBSD VM image that the settings name, and check its SHA-512."""
-    if where:
-        from harness.config import settings as settings_file
-        from harness.lab.images import image
-
-        typer.echo(image.find(settings_file.load(settings).image))
-        return
-    typer.echo(f"the image that {settings} names", err=True)  # the path alone is for a script
     from harness.config import settings as settings_file
+    from harness.lab.images import image
+
+    wanted = settings_file.load(settings).image if release is None else image_of(release)
+    if where:
+        typer.echo(image.find(wanted))
+        return
+    typer.echo(f"the image of FreeBSD {wanted.release}", err=True)  # the path is for a script
     from harness.lab.images import download as images
 
-    typer.echo(images.download(settings_file.load(settings).image))
+    typer.echo(images.download(wanted))
 
 
 @app.command("box")
@@ -43,7 +46,9 @@ def make_box(image: ImageOption = None, settings: SettingsOption = paths.SETTING
     from harness.lab.images import image as images
     from harness.lab.qemu.prepare import prepared
     from harness.lab.vagrant import make_box as box
+    from harness.lab.vagrant.boxes import name_for
 
     loaded = settings_file.load(settings)
     base = image or images.find(loaded.image)
-    box.make_box(prepared(base, authorized_keys=box.INSECURE_KEY), loaded.box.name)
+    name = name_for(base, loaded)
+    box.make_box(prepared(base, authorized_keys=box.INSECURE_KEY), name)

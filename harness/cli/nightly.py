@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import examples
+from harness.cli.options import examples, image_of
 from harness.config import paths
 from harness.errors import HarnessError, SettingsError
 
@@ -181,15 +181,9 @@ def fetch_image(
 ) -> None:
     """Download the image of a release, and print where it is."""
     typer.echo(f"the image of {release}", err=True)  # the path alone is for a script
-    from harness.config.settings import ImageSettings
     from harness.lab.images import download as images
 
-    try:
-        wanted = ImageSettings(release=release)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{release} is no release: one is 14.5, 15.1-STABLE or 16.0-CURRENT"
-        ) from None
+    wanted = image_of(release)
     if sha512:
         typer.echo(images.published(wanted).sha512)
         return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.errors import SettingsError
 from harness.lab.choose import LabName, check_image
+
+if TYPE_CHECKING:
+    from harness.config.settings import ImageSettings
 
 
 def _checked(context: typer.Context, image: Path | None) -> Path | None:
@@ -38,6 +41,19 @@ SettingsOption = Annotated[Path, typer.Option("--settings", help="The settings f
 PairOption = Annotated[
     str, typer.Option("--pair", help="Name of the pair; each lab has its own names.")
 ]
+
+
+def image_of(release: str) -> ImageSettings:
+    """The image of a release or a branch that somebody has typed. Raises `BadParameter`."""
+    from harness.config.settings import ImageSettings  # noqa: PLC0415 - slow, and for few commands
+
+    try:
+        return ImageSettings(release=release)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{release!r} is no release of FreeBSD: one is 14.3, 15.1-STABLE or 16.0-CURRENT; 14 "
+            "is its newest, CURRENT the newest development snapshot"
+        ) from None
 
 
 def examples(*lines: str) -> str:

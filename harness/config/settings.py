@@ -82,36 +82,54 @@ class MachineSettings(_Section):
 
 
 class ImageSettings(_Section):
-    """Which FreeBSD image the qemu lab takes when none is named: 13.2, or 16.0-CURRENT."""
+    """Which FreeBSD image the qemu lab takes when none is named.
 
-    release: str = Field(default="13.2", pattern=r"^\d+\.\d+(-CURRENT|-STABLE)?$")
+    `release` is one (14.3, 16.0-CURRENT), or a branch: 14 is its newest release, CURRENT the
+    newest development snapshot. Which one that is, `harness.lab.images` finds out.
+    """
+
+    release: str = Field(
+        default="14", pattern=r"^(\d+|\d+\.\d+(-CURRENT|-STABLE|-RELEASE)?|CURRENT)$"
+    )
     architecture: Literal["amd64"] = "amd64"
 
-    @staticmethod
-    def named(release: str) -> str:
-        """The release as FreeBSD writes it: 13.2-RELEASE for 13.2, 16.0-CURRENT as it is."""
-        return release if "-" in release else f"{release}-RELEASE"
+    @property
+    def is_branch(self) -> bool:
+        """Whether only the branch is named, and not which release of it."""
+        return "." not in self.release
 
     @property
     def is_snapshot(self) -> bool:
-        """Whether it is of a branch, of which the project publishes another image every week."""
-        return "-" in self.release
+        """Whether the project publishes another image under this name every week."""
+        return self.release.endswith(("-CURRENT", "-STABLE"))
 
     @property
     def full_release(self) -> str:
-        """As in the image's name: 13.2-RELEASE, 16.0-CURRENT."""
-        return self.named(self.release)
+        """As in the image's name: 13.2-RELEASE, 16.0-CURRENT; of a branch as it is."""
+        return self.release if self.is_branch or "-" in self.release else f"{self.release}-RELEASE"
 
     @property
     def file_name(self) -> str:
-        """The project's own name of the image, as on download.freebsd.org."""
+        """The project's own name of the image, as on download.freebsd.org; not of a branch."""
         return f"FreeBSD-{self.full_release}-{self.architecture}.qcow2"
+
+    def names(self, release: str) -> bool:
+        """Whether `release`, as `uname -r` or an image's name has it, is what is asked for.
+
+        A patch level (14.3-RELEASE-p2) belongs to its release.
+        """
+        number, _, kind = release.partition("-")
+        if self.release == "CURRENT":
+            return kind.startswith("CURRENT")
+        if self.is_branch:
+            return number.startswith(f"{self.release}.") and kind.startswith("RELEASE")
+        return release == self.full_release or release.startswith(f"{self.full_release}-")
 
 
 class BoxSettings(_Section):
-    """The Vagrant lab's box and provider."""
+    """The Vagrant lab's box and provider; without a name it is one of `image.release`."""
 
-    name: str = Field(min_length=1)
+    name: str | None = Field(default=None, min_length=1)
     version: str | None = None
     provider: Literal["libvirt", "virtualbox"] = "libvirt"
     driver: Literal["auto", "kvm", "qemu"] = "auto"
@@ -219,7 +237,7 @@ class Settings(_Section):
     private_network: ipaddress.IPv4Network
     machine: MachineSettings = MachineSettings()
     image: ImageSettings = ImageSettings()
-    box: BoxSettings
+    box: BoxSettings = BoxSettings()
     hast: HastSettings = HastSettings()
     pool: str = Field(default="failover", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")
     time_scale: Annotated[float, Field(gt=0, le=1000)] = 1.0

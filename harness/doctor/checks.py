@@ -192,13 +192,14 @@ def _qemu(settings: Settings, family: Family, image: Path | None, probe: bool) -
 
 
 def _vagrant(settings: Settings, family: Family, provider: str) -> Iterator[Check]:
-    from harness.lab.vagrant.boxes import check_box  # noqa: PLC0415
+    from harness.lab.vagrant.boxes import check_box, with_box  # noqa: PLC0415
     from harness.lab.vagrant.commands import QUIET, Vagrant  # noqa: PLC0415
     from harness.lab.vagrant.lab import VagrantLab  # noqa: PLC0415 - only where it is wanted
     from harness.lab.vagrant.ssh_host import is_over_ssh  # noqa: PLC0415
 
     box = settings.box.model_copy(update={"provider": provider})
-    settings = settings.model_copy(update={"box": box})
+    settings = with_box(settings.model_copy(update={"box": box}))
+    box = settings.box
     vagrant = Vagrant(Path("/"), QUIET)
     program = _made("Vagrant", lambda: str(vagrant.version()), mend=command("vagrant", family))
     yield program
@@ -216,7 +217,7 @@ def _vagrant(settings: Settings, family: Family, provider: str) -> Iterator[Chec
     else:
         missing = "virtualbox"
     if program.ok:
-        yield _made("box", lambda: check_box(box, vagrant.box_list()), box.name)
+        yield _made("box", lambda: check_box(box, vagrant.box_list()), str(box.name))
     lab = VagrantLab(settings)
 
     def hypervisor() -> str:

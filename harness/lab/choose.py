@@ -147,9 +147,9 @@ def open_lab(
     elif name == MODEL:
         from harness.lab.simulated.lab import RELEASE, SimulatedLab
 
-        wanted = settings.image.full_release
-        if not RELEASE.startswith(f"FreeBSD {wanted} "):
-            say(f"image.release of the settings is {wanted}, and the model is {RELEASE}")
+        wanted = settings.image
+        if not wanted.is_branch and not wanted.names(RELEASE.split()[1]):
+            say(f"image.release of the settings is {wanted.full_release}, the model is {RELEASE}")
         lab = SimulatedLab(settings, pair)
     else:
         from harness.lab.vagrant.lab import VagrantLab

@@ -34,7 +34,8 @@ class Lane:
         """Whether a run with this lab and release (`uname -rm`) is one of this lane."""
         if self.lab != lab:
             return False
-        return self.release is None or release.startswith(ImageSettings.named(self.release))
+        ran = release.partition(" ")[0]
+        return self.release is None or ImageSettings(release=self.release).names(ran)
 
 
 class _Section(BaseModel):

@@ -473,13 +473,84 @@ def test_a_release_without_such_an_image_says_what_it_has(
 
 
 def test_find_names_the_two_ways_to_an_image(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"not there(.|\n)*`make image`; or .*IMAGE=path"):
+    with pytest.raises(ImageError, match=r"there is no image of(.|\n)*`make image` .*IMAGE=path"):
         image.find(IMAGE, tmp_path)
     (tmp_path / f"{NAME}.xz.part").touch()
-    with pytest.raises(ImageError, match="only partly downloaded"):
+    with pytest.raises(ImageError, match="only a part of one"):
         image.find(IMAGE, tmp_path)
     (tmp_path / NAME).touch()
     assert image.find(IMAGE, tmp_path) == tmp_path / NAME
+
+
+BRANCH = ImageSettings(release="14")
+
+
+def test_of_a_branch_the_newest_that_is_here_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"no image of FreeBSD 14 .*\n.*the newest of 14"):
+        image.find(BRANCH, tmp_path)
+    for release in (
+        "13.2-RELEASE",
+        "14.9-RELEASE",
+        "14.10-RELEASE",
+        "14.11-STABLE",
+        "140.1-RELEASE",
+    ):
+        (tmp_path / f"FreeBSD-{release}-amd64.qcow2").touch()
+    assert image.find(BRANCH, tmp_path).name == "FreeBSD-14.10-RELEASE-amd64.qcow2"
+    with pytest.raises(
+        ImageError, match=r"no image of FreeBSD 15 .*\n.*140\.1, 14\.11-STABLE, 14\.10,"
+    ):
+        image.find(ImageSettings(release="15"), tmp_path)
+    with pytest.raises(ImageError, match="CURRENT"):
+        image.find(ImageSettings(release="CURRENT"), tmp_path)
+
+
+def offer(site: Site, *releases: str, under: str = "releases") -> None:
+    site.files[f"/{under}/"] = "".join(f'<a href="{each}/">' for each in releases).encode()
+
+
+def publish(site: Site, release: str, under: str = "releases") -> None:
+    site.publish(f"FreeBSD-{release}-amd64.qcow2.xz", under=f"/{under}/{release}/amd64/Latest")
+
+
+def test_of_a_branch_the_newest_that_has_an_image_is_downloaded(
+    site: Site, fetch: Callable[..., Path], shown: io.StringIO
+) -> None:
+    offer(site, "13.5-RELEASE", "14.9-RELEASE", "14.10-RELEASE", "14.11-RELEASE", "15.0-RELEASE")
+    publish(site, "14.9-RELEASE")
+    publish(site, "14.10-RELEASE")  # 14.11 has its folder, and nothing in it yet
+    assert fetch(BRANCH).name == "FreeBSD-14.10-RELEASE-amd64.qcow2"
+    said = shown.getvalue()
+    assert said.index("FreeBSD 14 is 14.10-RELEASE today") < said.index("from http")
+
+
+def test_a_branch_that_left_the_site_is_in_the_archive(
+    site: Site, fetch: Callable[..., Path]
+) -> None:
+    offer(site, "15.0-RELEASE")
+    offer(site, "14.2-RELEASE", "14.3-RELEASE", under="archive")
+    publish(site, "14.3-RELEASE", under="archive")
+    assert fetch(BRANCH).name == "FreeBSD-14.3-RELEASE-amd64.qcow2"
+    with pytest.raises(ImageError, match=r"no FreeBSD 12 (.|\n)*of these: 14\.2, 14\.3, 15\.0"):
+        fetch(ImageSettings(release="12"))
+
+
+def test_the_newest_snapshot_has_no_number(site: Site, fetch: Callable[..., Path]) -> None:
+    offer(site, "15.1-STABLE", "16.0-CURRENT", under="snapshots")
+    publish(site, "16.0-CURRENT", under="snapshots")
+    assert fetch(ImageSettings(release="CURRENT")).name == "FreeBSD-16.0-CURRENT-amd64.qcow2"
+
+
+@needs_qemu_img
+def test_a_branch_without_a_network_is_what_is_here(
+    fetch: Callable[..., Path], tmp_path: Path, shown: io.StringIO
+) -> None:
+    with pytest.raises(ImageError, match="Connection refused"):
+        fetch(BRANCH, base=closed_port())
+    (tmp_path / "images").mkdir(exist_ok=True)
+    here = qcow2(tmp_path / "images" / "FreeBSD-14.1-RELEASE-amd64.qcow2")
+    assert fetch(BRANCH, base=closed_port()) == here
+    assert "taking 14.1-RELEASE, which is here" in shown.getvalue()
 
 
 def qemu_img(*arguments: str | Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.config import paths, settings
+from harness.config import paths
+from harness.config.settings import ImageSettings
 from harness.nightly import plan
 from tests import forked
 
@@ -56,7 +57,7 @@ def test_where_the_image_is_is_told_to_a_script(
     missing = forked.run("image", "--where", env=environment)
     assert (missing.returncode, missing.stdout) == (3, "")
     assert "there is no image of FreeBSD" in missing.stderr
-    image = paths.images_dir() / settings.load().image.file_name
+    image = paths.images_dir() / ImageSettings(release="14.1").file_name
     image.parent.mkdir(parents=True)
     image.touch()
     found = forked.run("image", "--where", env=environment)
@@ -107,9 +108,10 @@ def test_actions_are_github_s_own_and_pinned(workflow: Path) -> None:
 
 def test_no_release_is_named_in_a_workflow() -> None:
     """They are in nightly.yaml, and nowhere else."""
-    releases = [each.release for each in plan.load().releases]
     for workflow in WORKFLOWS:
-        assert not any(f"{release}" in workflow.read_text() for release in releases)
+        assert not re.search(
+            r"\d+\.\d+-(RELEASE|CURRENT|STABLE)|RELEASE: .*\d", workflow.read_text()
+        )
 
 
 def test_the_matrix_has_what_the_jobs_ask_of_it() -> None:

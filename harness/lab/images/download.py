@@ -17,7 +17,7 @@ import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from harness import __version__
 from harness.config import paths
 from harness.config.settings import ImageSettings
 from harness.errors import ImageError, MissingTool
-from harness.lab.images.image import OFFICIAL, inspect
+from harness.lab.images.image import OFFICIAL, by_age, inspect, there
 
 ARCHIVE = "https://archive.freebsd.org/old-releases/VM-IMAGES"
 """Releases that have left the official site, in the same layout."""
@@ -58,7 +58,7 @@ FRUITLESS = 3
 
 _LISTED = re.compile(r"^SHA512 \((?P<name>[^()/]+)\) = (?P<sum>[0-9a-fA-F]{128})\s*$", re.MULTILINE)
 _SNAPSHOT_BUILD = r"(?:-\d{8}-[0-9a-f]+-\d+)?"
-_INDEXED = re.compile(r'href="(?:[^"]*/)?(\d+)\.(\d+)-RELEASE/?"')
+_INDEXED = re.compile(r'href="(?:[^"]*/)?(\d+\.\d+-(?:RELEASE|STABLE|CURRENT))/?"')
 
 
 # --- The download -------------------------------------------------------------------------------
@@ -83,13 +83,15 @@ def published(
 ) -> Published:
     """What `download` would fetch: a few kilobytes tell. Raises `ImageError` as `download` does."""
     job = _Download(image, paths.images_dir(), session or new_session(), Console(stderr=True))
-    return job.published(_sites(image, base_url, archive_url, snapshots_url))
+    sites = _sites(image, base_url, archive_url, snapshots_url)
+    return (job.newest(sites) if image.is_branch else job).published(sites)
 
 
 def _sites(
     image: ImageSettings, base_url: str, archive_url: str | None, snapshots_url: str
 ) -> list[str]:
-    sites = [snapshots_url] if image.is_snapshot else [base_url, archive_url]
+    snapshots = image.is_snapshot or image.release == "CURRENT"
+    sites = [snapshots_url] if snapshots else [base_url, archive_url]
     return [site.rstrip("/") for site in sites if site]
 
 
@@ -108,10 +110,11 @@ def download(
     An image that is already there and undamaged is returned without asking the network. A part left
     by an earlier attempt is continued; its SHA-512 is compared with the published one
     before it is unpacked; the image appears under its name only when it is whole. A release that
-    `base_url` does not have is looked for under `archive_url`. For a branch (16.0-CURRENT) the
-    network is always asked, and the image fetched anew when another has been published. Progress
-    goes to `console` (None: standard error): a bar on a terminal, elsewhere a line every tenth of
-    the way.
+    `base_url` does not have is looked for under `archive_url`. For a snapshot (16.0-CURRENT) the
+    network is always asked, and the image fetched anew when another has been published. Of a branch
+    (14) it is the newest release that the sites have, which is said before anything is fetched;
+    with no answer from them, the newest one that is there serves. Progress goes to
+    `console` (None: standard error): a bar on a terminal, elsewhere a line every tenth of the way.
 
     Raises `ImageError` for everything that can go wrong on the way: no network, a proxy,
     no such release, a wrong checksum, no space, another download of the same image under way.
@@ -123,11 +126,14 @@ def download(
         session or new_session(),
         console or Console(stderr=True),
     )
+    sites = _sites(image, base_url, archive_url, snapshots_url)
     try:
-        return job.run(_sites(image, base_url, archive_url, snapshots_url))
+        if image.is_branch:
+            job = job.newest(sites)
+        return job.run(sites)
     except filelock.Timeout:
         raise ImageError(
-            f"another process is downloading {image.file_name}",
+            f"another process is downloading {job.image.file_name}",
             advice=f"let it end, then run `make image` again; it holds {job.lock}",
         ) from None
     except OSError as error:
@@ -230,6 +236,39 @@ class _Download:
 
     # What is published
 
+    def newest(self, sites: list[str]) -> _Download:
+        """The same for the newest release of the branch that a site offers an image of.
+
+        A release has a folder on the site before its images are there. The first site that has one
+        decides: a branch that has left the first is in the archive.
+        """
+        for site in sites:
+            try:
+                offered = self._releases(site)
+            except ImageError as error:
+                return self._newest_there(error)
+            for release in reversed(offered):
+                if not self.image.names(release):
+                    continue
+                exact = self.image.model_copy(update={"release": release})
+                job = replace(self, image=exact)
+                try:
+                    job.published([site])
+                except _NotFound:
+                    continue
+                self._say(f"FreeBSD {self.image.release} is {release} today ({site}/)")
+                return job
+        raise self._no_such_release(sites)
+
+    def _newest_there(self, error: ImageError) -> _Download:
+        """The same for the newest release of the branch that is here, when nobody answers."""
+        here = there(self.folder, self.image.architecture)
+        releases = [release for release in here if self.image.names(release)]
+        if not releases:
+            raise error
+        self._say(f"{error.what}; taking {releases[-1]}, which is here")
+        return replace(self, image=self.image.model_copy(update={"release": releases[-1]}))
+
     def published(self, sites: list[str]) -> Published:
         """The image's address and checksum, from the first site that has the release."""
         for nth, site in enumerate(sites):
@@ -244,16 +283,19 @@ class _Download:
                 gone = f"FreeBSD {self.image.full_release} is not on {sites[0]} (any more), and "
                 raise ImageError(gone + error.what, advice=error.advice) from None
             return self._choose(where, answer.text)
-        offered = sorted({release for site in sites for release in self._releases(site)})
-        raise ImageError(
+        raise self._no_such_release(sites)
+
+    def _no_such_release(self, sites: list[str]) -> _NotFound:
+        offered: set[str] = set()
+        for site in sites:
+            with contextlib.suppress(ImageError):
+                offered.update(self._releases(site))
+        names = [release.removesuffix("-RELEASE") for release in sorted(offered, key=by_age)]
+        return _NotFound(
             f"there is no FreeBSD {self.image.full_release} for {self.image.architecture} on "
             + " or ".join(sites),
             advice="choose a release with `image: release:` in lab.yaml"
-            + (
-                ", of these: " + ", ".join(f"{major}.{minor}" for major, minor in offered)
-                if offered
-                else f"; {sites[0]}/ lists them"
-            ),
+            + (f", of these: {', '.join(names)}" if names else f"; {sites[0]}/ lists them"),
         )
 
     def _choose(self, where: str, listing: str) -> Published:
@@ -285,13 +327,9 @@ class _Download:
             "qemu-img convert, and give it with IMAGE=path",
         )
 
-    def _releases(self, site: str) -> list[tuple[int, int]]:
-        """What the site's index offers; nothing when it cannot be read."""
-        try:
-            index = self._get(f"{site}/").text
-        except ImageError:
-            return []
-        return [(int(major), int(minor)) for major, minor in _INDEXED.findall(index)]
+    def _releases(self, site: str) -> list[str]:
+        """What the site's index offers, the oldest first."""
+        return sorted(set(_INDEXED.findall(self._get(f"{site}/").text)), key=by_age)
 
     # The file
 
@@ -437,7 +475,8 @@ class _Download:
         return (
             "If this network needs a proxy, set https_proxy. Or fetch it on another machine "
             f"({url.removesuffix('CHECKSUM.SHA512')}, the UFS .qcow2.xz), compare its SHA-512, "
-            f"unxz it, and give it with IMAGE=path or put it at {self.target}"
+            f"unxz it, and give it with IMAGE=path or put it "
+            + (f"into {self.folder}" if self.image.is_branch else f"at {self.target}")
         )
 
     # What the person sees

@@ -7,6 +7,7 @@ anything is started.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _COMPRESSED = {
 }
 
 
+_RELEASE_IN_NAME = re.compile(r"FreeBSD-(\d+\.\d+-(?:RELEASE|STABLE|CURRENT))-")
+
 _ISO_9660 = (32769, b"CD001")
 
 
@@ -50,19 +53,54 @@ class ImageInfo:
 def find(image: ImageSettings, folder: Path | None = None) -> Path:
     """The image that `make image` has put into `folder` (None: the user's cache).
 
-    Raises `ImageError` naming `make image` and IMAGE=path when it is not there.
+    Of a branch it is the newest that is there; the network is not asked. Raises `ImageError` naming
+    `make image`, IMAGE=path and the releases that are there when it is not.
     """
     folder = folder or paths.images_dir()
-    path = folder / image.file_name
-    if path.is_file():
-        return path
-    begun = any(folder.glob(f"FreeBSD-{image.full_release}-*.xz.part"))
-    raise ImageError(
-        f"there is no image of FreeBSD {image.release} for {image.architecture}: {path} is "
-        + ("only partly downloaded" if begun else "not there"),
-        advice=("run `make image` again, it goes on where it stopped" if begun else "`make image`")
-        + "; or give an image of your own, qcow2 or raw, with IMAGE=path",
+    found = there(folder, image.architecture)
+    wanted = [release for release in found if image.names(release)]
+    if wanted:
+        return found[wanted[-1]]
+    begun = any(folder.glob(f"FreeBSD-{image.full_release}[-.]*.xz.part"))
+    newest = f"the newest of {image.release}" if image.is_branch else f"FreeBSD {image.release}"
+    others = "; or run what is there, with `image: release:` in lab.yaml: " + ", ".join(
+        release.removesuffix("-RELEASE") for release in reversed(found)
     )
+    raise ImageError(
+        f"there is no image of FreeBSD {image.release} for {image.architecture} in {folder}"
+        + (", only a part of one" if begun else ""),
+        advice=(
+            "run `make image` again, it goes on where it stopped"
+            if begun
+            else f"`make image` downloads {newest}"
+        )
+        + "; or give an image of your own, qcow2 or raw, with IMAGE=path"
+        + (others if found else ""),
+    )
+
+
+def there(folder: Path, architecture: str) -> dict[str, Path]:
+    """The images in `folder` that have FreeBSD's own names, by release, the oldest release first.
+
+    A release is as in the name: 13.2-RELEASE, 16.0-CURRENT.
+    """
+    found: dict[str, Path] = {}
+    for path in folder.glob(f"FreeBSD-*-{architecture}.qcow2"):
+        release = release_in_name(path)
+        if release is not None and path.is_file():
+            found[release] = path
+    return {release: found[release] for release in sorted(found, key=by_age)}
+
+
+def release_in_name(path: Path) -> str | None:
+    """The release, as 13.2-RELEASE, of an image that has FreeBSD's own name for it."""
+    found = _RELEASE_IN_NAME.match(path.name)
+    return found and found[1]
+
+
+def by_age(release: str) -> tuple[int, ...]:
+    """A key that sorts releases by their numbers: 9.3-RELEASE comes before 13.2-RELEASE."""
+    return tuple(int(number) for number in release.partition("-")[0].split("."))
 
 
 def inspect(path: Path) -> ImageInfo:

@@ -21,7 +21,7 @@ from harness.lab import console
 from harness.lab.base import Endpoint, Lab, LabDescription, Machine, Power
 from harness.lab.pairs import PairFolder
 from harness.lab.turns import turn
-from harness.lab.vagrant.boxes import check_box
+from harness.lab.vagrant.boxes import check_box, with_box
 from harness.lab.vagrant.commands import QUIET, Vagrant, kill_strays
 from harness.lab.vagrant.hypervisor import Hypervisor
 from harness.lab.vagrant.libvirt import Driver, Libvirt
@@ -113,7 +113,7 @@ class VagrantLab(Lab):
 
         `driver` is libvirt's, KVM or emulation; None: what the settings say, and `auto` is tried.
         """
-        self._settings = settings
+        self._settings = settings = with_box(settings)
         self._pair = PairFolder(self.name, pair)
         self._driver = driver
         self._hypervisor: Hypervisor | None = None

@@ -132,7 +132,7 @@ class Libvirt:
 
     def prepare(self) -> dict[str, str]:
         """Mend the box's copy in the pool; tell the driver, and a network for SSH that is free."""
-        box = self._settings.box.name
+        box = self._settings.box.name or ""
         sizes = [image.stat().st_size for image in libvirt_images(box)]
         self.remove_broken_box_images(box, sizes)
         network = free_network([*self._libvirt_networks(), *self._host_networks()])
@@ -312,7 +312,7 @@ def find_driver(box: BoxSettings) -> Driver:
         return box.driver
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "qemu"
-    images = libvirt_images(box.name)
+    images = libvirt_images(box.name or "")
     if not images:
         return "kvm"
     from harness.lab.qemu_host import Qemu, choose_accelerator  # noqa: PLC0415 - only to try KVM

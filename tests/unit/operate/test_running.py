@@ -133,12 +133,12 @@ def test_an_image_is_refused_by_a_lab_that_boots_none(
 def test_the_model_says_that_another_release_is_not_for_it(tmp_path: Path) -> None:
     chosen = settings_file.load(paths.SETTINGS)
     said: list[str] = []
-    for release in ("14.3", "13.2"):
+    for release in ("14.3", "13.2", "14"):
         image = chosen.image.model_copy(update={"release": release})
         settings = chosen.model_copy(update={"image": image})
         open_lab("simulated", settings, image_path=None, pair="no-image", say=said.append)
     assert said == [
-        "image.release of the settings is 14.3-RELEASE, and the model is FreeBSD 13.2-RELEASE amd64"
+        "image.release of the settings is 14.3-RELEASE, the model is FreeBSD 13.2-RELEASE amd64"
     ]
     with pytest.raises(SettingsError, match="takes no image"):
         open_lab("simulated", chosen, image_path=tmp_path, pair="no-image", say=said.append)

@@ -86,7 +86,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
 
 @pytest.fixture
 def settings() -> Settings:
-    return settings_file.load()
+    loaded = settings_file.load()
+    image = loaded.image.model_copy(update={"release": "13.2"})
+    return loaded.model_copy(update={"image": image})
 
 
 def children() -> set[psutil.Process]:

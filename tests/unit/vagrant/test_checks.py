@@ -16,7 +16,7 @@ import pytest
 from harness.config import paths
 from harness.config.settings import Settings
 from harness.errors import HarnessError, ImageError, LabError, MissingTool, PairInUse
-from harness.lab.vagrant import lab
+from harness.lab.vagrant import boxes, lab
 from harness.lab.vagrant.lab import VagrantLab
 from harness.waiting import wait
 from tests.unit.vagrant.conftest import Programs, with_box
@@ -213,3 +213,30 @@ def test_hosts_that_share_a_libvirt_have_other_names(
         names["here"].add(VagrantLab(qemu_settings).prefix)
         names["shared"].add(VagrantLab(shared).prefix)
     assert {where: len(found) for where, found in names.items()} == {"here": 1, "shared": 2}
+
+
+def test_a_box_has_the_name_of_its_release(settings: Settings, tmp_path: Path) -> None:
+    image = tmp_path / "FreeBSD-14.10-RELEASE-amd64.qcow2"
+    assert boxes.name_for(image, settings) == "freebsd/FreeBSD-14.10-RELEASE"
+    assert boxes.name_for(tmp_path / "own.qcow2", settings) == NAME
+    assert boxes.name_for(image, with_box(settings, name="my/box")) == "my/box"
+    branch = of_release(settings, "14")
+    with pytest.raises(ImageError, match=r"nothing says which release own\.qcow2 is"):
+        boxes.name_for(tmp_path / "own.qcow2", branch)
+
+
+def test_of_a_branch_the_newest_box_that_is_here_is_taken(
+    host: Programs, qemu_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path))
+    branch = of_release(qemu_settings, "14")
+    assert "the box freebsd/FreeBSD-14.*-RELEASE for libvirt is not here" in str(complaint(branch))
+    for release in ("13.2-RELEASE", "14.9-RELEASE", "14.10-RELEASE", "14.11-BETA1"):
+        (tmp_path / "boxes" / f"freebsd-VAGRANTSLASH-FreeBSD-{release}").mkdir(parents=True)
+    assert boxes.with_box(branch).box.name == "freebsd/FreeBSD-14.10-RELEASE"
+    assert boxes.with_box(with_box(branch, name="my/box")).box.name == "my/box"
+
+
+def of_release(settings: Settings, release: str) -> Settings:
+    image = settings.image.model_copy(update={"release": release})
+    return settings.model_copy(update={"image": image})
