@@ -35,7 +35,8 @@ def load_all() -> None:
     from harness.lab.simulated.base import daemons, early, rc_subr, service, syslog
     from harness.lab.simulated.geom import geom, gnop, gpart
     from harness.lab.simulated.hast import hastctl, hastd_command, rc_script
-    from harness.lab.simulated.network import arp, ifconfig, ipfw_command, pfctl, tcpdump
+    from harness.lab.simulated.network import arp
+    from harness.lab.simulated.network.commands import ifconfig, ipfw, pfctl, tcpdump
     from harness.lab.simulated.shell import builtins
     from harness.lab.simulated.tools.files import archive, data, df, files, listing, lock, mount
     from harness.lab.simulated.tools.host import (

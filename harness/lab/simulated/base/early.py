@@ -7,7 +7,7 @@ from harness.lab.simulated.base.rc.services import Service, Start, register
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.kernel.guest import MANAGEMENT, Guest
 from harness.lab.simulated.kernel.modules import Kernel
-from harness.lab.simulated.network.ifconfig import change
+from harness.lab.simulated.network.commands.ifconfig import change
 from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.zfs.zfs import Zfs
 

@@ -1,0 +1,1 @@
+"""Programs that set and show the network: ifconfig, ping, ipfw, pfctl, tcpdump."""
