@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.config.settings import Settings
 from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
+from harness.record.sinks import Sinks
 from harness.run.session import Session
 
 
@@ -18,7 +19,7 @@ def simulated_session(settings: Settings, folder: Path) -> Iterator[Session]:
     with Session(
         settings,
         lab,
-        say=lambda _: None,
+        told=Sinks(),
         results=folder / "results",
         connect=DirectConnect(lab),
     ) as running:

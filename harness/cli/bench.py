@@ -47,6 +47,7 @@ def run_plan(
     from harness.measure.run import Subject, run
     from harness.operate.kept import refuse_if_up
     from harness.record.folders import new_run_folder
+    from harness.record.sinks import Lines
     from harness.run.session import Session
 
     wanted = plan.load(what)
@@ -55,7 +56,7 @@ def run_plan(
     refuse_if_up(lab, pair)
     hardware = open_lab(lab, loaded, image_path=image, pair=pair, say=_say)
     folder = new_run_folder(f"{lab}-bench")
-    with Session(loaded, hardware, say=_say, results=folder) as session:
+    with Session(loaded, hardware, told=Lines(_say), results=folder) as session:
         running = run([Subject(session)], wanted, folder, _say)
     _finish(running, wanted, folder)
 

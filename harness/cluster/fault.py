@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from harness.errors import HarnessError
-from harness.record.transcript import Effect, Kind
+from harness.record.entry import Effect, Kind
 from harness.waiting.parallel import on_each
 
 LOOK_SECONDS = 20.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.cluster.fault import LOOK_SECONDS, Breakable, Fault, register
 from harness.freebsd import ifconfig
 from harness.lab.base import Machine, Power
-from harness.record.transcript import Effect
+from harness.record.entry import Effect
 from harness.waiting.wait import wait_until
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import contextlib
 import shlex
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from abc import abstractmethod
+from collections.abc import Collection, Iterator, Mapping
 
 from harness.cluster.node import Node
 from harness.cluster.pair import Pair
@@ -21,7 +21,9 @@ from harness.freebsd.hast import hastctl as hast
 from harness.freebsd.hast.hastctl import Role
 from harness.lab import console
 from harness.lab.base import Power
-from harness.record.transcript import Entry, Transcript
+from harness.record.entry import Entry, Kind
+from harness.record.sinks import Event, PrimaryKnown, Sink, Sinks
+from harness.waiting.wait import Waited
 from harness.words import Word
 
 _SECONDS = 20.0
@@ -44,16 +46,13 @@ class Holds(Word):
     """A node that has power, and on which nothing is broken on purpose, answers over SSH."""
 
 
-class Invariant(ABC):
-    """One of them, while one scenario runs."""
+class Invariant(Sink):
+    """One of them, while one scenario runs: a sink, and a look at the pair."""
 
-    def __init__(self, pair: Pair, primary: str | None) -> None:
-        """`primary` is the node that is primary when the scenario begins, if that is known."""
+    def __init__(self, pair: Pair) -> None:
         self.pair = pair
-        self.primary = primary
 
-    @abstractmethod
-    def notice(self, entry: Entry) -> None:
+    def tell(self, event: Event) -> None:
         """Take what a command printed, or what the harness did to a node, from any thread."""
 
     @abstractmethod
@@ -64,18 +63,20 @@ class Invariant(ABC):
 class OnePrimary(Invariant):
     """Knows the role of each node from what scenarios ask and set; asks again before it accuses."""
 
-    def __init__(self, pair: Pair, primary: str | None) -> None:
-        super().__init__(pair, primary)
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(pair)
         self._primaries: dict[str, set[str]] = {node.name: set() for node in pair}
         """The resources of which a node was last heard to be primary."""
-        if primary is not None:
-            self._set(self._primaries[primary], [Role.PRIMARY, "all"])
 
-    def notice(self, entry: Entry) -> None:
-        """`hastctl role` sets a role, `list` and `status` tell it."""
-        roles = self._primaries.get(entry.node)
-        if roles is None or entry.kind != "command" or entry.status != 0:
-            return
+    def tell(self, event: Event) -> None:
+        """A known state has a primary, `hastctl role` sets a role, `list` and `status` tell it."""
+        match event:
+            case PrimaryKnown(node):
+                self._set(self._primaries[node], [Role.PRIMARY, "all"])
+            case Entry(kind=Kind.COMMAND, status=0) if event.node in self._primaries:
+                self._answered(self._primaries[event.node], event)
+
+    def _answered(self, roles: set[str], entry: Entry) -> None:
         command, _, rest = entry.text.partition(" ")
         if command == "hastctl" and rest.startswith("role "):
             self._set(roles, shlex.split(rest)[1:])
@@ -118,12 +119,9 @@ class OnePrimary(Invariant):
 class NoPanic(Invariant):
     """Reads the end of a console's log where it has grown."""
 
-    def __init__(self, pair: Pair, primary: str | None) -> None:
-        super().__init__(pair, primary)
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(pair)
         self._read = {node.name: 0 for node in pair}
-
-    def notice(self, entry: Entry) -> None:
-        """A panic is on the console, and in no answer."""
 
     def look(self) -> None:
         """Raise `NodePanicked` with what the kernel says."""
@@ -137,16 +135,15 @@ class NoPanic(Invariant):
 class NobodySilent(Invariant):
     """Looks whether each SSH connection still stands, and tries a new one where it does not."""
 
-    def __init__(self, pair: Pair, primary: str | None) -> None:
-        super().__init__(pair, primary)
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(pair)
         self._gone: set[str] = set()
 
-    def notice(self, entry: Entry) -> None:
+    def tell(self, event: Event) -> None:
         """A node that was told to go down may be silent until it is heard of again."""
-        if entry.kind == "command" and entry.text.split(" ", 1)[0] in _GOES_AWAY:
-            self._gone.add(entry.node)
-        elif entry.kind == "command":
-            self._gone.discard(entry.node)
+        if isinstance(event, Entry) and event.kind is Kind.COMMAND:
+            goes = event.text.split(" ", 1)[0] in _GOES_AWAY
+            (self._gone.add if goes else self._gone.discard)(event.node)
 
     def look(self) -> None:
         """Raise `NodeUnreachable` where nothing answers."""
@@ -174,54 +171,66 @@ INVARIANTS: dict[Holds, type[Invariant]] = {
 }
 
 
-@contextlib.contextmanager
-def holding(
-    pair: Pair, transcript: Transcript, lifted: Collection[Holds], primary: str | None = None
-) -> Iterator[None]:
-    """Hold all invariants but the lifted ones while the block runs.
+class _Watch(Sinks):
+    """Tells all of them, and has them look after what is done in the scenario's own thread."""
 
-    The first breach is raised in the main thread, by the command after which it was seen; or at the
-    end of the block, where a thread saw it or the scenario took the error for another one.
-    """
-    held = {name: kind(pair, primary) for name, kind in INVARIANTS.items() if name not in lifted}
-    main = threading.get_ident()
-    breach: list[HarnessError] = []
-    looking = False
+    def __init__(self, held: Mapping[Holds, Invariant]) -> None:
+        super().__init__(*held.values())
+        self._held = held
+        self._main = threading.get_ident()
+        self._looking = False
+        self.breach: HarnessError | None = None
+        """The first one."""
 
-    def look() -> None:
-        nonlocal looking
-        if looking or breach:
+    def tell(self, event: Event) -> None:
+        """Tell them, and look. Raises the breach that is seen now."""
+        super().tell(event)
+        if isinstance(event, Entry | Waited) and threading.get_ident() == self._main:
+            self.look()
+
+    def look(self) -> None:
+        """Raise the breach that is seen now; after the first one nobody looks."""
+        if self._looking or self.breach is not None:
             return
-        looking = True
+        self._looking = True
         try:
-            for name, invariant in held.items():
+            for name, invariant in self._held.items():
                 try:
                     invariant.look()
                 except HarnessError as error:
                     error.add_note(f"{name}: this has to hold all through a scenario")
-                    breach.append(error)
+                    self.breach = error
                     raise
         finally:
-            looking = False
+            self._looking = False
 
-    def passed_by(entry: Entry) -> None:
-        for invariant in held.values():
-            invariant.notice(entry)
-        if threading.get_ident() == main:
-            look()
 
-    with transcript.watched(passed_by):
+@contextlib.contextmanager
+def holding(
+    pair: Pair, told: Sinks, lifted: Collection[Holds], primary: str | None = None
+) -> Iterator[None]:
+    """Hold all invariants but the lifted ones while the block runs.
+
+    `primary` is the node that is primary when it begins, if that is known. The first breach is
+    raised in the main thread, by the command after which it was seen; or at the end of the block,
+    where a thread saw it or the scenario took the error for another one.
+    """
+    held = {name: kind(pair) for name, kind in INVARIANTS.items() if name not in lifted}
+    watch = _Watch(held)
+    with told.also(watch):
+        if primary is not None:
+            told.tell(PrimaryKnown(primary))
         try:
             yield
         except Exception as error:
             if Holds.NO_PANIC in held:  # its text says why, whatever failed
                 held[Holds.NO_PANIC].look()
-            if breach and breach[0] is not error:
-                raise breach[0] from error
+            if watch.breach not in (None, error):
+                raise watch.breach from error
             raise
-        look()
-    if breach:
-        raise breach[0]
+        watch.look()
+    if watch.breach is not None:
+        raise watch.breach
 
 
 def _primary_of(node: Node) -> set[str]:

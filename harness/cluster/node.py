@@ -14,11 +14,12 @@ from harness.errors import CommandTimedOut, HarnessError, NodePanicked, NodeUnre
 from harness.lab import console
 from harness.lab.base import Endpoint, Machine
 from harness.lab.ssh import Connect, Connection, Remote, Result
-from harness.record.transcript import Did, Effect, Entry, Kind, Transcript
+from harness.record.entry import Did, Effect, Entry, Kind
+from harness.record.sinks import Asking, Sink
 from harness.waiting import clock as clocks
 from harness.waiting import spent
 from harness.waiting.spent import Activity
-from harness.waiting.wait import Deadline, wait_until
+from harness.waiting.wait import Deadline, under_way, wait_until
 
 REBOOTING = "Rebooting..."
 """The last thing that a kernel says before it starts over (sys/kern/kern_shutdown.c)."""
@@ -31,16 +32,16 @@ class Node:
         self,
         machine: Machine,
         settings: Settings,
-        transcript: Transcript,
+        told: Sink,
         connect: Connect = Connection,
     ) -> None:
-        """`connect` logs in to the machine's endpoint."""
+        """`told` is told of all that is done to it; `connect` logs in to the machine's endpoint."""
         self.name = machine.name
         self.machine = machine
         self.settings = settings
         """Those of the lab; a scenario's own hast.conf is in `Pair.settings`."""
         self._deadlines = settings.deadlines
-        self._transcript = transcript
+        self._told = told
         self._connect_to = connect
         self._connection: Remote | None = None
         self._pinned: str | None = None
@@ -63,7 +64,7 @@ class Node:
 
         `deadlines` are other ones than this login's.
         """
-        login = Node(self.machine, self.settings, self._transcript, self._connect_to)
+        login = Node(self.machine, self.settings, self._told, self._connect_to)
         login._deadlines = deadlines or self._deadlines
         login._pinned = self._pinned
         login._panics_after = self._panics_after
@@ -101,7 +102,7 @@ class Node:
         except HarnessError as error:
             self._no_answer(argv, error)
             raise
-        self._transcript.add(
+        self._told.tell(
             Entry(
                 result.started,
                 self.name,
@@ -129,7 +130,7 @@ class Node:
         script = 'cat > "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
         self.ask("/bin/sh", "-c", script, "sh", path, mode, stdin=content).check()
         text = f"wrote {path} ({len(content)} bytes, mode {mode})"
-        self._transcript.note(self.name, text, did=Did.WROTE)
+        self._told.tell(Entry.action(self.name, text, did=Did.WROTE))
 
     def get(self, path: str, within: float | None = None) -> bytes:
         """The content of a file on the node. Raises `CommandFailed` when it cannot be read."""
@@ -137,7 +138,7 @@ class Node:
 
     def note(self, text: str) -> None:
         """Put a line about the node into the transcript."""
-        self._transcript.note(self.name, text)
+        self._told.tell(Entry.action(self.name, text))
 
     # --- being there ----------------------------------------------------------------------------
 
@@ -182,12 +183,16 @@ class Node:
 
         Raises like `run`, but never `CommandFailed`.
         """
+        within = within or self._deadlines.command
         with spent.on(Activity.FREEBSD):
-            return self._connect().run(argv, within=within or self._deadlines.command, stdin=stdin)
+            remote = self._connect()
+            asking = Asking(self.name, argv, deadline=Deadline.after(within))
+            with under_way(self._told.tell, asking):
+                return remote.run(argv, within=within, stdin=stdin)
 
     def write_down(self, entry: Entry) -> None:
         """Put into the transcript what a workload on this node has to tell."""
-        self._transcript.add(entry)
+        self._told.tell(entry)
 
     @contextlib.contextmanager
     def timed(
@@ -205,7 +210,7 @@ class Node:
         with spent.on(Activity.FREEBSD):
             yield
         seconds = clock.monotonic() - start
-        self._transcript.add(
+        self._told.tell(
             Entry(started, self.name, kind, text, seconds, did=did, fault=fault, effect=effect)
         )
 
@@ -346,7 +351,7 @@ class Node:
 
     def _no_answer(self, argv: Sequence[str], error: HarnessError) -> None:
         text = f"{' '.join(argv)}: {error.what}"
-        self._transcript.note(self.name, text, did=Did.NO_ANSWER)
+        self._told.tell(Entry.action(self.name, text, did=Did.NO_ANSWER))
 
     def _connect(self, within: float | None = None) -> Remote:
         if self._connection is not None and not self._connection.alive:

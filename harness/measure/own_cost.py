@@ -26,8 +26,9 @@ from harness.lab.base import Lab
 from harness.lab.choose import KINDS, Feature, LabName, open_lab
 from harness.lab.ssh import remote_command
 from harness.measure import start_up
+from harness.record.entry import SET_UP
 from harness.record.folders import new_run_folder
-from harness.record.transcript import SET_UP
+from harness.record.sinks import Lines
 from harness.run.session import Session
 from harness.waiting.wait import wait_until
 
@@ -76,7 +77,7 @@ def main(
     with _Openssh() as openssh:
         for repeat in range(1, repeats + 1):
             clock = time.monotonic()
-            session = Session(settings, lab(), say=say, results=folder)
+            session = Session(settings, lab(), told=Lines(say), results=folder)
             with session:
                 starts.append(session.boot_seconds)
                 say(f"cold start {repeat} of {repeats}: {starts[-1]:.1f} s")

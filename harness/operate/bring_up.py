@@ -27,6 +27,7 @@ from harness.lab.choose import LabName, open_lab
 from harness.lab.pairs import PairFolder
 from harness.operate.keeper import Keeper
 from harness.operate.kept import Kept
+from harness.record.sinks import Lines, Reached, Sink, Sinks, Stage
 from harness.record.transcript import Transcript
 from harness.waiting import clock, interrupt, wait
 from harness.waiting.parallel import on_each
@@ -77,34 +78,36 @@ def keep(order: Order, say: Say, ready: Callable[[], None]) -> None:
         stack.enter_context(lab)
         stack.callback(clock.use, clock.current())
         clock.use(lab.clock)
-        pair, release = _bring_up(lab, settings, order.state, transcript, say)
+        pair, release = _bring_up(lab, settings, order.state, Sinks(transcript, Lines(say)))
         stack.callback(on_each, pair.nodes, Node.disconnect)
         keeper = stack.enter_context(Keeper(order.kept, lab, pair, release=release))
         ready()
         keeper.wait()
 
 
-def _bring_up(
-    lab: Lab, settings: Settings, state: State, transcript: Transcript, say: Say
-) -> tuple[Pair, str]:
-    say(f"booting skunk1 and skunk2: {lab.describe()}")
+def _bring_up(lab: Lab, settings: Settings, state: State, told: Sink) -> tuple[Pair, str]:
+    def say(reached: Reached, text: str) -> None:
+        told.tell(Stage(reached, text))
+
+    say(Reached.BOOTING, f"booting skunk1 and skunk2: {lab.describe()}")
     start = clock.current().monotonic()
 
     def took() -> str:
         return f"{clock.current().monotonic() - start:.1f} s"
 
-    skunk1, skunk2 = (Node(lab.machines[name], settings, transcript) for name in NODES)
+    skunk1, skunk2 = (Node(lab.machines[name], settings, told) for name in NODES)
     pair = Pair(skunk1, skunk2, settings)
     pair.wait_for_ssh()
     release = skunk1.run("uname", "-rm").stdout.strip()
-    say(f"both answer over SSH after {took()}: FreeBSD {release}")
+    say(Reached.ANSWERS, f"both answer over SSH after {took()}: FreeBSD {release}")
     if state != "bare":
         pair.set_clocks()
         provision(pair.nodes, settings)
-        say(f"provisioned after {took()}")
+        say(Reached.PROVISIONED, f"provisioned after {took()}")
     if state == "set-up":
         pair.set_up()
-        say(f"set up after {took()}: skunk1 is primary with the pool, skunk2 secondary, in sync")
+        synced = "skunk1 is primary with the pool, skunk2 secondary, in sync"
+        say(Reached.SET_UP, f"set up after {took()}: {synced}")
     return pair, release
 
 

@@ -11,6 +11,7 @@ import pytest
 from harness.errors import KnownBugMet
 from harness.freebsd.bug_number import number_in
 from harness.pytest_plugin.stash import ENDED, SESSION
+from harness.results import junit
 from harness.run.session import Session
 from harness.waiting import spent
 
@@ -62,7 +63,7 @@ class EachScenario:
         seconds = spent.read()
         if call.when == "teardown" and seconds is not None and SESSION in item.config.stash:
             item.user_properties += [
-                (f"seconds_{name}", f"{value:.3f}")
+                (f"{junit.SECONDS}{name}", f"{value:.3f}")
                 for name, value in dataclasses.asdict(seconds).items()
             ]
         report = yield

@@ -25,6 +25,7 @@ from harness.lab.base import Gap
 from harness.record.exit_status import BROKE, FAILED, INTERRUPTED, MET_GAPS
 from harness.record.folders import ELSEWHERE
 from harness.record.outgoing import outgoing
+from harness.record.sinks import RunEnded
 from harness.results import junit
 from harness.results.run import ABOUT_FREEBSD, Verdict
 from harness.waiting import interrupt
@@ -434,14 +435,16 @@ class Ending:
         """Whether any scenario has come to its end."""
         return bool(self._ended)
 
-    def lines(self) -> Iterator[str]:
-        """What a person has to know of the end, after the verdicts."""
-        if self.why:
-            ran = f"{self.ran} of {len(self._selected)}" if self._selected else "nothing"
-            yield f"{self.why}: {ran} ran"
-            if self.message:
-                yield self.message
-        yield from self.troubles
+    def ended(self, known_bugs: Iterable[str] = ()) -> RunEnded:
+        """How the run has ended, as far as is known now."""
+        return RunEnded(
+            self.why,
+            self.message,
+            tuple(self.troubles),
+            self.ran,
+            len(self._selected),
+            tuple(known_bugs),
+        )
 
 
 def verdict_of(report: pytest.TestReport) -> Verdict | None:

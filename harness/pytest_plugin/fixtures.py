@@ -16,9 +16,10 @@ from harness.lab.ssh import Connect, Connection
 from harness.pytest_plugin import ending, naming, on_failure
 from harness.pytest_plugin.each_scenario import known_bug_expected
 from harness.pytest_plugin.pairs import side_by_side
-from harness.pytest_plugin.stash import ENDED, MUTATION, SESSION
-from harness.pytest_plugin.terminal.live import LIVE, FollowedConnect
+from harness.pytest_plugin.stash import ENDED, MUTATION, SESSION, TOLD
 from harness.record.folders import without_number
+from harness.record.sinks import Reached, Stage
+from harness.results import junit
 from harness.run import known_states
 from harness.run.audit import Left, audit, raise_unannounced
 from harness.run.session import Session
@@ -61,12 +62,13 @@ def _start(
 ) -> Session:
     """Start the lab; `stack` is to stop it."""
     place.check(settings)
+    told = config.stash[TOLD]
     lab = open_lab(
         config.getoption("--lab"),
         settings,
         image_path=config.getoption("--image"),
         pair=place.pair,
-        say=place.say,
+        say=lambda text: told.tell(Stage(Reached.PREPARING, text)),
     )
     connect: Connect = Connection
     if config.getoption("--no-wire"):
@@ -77,12 +79,10 @@ def _start(
     if (path := config.getoption("--record")) is not None:
         recorder = stack.enter_context(Recorder(path, lab.clock))
         lab, connect = RecordedLab(lab, recorder), RecordedConnect(connect, recorder)
-    if (live := config.stash.get(LIVE, None)) is not None:
-        connect = FollowedConnect(connect, live)
     running = Session(
         settings,
         lab,
-        say=place.say,
+        told=told,
         results=place.results,
         part=place.part,
         connect=connect,
@@ -132,7 +132,7 @@ def note(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
     """Keep what a scenario found out, by a name: it goes into the JUnit file and the summary."""
 
     def keep(name: str, value: object) -> None:
-        request.node.user_properties.append((f"noted: {name}", str(value)))
+        request.node.user_properties.append((f"{junit.NOTED}{name}", str(value)))
 
     return keep
 

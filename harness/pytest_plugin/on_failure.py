@@ -26,7 +26,7 @@ from harness.operate.prompt import Prompt
 from harness.operate.reach import Reached, ssh_command
 from harness.pytest_plugin import naming
 from harness.pytest_plugin.bundle import pack
-from harness.pytest_plugin.terminal.live import Live
+from harness.pytest_plugin.terminal.live import LIVE
 from harness.record.outgoing import outgoing
 from harness.run.audit import Left
 from harness.run.evidence import Evidence
@@ -58,7 +58,7 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
 
 
-def configure(config: pytest.Config, live: Live | None) -> None:
+def configure(config: pytest.Config) -> None:
     """Register the plugin. Raises `pytest.UsageError` for what cannot be done."""
     mode: Mode | None = None
     if config.getoption("--keep"):
@@ -78,7 +78,7 @@ def configure(config: pytest.Config, live: Live | None) -> None:
             raise pytest.UsageError(f"{name} is for one pair: leave -n out")
         if config.getoption("--no-wire"):
             raise pytest.UsageError(f"{name} needs SSH to the nodes: leave --no-wire out")
-    plugin = OnFailure(config, mode, live)
+    plugin = OnFailure(config, mode)
     config.pluginmanager.register(plugin, "skunk-on-failure")
     if mode is not None:
         fault.before_healing(plugin.before_healing)
@@ -100,10 +100,10 @@ def hold(config: pytest.Config, session: Session) -> None:
 class OnFailure:
     """The plugin."""
 
-    def __init__(self, config: pytest.Config, mode: Mode | None, live: Live | None) -> None:
+    def __init__(self, config: pytest.Config, mode: Mode | None) -> None:
         self._config = config
         self._mode = mode
-        self._live = live
+        self._live = config.stash.get(LIVE, None)
         self._item: pytest.Item | None = None
         self._is_last = False
         self._looked_at: pytest.Item | None = None
@@ -139,20 +139,6 @@ class OnFailure:
                 with evidence.writing():
                     report.user_properties.append((ARCHIVE, str(pack(folder))))
         return report
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name the archives."""
-        archives = [
-            value
-            for reports in terminalreporter.stats.values()
-            for report in reports
-            for name, value in getattr(report, "user_properties", ())
-            if name == ARCHIVE
-        ]
-        if archives:
-            terminalreporter.section("evidence of the failures")
-            for archive in dict.fromkeys(archives):
-                terminalreporter.write_line(archive)
 
     # --- looking --------------------------------------------------------------------------------
 

@@ -22,12 +22,18 @@ from harness.config import settings as settings_file
 from harness.errors import HarnessError
 from harness.lab.choose import KINDS, LabKind, LabName, is_model, mark_of
 from harness.operate.clean_reports import CleanReports
-from harness.pytest_plugin import each_scenario, ending, fixtures, markers, naming, on_failure
+from harness.pytest_plugin import (
+    each_scenario,
+    ending,
+    fixtures,
+    markers,
+    naming,
+    on_failure,
+    telling,
+)
 from harness.pytest_plugin.pairs import room, side_by_side
 from harness.pytest_plugin.stash import MUTATION
-from harness.pytest_plugin.terminal import told
 from harness.pytest_plugin.terminal.failures import Failures
-from harness.pytest_plugin.terminal.live import LIVE, Live
 from harness.record.folders import make_latest
 from harness.record.marked import MarkedStream
 from harness.results import junit
@@ -61,6 +67,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mutate", metavar="NAME", help="break the world on purpose (docs/mutations.md)"
     )
     group.addoption("--no-wire", action="store_true", help="no SSH to simulated nodes: faster")
+    group.addoption(
+        "--verdict-lines", action="store_true", help="a line for each verdict, not pytest's own"
+    )
     group.addoption("--results", type=Path, help="folder for evidence (a new one in results/)")
     on_failure.add_options(group)
 
@@ -79,8 +88,6 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(Failures(), "skunk-failures")
-    if config.getoption("verbose") > 0:
-        config.pluginmanager.register(told.Story(config))
     if config.getoption("--no-wire") and not is_model(config.getoption("--lab")):
         raise pytest.UsageError("--no-wire is for the simulated lab: real machines need SSH")
     mark = mark_of(config.getoption("--lab"))
@@ -95,14 +102,10 @@ def pytest_configure(config: pytest.Config) -> None:
         writer.fullwidth -= marked.width
     if (name := config.getoption("--mutate")) is not None:
         _mutate(config, name)
-    live: Live | None = None
-    if config.getoption("verbose") > 0 and not hasattr(config, "workerinput"):
-        live = config.stash[LIVE] = Live(config, mark)
-        config.pluginmanager.register(live)
+    telling.configure(config)
     config.pluginmanager.register(CleanReports(config))  # first, so that the others see it clean
-    on_failure.configure(config, live)
+    on_failure.configure(config)
     config.pluginmanager.register(fixtures, "skunk-fixtures")
-    config.pluginmanager.register(told, "skunk-told")
     config.pluginmanager.register(each_scenario.EachScenario())
     ending.configure(config)
     side_by_side.configure(config)
@@ -187,7 +190,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     """Leave what the process that prints the summary cannot know; end with the run's own status."""
     end = ending.of(session.config)
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["overdue"] = told.overdue(session.config)
+        session.config.workeroutput["overdue"] = telling.overdue(session.config)
         session.config.workeroutput["troubles"] = end.troubles
         return (yield)
     result = yield

@@ -81,7 +81,7 @@ def _run(folder: Path, arguments: list[str], whole: _WholeRun) -> int:
                     *("--results", str(folder), "--junitxml", str(folder / _JUNIT)),
                     *arguments,
                 ],
-                plugins=[verdict_lines.VerdictLines(), whole],
+                plugins=[whole],
             )
         )
     if status == pytest.ExitCode.INTERRUPTED:  # before there was a scenario that could be told of
@@ -144,7 +144,7 @@ class _WholeRun:
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         """Know what a person has been told, where the run came so far that it has an end."""
         if ending.is_in(config):
-            self._told = "\n".join(ending.of(config).lines())
+            self._told = "\n".join(ending.of(config).ended().lines())
 
     def untold(self, *messages: str) -> tuple[str, ...]:
         """Those of the messages that say more than the end of the run has."""

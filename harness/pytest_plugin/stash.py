@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from harness.record.sinks import Sinks
 from harness.run.session import Session
 from harness.trials.mutations.mutation import Mutation
 
 SESSION = pytest.StashKey[Session]()
 """The run, while its lab runs."""
+
+TOLD = pytest.StashKey[Sinks]()
+"""Who is told what happens in this process: a plugin of somebody's own adds its sink to it."""
 
 MUTATION = pytest.StashKey[Mutation]()
 """How the world is broken on purpose, if it is."""

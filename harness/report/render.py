@@ -13,8 +13,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from harness.freebsd import bug_number
+from harness.record.entry import Entry
 from harness.record.outgoing import printable
-from harness.record.transcript import Entry
 from harness.report.drawing import NARROW, WIDE, acknowledged, draw, fewer, size
 from harness.report.signs import SIGNS
 from harness.results.causes import by_cause, cause

@@ -17,8 +17,11 @@ from harness.results.claims import BY_FILE, TITLES
 from harness.results.run import Case, Failure, Verdict
 from harness.waiting.spent import Spent
 
-_NOTED = "noted: "
+NOTED = "noted: "
 """What the plugin puts before the name of what a scenario kept."""
+
+SECONDS = "seconds_"
+"""What it puts before the name of each part of the time that a scenario took."""
 
 TEST = "test"
 """The property that has what the test is called (harness.pytest_plugin.naming)."""
@@ -115,11 +118,7 @@ def _case(element: ElementTree.Element) -> Case:
         docstring=inspect.cleandoc(
             next((value for key, value in properties if key == "docstring"), "")
         ),
-        noted=tuple(
-            (key.removeprefix(_NOTED), value)
-            for key, value in properties
-            if key is not None and key.startswith(_NOTED)
-        ),
+        noted=tuple(starting(properties, NOTED)),
         reason=reason,
         failures=failures,
         spent=_spent(said),
@@ -127,11 +126,20 @@ def _case(element: ElementTree.Element) -> Case:
     )
 
 
+def starting(properties: Iterable[tuple[str | None, object]], prefix: str) -> list[tuple[str, str]]:
+    """The properties with this prefix, without it."""
+    return [
+        (key.removeprefix(prefix), str(value))
+        for key, value in properties
+        if key is not None and key.startswith(prefix)
+    ]
+
+
 def _spent(properties: Mapping[str, str]) -> Spent | None:
     """What the plugin has put there for each field of `Spent`, in seconds."""
     try:
         return Spent(
-            *(_seconds(properties[f"seconds_{field.name}"]) for field in dataclasses.fields(Spent))
+            *(_seconds(properties[f"{SECONDS}{field.name}"]) for field in dataclasses.fields(Spent))
         )
     except KeyError:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from harness.record.transcript import Did, Effect, Entry, Kind
+from harness.record.entry import Did, Effect, Entry, Kind
 
 _FAULTS = {
     "power cut": (Kind.FAULT, "power", Effect.OFF),

@@ -13,7 +13,7 @@ import pydantic
 
 from harness.errors import HarnessError
 from harness.lab.base import Gap
-from harness.record.transcript import Entry
+from harness.record.entry import Entry
 from harness.results import junit
 from harness.results.claims import NOBODY_TESTS, TITLES, UNTESTED
 from harness.results.old_wording import in_values

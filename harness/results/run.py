@@ -17,7 +17,7 @@ from harness.waiting.spent import Spent
 
 if TYPE_CHECKING:  # `skunk history` and others need the verdicts, and no parsers
     from harness.lab.base import Gap
-    from harness.record.transcript import Entry
+    from harness.record.entry import Entry
     from harness.results.timeline import Timeline
 
 ABOUT_FREEBSD = (AssertionError, errors.NodePanicked)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from harness.errors import UnrecognisedOutput
 from harness.freebsd import zpool
 from harness.freebsd.hast import hastctl as hast
-from harness.record.transcript import PROVISIONED, SET_UP, Did, Effect, Entry, Kind
+from harness.record.entry import PROVISIONED, SET_UP, Did, Effect, Entry, Kind
 
 UNKNOWN = "unknown"
 IN_SYNC = "in sync"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from harness.cluster.pair import Pair
 from harness.config.settings import NODES
 from harness.errors import SettingsError
-from harness.record import transcript
+from harness.record import entry
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 """What every hypervisor takes as the name of a snapshot; a dot begins what hast.conf adds."""
@@ -40,8 +40,8 @@ class KnownState:
     """The node that is primary in it, where one is: so it is known before anybody asks."""
 
 
-PROVISIONED = KnownState(transcript.PROVISIONED, None, _as_booted, replicates=False)
-SET_UP = KnownState(transcript.SET_UP, PROVISIONED.name, Pair.set_up, primary="skunk1")
+PROVISIONED = KnownState(entry.PROVISIONED, None, _as_booted, replicates=False)
+SET_UP = KnownState(entry.SET_UP, PROVISIONED.name, Pair.set_up, primary="skunk1")
 
 _declared: dict[str, KnownState] = {state.name: state for state in (PROVISIONED, SET_UP)}
 

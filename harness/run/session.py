@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -23,15 +23,16 @@ from harness.config.settings import NODES, HastSettings, Settings
 from harness.errors import HarnessError, KnownBugMet, LabLost
 from harness.lab.base import Gap, Lab
 from harness.lab.ssh import Connect, Connection
+from harness.record.entry import PROVISIONED, Did, Entry
 from harness.record.marked import prefix
-from harness.record.transcript import PROVISIONED, Did, Entry, Kind, Transcript
+from harness.record.sinks import Reached, Replaced, Sink, Sinks, Stage
+from harness.record.transcript import Transcript
 from harness.run import known_states
 from harness.run.evidence import Evidence
 from harness.run.known_states import KnownState
 from harness.waiting import clock, interrupt, spent, wait
 from harness.waiting.parallel import on_each
 from harness.waiting.spent import Activity
-from harness.waiting.wait import Waited
 
 
 class Session:
@@ -42,14 +43,14 @@ class Session:
         settings: Settings,
         lab: Lab,
         *,
-        say: Callable[[str], None],
+        told: Sink,
         results: Path,
         part: str | None = None,
         connect: Connect = Connection,
     ) -> None:
         """Describe the run; the lab is started on entering.
 
-        `say` gets a line for each stage, and evidence goes into the folder `results`; `part` is
+        `told` is told what happens, and evidence goes into the folder `results`; `part` is
         the name of the pair where others do the same at the same time.
         `connect` logs in to a node.
         """
@@ -59,10 +60,11 @@ class Session:
         self.watch = Watch()
         self.boot_seconds = 0.0
         self.restore_seconds = 0.0
-        mark = prefix(lab.mark) + (f"{part}: " if part else "")
-        self._say: Callable[[str], None] = lambda text: say(mark + text)
+        self._mark = prefix(lab.mark) + (f"{part}: " if part else "")
         self._connect = connect
         self._transcript = Transcript(lab.mark)
+        self._told = Sinks(self._transcript, told)
+        self._told_before: wait.Told = wait.nobody
         self.evidence = Evidence(results, self._transcript, part)
         self._nodes: tuple[Node, Node] | None = None
         self._pair: Pair | None = None
@@ -96,7 +98,7 @@ class Session:
             self.lab.__enter__()
         self._clock_before = clock.current()
         clock.use(self.lab.clock)
-        wait.observe(self._waited)
+        self._told_before = wait.tell(self._told.tell)
         try:
             with spent.on(Activity.BOOT):
                 self._boot(start)
@@ -193,7 +195,7 @@ class Session:
 
     def holding(self, lifted: Collection[Holds]) -> AbstractContextManager[None]:
         """Hold every invariant but the lifted ones while the block runs (`holding`)."""
-        return holding(self.pair, self._transcript, lifted, self._primary)
+        return holding(self.pair, self._told, lifted, self._primary)
 
     def used(self) -> None:
         """Note that a scenario has had the pair, so the next one needs it brought back."""
@@ -211,29 +213,31 @@ class Session:
 
     def _boot(self, start: float) -> None:
         """Wait for both machines, which were powered on at `start`, and provision them."""
-        self._say(f"booting skunk1 and skunk2: {self.lab.describe()}")
+        self._say(Reached.BOOTING, f"booting skunk1 and skunk2: {self.lab.describe()}")
         skunk1, skunk2 = (
-            Node(self.lab.machines[name], self.settings, self._transcript, self._connect)
+            Node(self.lab.machines[name], self.settings, self._told, self._connect)
             for name in NODES
         )
         self._nodes = skunk1, skunk2
         self._pair = Pair(skunk1, skunk2, self.settings, self.watch)
         self._pair.wait_for_ssh()
         self.boot_seconds = self.lab.clock.monotonic() - start
-        self._say(f"both answer over SSH after {self.boot_seconds:.1f} s")
+        self._say(Reached.ANSWERS, f"both answer over SSH after {self.boot_seconds:.1f} s")
         self.release = skunk1.run("uname", "-rm").stdout.strip()
         self.watch.release = self.release
         start = self.lab.clock.monotonic()
         provision(self._pair.nodes, self.settings)
         self._save(PROVISIONED)
-        self._say(
-            f"provisioned in {self.lab.clock.monotonic() - start:.1f} s: FreeBSD {self.release}"
-        )
+        took = self.lab.clock.monotonic() - start
+        self._say(Reached.PROVISIONED, f"provisioned in {took:.1f} s: FreeBSD {self.release}")
+
+    def _say(self, reached: Reached, text: str) -> None:
+        self._told.tell(Stage(reached, self._mark + text))
 
     def _replace(self, why: HarnessError) -> None:
         """Cut the power of a pair that cannot be brought back, and boot another one."""
-        self._say(f"the pair cannot be brought back, and is replaced: {why}")
-        self._transcript.note("pair", f"replaced: {why.what}", did=Did.REPLACED)
+        text = f"{self._mark}the pair cannot be brought back, and is replaced: {why}"
+        self._told.tell(Replaced(why.what, text))
         on_each(self.pair.nodes, Node.disconnect)
         self._snapshots.clear()
         try:
@@ -281,24 +285,16 @@ class Session:
                     self.restore(tag)
                 except HarnessError as error:
                     self._replace(error)
-                self._transcript.note(
-                    "pair",
-                    f"restored to {tag!r}",
-                    self.lab.clock.monotonic() - start,
-                    did=Did.RESTORED,
-                    state=tag,
-                )
+                took = self.lab.clock.monotonic() - start
+                text = f"restored to {tag!r}"
+                self._told.tell(Entry.action("pair", text, took, did=Did.RESTORED, state=tag))
                 self._state = tag if tag in self._snapshots else PROVISIONED
             self._mark_consoles()
         return self._state == tag
 
     def _leave(self) -> None:
-        wait.observe(None)
+        wait.tell(self._told_before)
         clock.use(self._clock_before)
-
-    def _waited(self, waited: Waited) -> None:
-        text = waited.what if waited.came else f"{waited.what}, in vain"
-        self._transcript.add(Entry(waited.since, "pair", Kind.WAIT, text, waited.seconds))
 
     def _mark_consoles(self) -> None:
         for node in self.pair:
@@ -311,7 +307,8 @@ class Session:
         start = self.lab.clock.monotonic()
         self.lab.save(tag)
         took = self.lab.clock.monotonic() - start
-        self._transcript.note("pair", f"saved as {tag!r}", took, did=Did.SAVED, state=tag)
+        text = f"saved as {tag!r}"
+        self._told.tell(Entry.action("pair", text, took, did=Did.SAVED, state=tag))
         self._snapshots.add(tag)
         self._state = tag
 

@@ -25,7 +25,7 @@ from harness.errors import ClaimFailed, HarnessError
 from harness.lab.simulated.hast import hastd  # noqa: F401 - loaded before the watch begins
 from harness.lab.simulated.lab import SimulatedLab
 from harness.lab.simulated.shell.regex import compile_regex
-from harness.record.transcript import Transcript
+from harness.record.sinks import Sinks
 from harness.trials.fuzz import random_line
 from harness.waiting import clock as clocks
 from harness.waiting.parallel import on_each
@@ -137,8 +137,7 @@ class _Run:
         self._lab = lab
         self._rng = rng
         self._say = say
-        transcript = Transcript()
-        self._nodes = [Node(lab.machines[name], settings, transcript) for name in lab.machines]
+        self._nodes = [Node(lab.machines[name], settings, Sinks()) for name in lab.machines]
         self._keys = {
             node.name: paramiko.PKey.from_path(node.machine.endpoint().key) for node in self._nodes
         }

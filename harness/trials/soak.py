@@ -20,6 +20,7 @@ from harness.config import paths
 from harness.config.settings import Settings
 from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
+from harness.record.sinks import Sinks
 from harness.run.session import Session
 
 SCENARIOS = (("test_set_up", "test_set_up"), ("test_planned_failover", "test_planned_failover"))
@@ -59,7 +60,7 @@ def _open_pair(settings: Settings, folder: Path) -> None:
     session = Session(
         settings,
         lab,
-        say=lambda _: None,
+        told=Sinks(),
         results=folder / "results",
         connect=DirectConnect(lab),
     )

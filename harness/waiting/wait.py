@@ -7,10 +7,12 @@ stretched by one factor, `set_time_scale`, so that no scenario carries a number 
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
 from harness.waiting import clock, spent
@@ -22,13 +24,11 @@ T = TypeVar("T")
 _MICROSECOND = 1e-6
 
 _scale = 1.0
-_observer: Callable[[Waited], None] | None = None
-_follower: Follower | None = None
 
 
 @dataclass(frozen=True)
 class Waited:
-    """A wait that has ended: for what, since when (UTC), for how long, and whether it came."""
+    """A wait that looked more than once: for what, since when (UTC), how long, whether it came."""
 
     what: str
     since: datetime
@@ -36,37 +36,46 @@ class Waited:
     came: bool
 
 
-def observe(observer: Callable[[Waited], None] | None) -> None:
-    """Tell `observer` of every wait that looked more than once, at its end; None: nobody.
+@dataclass(eq=False, kw_only=True)
+class Doing:
+    """Something that the run is in the middle of, and until when at most."""
 
-    It may be called by several threads at a time.
-    """
-    global _observer  # noqa: PLW0603 - one run at a time
-    _observer = observer
+    deadline: Deadline
+    thread: int = field(default_factory=threading.get_ident)
+    began: float = field(default_factory=time.monotonic)
+    """On the host's clock."""
+
+
+@dataclass(eq=False)
+class Waiting(Doing):
+    """A wait that has begun, and for what."""
+
+    what: str
 
 
 @dataclass(frozen=True, eq=False)
-class Waiting:
-    """A wait that has begun: for what, and until when at most."""
+class Over:
+    """It has ended, one way or the other."""
 
-    what: str
-    deadline: Deadline
-
-
-class Follower(Protocol):
-    """What is told of every wait while it lasts. Several threads may wait at a time."""
-
-    def begun(self, waiting: Waiting) -> None:
-        """A wait has begun."""
-
-    def ended(self, waiting: Waiting) -> None:
-        """It has ended, one way or the other."""
+    doing: Doing
 
 
-def follow(follower: Follower | None) -> None:
-    """Tell `follower` of the beginning and the end of every wait from now on; None: nobody."""
-    global _follower  # noqa: PLW0603 - one run at a time
-    _follower = follower
+Told = Callable[[Doing | Over | Waited], None]
+"""What is told of every wait. Several threads may wait at a time."""
+
+
+def nobody(event: Doing | Over | Waited) -> None:
+    """Pass over a wait."""
+
+
+_told: Told = nobody
+
+
+def tell(told: Told = nobody) -> Told:
+    """Tell `told` of every wait from now on, or nobody; return who was told before."""
+    global _told
+    before, _told = _told, told
+    return before
 
 
 def set_time_scale(factor: float) -> None:
@@ -142,7 +151,7 @@ def settle(what: str, probe: Callable[[], T], seconds: float, *, every: float = 
                     clock.current().sleep(min(every, deadline.remaining))
         lasted = True
     finally:
-        _tell(Waited(f"{what} to last", since, deadline.passed, lasted))
+        _told(Waited(f"{what} to last", since, deadline.passed, lasted))
 
 
 def wait_until(
@@ -201,25 +210,22 @@ def wait_until(
         raise WaitExpired(what, deadline.within, last, said) from None
     finally:
         if looks > 1:
-            _tell(Waited(what, since, deadline.passed, came))
+            _told(Waited(what, since, deadline.passed, came))
     return value
-
-
-def _tell(waited: Waited) -> None:
-    if _observer is not None:
-        _observer(waited)
 
 
 @contextlib.contextmanager
 def followed(what: str, deadline: Deadline) -> Iterator[None]:
     """Show the block as a wait for `what`: for one that has a loop and an error of its own."""
-    follower = _follower
-    if follower is None:
+    with under_way(_told, Waiting(what, deadline=deadline)):
         yield
-        return
-    waiting = Waiting(what, deadline)
-    follower.begun(waiting)
+
+
+@contextlib.contextmanager
+def under_way(told: Callable[[Doing | Over], None], doing: Doing) -> Iterator[None]:
+    """Tell `told` that the block does this, and at its end that it is over."""
+    told(doing)
     try:
         yield
     finally:
-        follower.ended(waiting)
+        told(Over(doing))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from harness.cluster.node import Node
 from harness.errors import ClaimFailed, HarnessError
-from harness.record.transcript import Entry, Kind
+from harness.record.entry import Entry, Kind
 from harness.waiting import clock
 from harness.waiting.parallel import in_background
 from harness.waiting.wait import wait_until

@@ -19,7 +19,7 @@ from harness.lab.vagrant.commands import QUIET, Vagrant
 from harness.lab.vagrant.lab import VagrantLab
 from harness.lab.vagrant.libvirt import Libvirt
 from harness.lab.vagrant.make_box import make_box
-from harness.record.transcript import Transcript
+from harness.record.sinks import Sinks
 from tests.plumbing import guest
 
 PAIR = "plumbing"
@@ -92,7 +92,7 @@ def skunk2(bench: Bench, lab: Lab) -> Node:
 
 
 def nodes_of(lab: Lab, small: Settings) -> dict[str, Node]:
-    return {name: Node(machine, small, Transcript()) for name, machine in lab.machines.items()}
+    return {name: Node(machine, small, Sinks()) for name, machine in lab.machines.items()}
 
 
 def qemu_lab(small: Settings, pair: str = PAIR) -> QemuLab:

@@ -14,7 +14,8 @@ from harness.lab import console
 from harness.lab.keys import KeyPair
 from harness.lab.seed import VOLUME, Seed
 from harness.record import folders as folders_of_runs
-from harness.record.transcript import Entry, Kind, Transcript
+from harness.record.entry import Entry, Kind
+from harness.record.transcript import Transcript
 from harness.run import evidence
 
 PANIC = """\
@@ -111,14 +112,14 @@ def test_a_results_folder_that_cannot_be_made_is_an_error_with_advice(
 
 def test_the_transcript_tells_commands_and_actions_in_order(tmp_path: Path) -> None:
     transcript = Transcript()
-    transcript.note("skunk1", "nobody has opened a folder yet")
+    transcript.tell(Entry.action("skunk1", "nobody has opened a folder yet"))
     transcript.open(tmp_path / "run")
     transcript.open(tmp_path / "run" / "test")
     at = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-    transcript.add(Entry(at, "skunk1", Kind.COMMAND, "hastctl role", 0.25, 71, "out\n", "err\n"))
-    transcript.note("pair", "restored", 1.5)
+    transcript.tell(Entry(at, "skunk1", Kind.COMMAND, "hastctl role", 0.25, 71, "out\n", "err\n"))
+    transcript.tell(Entry.action("pair", "restored", 1.5))
     transcript.close()
-    transcript.note("skunk2", "after the test")
+    transcript.tell(Entry.action("skunk2", "after the test"))
     transcript.close()
     text = (tmp_path / "run" / "test" / "transcript.txt").read_text()
     assert (
@@ -137,11 +138,11 @@ def test_a_repeated_answer_is_written_once_and_counted(tmp_path: Path) -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
 
     def answer(stdout: str) -> None:
-        transcript.add(Entry(at, "skunk1", Kind.COMMAND, "hastctl list", 0.1, 0, stdout))
+        transcript.tell(Entry(at, "skunk1", Kind.COMMAND, "hastctl list", 0.1, 0, stdout))
 
     for _ in range(5):
         answer("degraded\n")
-    transcript.add(Entry(at, "skunk2", Kind.COMMAND, "hastctl list", 0.1, 0, "degraded\n"))
+    transcript.tell(Entry(at, "skunk2", Kind.COMMAND, "hastctl list", 0.1, 0, "degraded\n"))
     answer("complete\n")
     answer("complete\n")
     transcript.close()

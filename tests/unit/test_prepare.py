@@ -136,24 +136,11 @@ def _still_running(folder: Path) -> list[int]:
     ]
 
 
-class Followed:
-    """What would be on the live line."""
-
-    def __init__(self) -> None:
-        self.waits: list[str] = []
-
-    def begun(self, waiting: Waiting) -> None:
-        self.waits.append(waiting.what)
-
-    def ended(self, waiting: Waiting) -> None:
-        pass
-
-
 def test_an_image_is_prepared_once(
     image: Path, console: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    followed = Followed()
-    monkeypatch.setattr(wait, "_follower", followed)
+    told: list[object] = []
+    monkeypatch.setattr(wait, "_told", told.append)
     console("what it should")
     spent.start()
     said: list[str] = []
@@ -168,8 +155,9 @@ def test_an_image_is_prepared_once(
     ]
     assert said[-1].startswith("prepared in ")
     # Each wait is shown by its name while it lasts, and all of it counts as the lab's start.
+    waits = [each.what for each in told if isinstance(each, Waiting)]
     typed = ("the shell's prompt", "prepare-image.sh to be typed")
-    assert [what for what in followed.waits if what not in typed] == [
+    assert [what for what in waits if what not in typed] == [
         "another run to prepare the image",
         "the image's console to ask for a login",
         "the login as root",

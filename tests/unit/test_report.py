@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from harness.cli import main as cli
 from harness.config import paths
 from harness.errors import HarnessError
-from harness.record.transcript import Entry, Kind
+from harness.record.entry import Entry, Kind
 from harness.report.drawing import NARROW, WIDE, draw
 from harness.report.publish import publish
 from harness.results.junit import read as read_junit

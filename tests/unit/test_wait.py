@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import ClaimFailed, NodeUnreachable, SettingsError, WaitExpired
 from harness.waiting import wait
-from harness.waiting.wait import Deadline, Waited, settle, wait_until
+from harness.waiting.wait import Deadline, Doing, Over, Waited, Waiting, settle, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -97,8 +97,8 @@ def test_settle_ends_at_the_first_change() -> None:
 
 
 def test_a_wait_that_was_one_is_told() -> None:
-    told: list[Waited] = []
-    wait.observe(told.append)
+    told: list[Doing | Over | Waited] = []
+    wait.tell(told.append)
     try:
         values = iter([1, 2, 3])
         wait_until("three", lambda: next(values), 30, accept=lambda value: value == 3, every=0.05)
@@ -107,10 +107,12 @@ def test_a_wait_that_was_one_is_told() -> None:
             wait_until("never", lambda: False, 0.1, every=0.05)
         settle("the silence", lambda: True, 0.1, every=0.05)
     finally:
-        wait.observe(None)
-    assert [(each.what, each.came) for each in told] == [
+        wait.tell()
+    assert [type(each) for each in told[:3]] == [Waiting, Over, Waited], "one that was none has two"
+    waited = [each for each in told if isinstance(each, Waited)]
+    assert [(each.what, each.came) for each in waited] == [
         ("three", True),
         ("never", False),
         ("the silence to last", True),
     ]
-    assert all(0.08 < each.seconds < 20 for each in told)
+    assert all(0.08 < each.seconds < 20 for each in waited)

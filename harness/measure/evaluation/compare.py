@@ -15,6 +15,7 @@ from harness.config.settings import HastSettings, Settings
 from harness.errors import SettingsError
 from harness.lab.choose import LabName, is_model, open_lab
 from harness.measure.run import Subject
+from harness.record.sinks import Lines
 from harness.run.session import Session
 
 _ADVICE = "give changes like `replication=async`, a settings file (.yaml) or a FreeBSD image"
@@ -54,7 +55,7 @@ class Contestant:
         lab = open_lab(
             opening.lab, self.settings, image_path=self.image, pair=pair, say=opening.say
         )
-        return Session(self.settings, lab, say=opening.say, results=folder)
+        return Session(self.settings, lab, told=Lines(opening.say), results=folder)
 
 
 @dataclass(frozen=True)

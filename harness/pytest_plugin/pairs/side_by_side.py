@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import shutil
 import signal
 from pathlib import Path
@@ -23,7 +24,9 @@ from harness.lab.choose import LabName
 from harness.pytest_plugin import ending
 from harness.pytest_plugin.pairs.gather import gather
 from harness.pytest_plugin.pairs.room import check_room, free_memory_mib
+from harness.pytest_plugin.stash import TOLD
 from harness.record.folders import new_run_folder, run_folder
+from harness.record.sinks import Event, Replaced, Sink, Stage
 from harness.waiting import interrupt
 from harness.waiting.wait import wait_until
 
@@ -80,16 +83,6 @@ class Place:
         given: Path | None = self._config.getoption("--results")
         return given or new_run_folder(self._lab)
 
-    def say(self, text: str) -> None:
-        """Print a line, now."""
-        if self._given is not None:
-            self._given["say"].send(text)
-            return
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        with capture.global_and_fixture_disabled():
-            terminal.write_line(text)
-
     def give_up(self, why: str) -> NoReturn:
         """End the run because the lab cannot run."""
         if self._given is not None:
@@ -123,6 +116,18 @@ def configure(config: pytest.Config) -> None:
         config.pluginmanager.register(controller)
 
 
+class Sent(Sink):
+    """The sink of a process with a pair: it sends on how far the lab has come."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+
+    def tell(self, event: Event) -> None:
+        """Send it to the process that prints."""
+        if isinstance(event, Stage | Replaced):
+            self._channel.send(pickle.dumps(event))
+
+
 # --- the process that the others report to ------------------------------------------------------
 
 
@@ -144,18 +149,20 @@ class Controller:
         """Give a worker its pair; the worker in a dead one's place takes its pair over."""
         number = next(n for n in range(1, 1000) if n not in self._pairs.values())
         self._pairs[node] = number
-        terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        channel = node.gateway.newchannel()
-        channel.setcallback(terminal.write_line)
+        told = node.gateway.newchannel()
+        told.setcallback(self._heard)
         selected = node.gateway.newchannel()
         selected.setcallback(ending.of(self._config).select)
         node.workerinput |= {
             "pair": pair_name(self._config.getoption("--pair"), number),
             "results": str(self._folder.absolute()),
             "free_memory_mib": self._free_memory_mib,
-            "say": channel,
+            "told": told,
             "selected": selected,
         }
+
+    def _heard(self, event: bytes) -> None:
+        self._config.stash[TOLD].tell(pickle.loads(event))  # noqa: S301 - from a process of ours
 
     def pytest_testnodeready(self, node: WorkerController) -> None:
         """Know which workers may have something to run."""

@@ -17,7 +17,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,13 +26,21 @@ from typing import TextIO, cast
 import pytest
 from rich.cells import cell_len, set_cell_size
 
-from harness.lab.base import Endpoint
-from harness.lab.ssh import Connect, Remote, Result, Wrapped
+from harness.lab.choose import mark_of
 from harness.pytest_plugin.terminal.verdict_lines import short_name
 from harness.record.marked import MarkedStream, prefix
 from harness.record.outgoing import outgoing
-from harness.waiting import wait
-from harness.waiting.wait import Deadline, Waiting
+from harness.record.sinks import (
+    Asking,
+    Event,
+    PartBegan,
+    PartOver,
+    RunBegan,
+    ScenarioBegan,
+    ScenarioOver,
+    Sink,
+)
+from harness.waiting.wait import Doing, Over, Waiting
 
 LIVE = pytest.StashKey["Live"]()
 """The live line of a run, where there is one."""
@@ -60,17 +68,13 @@ _SHELL_WORDS = {
 """What a script begins with that does nothing yet."""
 
 
-@dataclass(eq=False)
-class Doing:
-    """Something that the run is in the middle of, and until when at most."""
-
-    what: str
-    deadline: Deadline
-    thread: int = field(default_factory=threading.get_ident)
-    began: float = field(default_factory=time.monotonic)
-
-    def __str__(self) -> str:
-        return f"{self.what}, {self.deadline.passed:.0f} of {self.deadline.within:.0f} s"
+def sink(config: pytest.Config) -> Sink | None:
+    """The sink of a run that is not to be brief."""
+    if config.getoption("verbose") <= 0:
+        return None
+    live = config.stash[LIVE] = Live(config, mark_of(config.getoption("--lab")))
+    config.pluginmanager.register(live)
+    return live
 
 
 @dataclass(eq=False)
@@ -88,8 +92,8 @@ class Running:
         return now - max(self.part_began, since) >= most
 
 
-class Live:
-    """The plugin, the follower of all waits, and what all commands are reported to."""
+class Live(Sink):
+    """The sink, and a plugin that knows when pytest writes."""
 
     def __init__(self, config: pytest.Config, mark: str | None) -> None:
         """`mark` begins the line, as it does every other."""
@@ -98,7 +102,6 @@ class Live:
         self._lock = threading.RLock()
         self._running: dict[str, Running] = {}
         self._doing: list[Doing] = []
-        self._waits: dict[Waiting, Doing] = {}
         self._ending = threading.Event()
         self._restore = contextlib.ExitStack()
         self._stream: _Stream | None = None
@@ -112,31 +115,28 @@ class Live:
 
     # --- what happens ---------------------------------------------------------------------------
 
-    def begun(self, waiting: Waiting) -> None:
-        """A wait has begun."""
-        doing = Doing(f"waiting for {waiting.what}", waiting.deadline)
+    def tell(self, event: Event) -> None:
+        """Know what runs, and what it is in the middle of."""
         with self._lock:
-            self._waits[waiting] = doing
-            self._doing.append(doing)
-
-    def ended(self, waiting: Waiting) -> None:
-        """It has ended."""
-        with self._lock:
-            doing = self._waits.pop(waiting, None)
-            if doing in self._doing:
-                self._doing.remove(doing)
-
-    @contextlib.contextmanager
-    def command(self, node: str, argv: Sequence[str], within: float) -> Iterator[None]:
-        """A command runs on a node."""
-        doing = Doing(f"{node} # {in_words(argv)}", Deadline.after(within))
-        with self._lock:
-            self._doing.append(doing)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._doing.remove(doing)
+            match event:
+                case Doing():
+                    self._doing.append(event)
+                case Over(doing) if doing in self._doing:
+                    self._doing.remove(doing)
+                case RunBegan(scenarios):
+                    self._total = scenarios
+                case ScenarioBegan(nodeid):
+                    self._running[nodeid] = Running(nodeid)
+                    self._writable = True
+                case PartBegan(nodeid, part):
+                    self._writable = True
+                    if (running := self._running.get(nodeid)) is not None:
+                        running.part, running.part_began = part, time.monotonic()
+                case PartOver():
+                    self._writable = False
+                case ScenarioOver(nodeid):
+                    self._running.pop(nodeid, None)
+                    self._ended += 1
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
@@ -151,10 +151,6 @@ class Live:
                 self._silent -= 1
 
     # --- what pytest tells ----------------------------------------------------------------------
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Know how many there are."""
-        self._total = len(session.items)
 
     def pytest_sessionstart(self) -> None:
         """Begin to show."""
@@ -173,7 +169,6 @@ class Live:
             writer._file = cast(TextIO, self._stream)
         elif not isinstance(writer._file, MarkedStream):
             writer._file = real
-        wait.follow(self)
         threading.Thread(target=self._show, name="live", daemon=True).start()
 
     def _real(self, stream: object) -> TextIO | None:
@@ -196,54 +191,15 @@ class Live:
     def pytest_unconfigure(self) -> None:
         """Show no more."""
         self._ending.set()
-        wait.follow(None)
         with self._lock:
             self._clear()
             self._restore.close()
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """A test begins, here or in a worker."""
-        with self._lock:
-            self._running[nodeid] = Running(nodeid)
-            self._writable = True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self) -> None:
         """A verdict is about to be written."""
         with self._lock:
             self._writable = False
-
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """A test has ended."""
-        with self._lock:
-            self._running.pop(nodeid, None)
-            self._ended += 1
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
-        """The set-up runs."""
-        yield from self._part(item, SET_UP)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
-        """The scenario itself runs."""
-        yield from self._part(item, "scenario")
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
-        """The evidence is collected."""
-        yield from self._part(item, "evidence")
-
-    def _part(self, item: pytest.Item, part: str) -> Generator[None, None, None]:
-        with self._lock:
-            self._writable = True
-            if (running := self._running.get(item.nodeid)) is not None:
-                running.part, running.part_began = part, time.monotonic()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._writable = False
 
     # --- showing --------------------------------------------------------------------------------
 
@@ -262,7 +218,7 @@ class Live:
         if running[0].part:
             text += f", {running[0].part}"
         if doing:
-            text += ": " + "; ".join(map(str, doing))
+            text += ": " + "; ".join(map(_said, doing))
         return outgoing(text)
 
     def _outermost(self) -> list[Doing]:
@@ -337,6 +293,15 @@ def in_words(argv: Sequence[str]) -> str:
     else:
         text = " ".join(shlex.join(argv).split())
     return text if len(text) <= _MOST_COMMAND else f"{text[:_MOST_COMMAND]}..."
+
+
+def _said(doing: Doing) -> str:
+    match doing:
+        case Waiting(what=what):
+            text = f"waiting for {what}"
+        case Asking(node=node, argv=argv):
+            text = f"{node} # {in_words(argv)}"
+    return f"{text}, {doing.deadline.passed:.0f} of {doing.deadline.within:.0f} s"
 
 
 def _seconds(running: Running) -> str:
@@ -424,27 +389,3 @@ class _Stream:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
-
-
-class FollowedConnect:
-    """Logs in to nodes so that the live line shows each command."""
-
-    def __init__(self, connect: Connect, live: Live) -> None:
-        self._connect = connect
-        self._live = live
-
-    def __call__(self, node: str, endpoint: Endpoint, *, alive: float, within: float) -> Remote:
-        """Log in."""
-        return _Followed(
-            self._connect(node, endpoint, alive=alive, within=within), node, self._live
-        )
-
-
-class _Followed(Wrapped):
-    def __init__(self, remote: Remote, node: str, live: Live) -> None:
-        super().__init__(remote, node)
-        self._live = live
-
-    def run(self, argv: Sequence[str], *, within: float, stdin: bytes = b"") -> Result:
-        with self._live.command(self._node, argv, within):
-            return super().run(argv, within=within, stdin=stdin)

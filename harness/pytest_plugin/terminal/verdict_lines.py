@@ -9,14 +9,14 @@ of other plugins; what pytest would print for each test is left out.
 from __future__ import annotations
 
 import textwrap
-from collections import defaultdict
 from collections.abc import Generator, Iterator
 
 import pytest
 
-from harness.results import junit
+from harness.record.sinks import Event, Reported, Sink
 
 ARGUMENTS = (
+    "--verdict-lines",
     *("--verbose", "--no-header", "-rfE"),
     *("-o", "verbosity_test_cases=-1", "-o", "console_output_style=classic"),
     *("-p", "no:hypothesispytest"),
@@ -32,53 +32,48 @@ _WORD = 7
 _Status = tuple[str, str, str | tuple[str, dict[str, bool]]]
 
 
-class VerdictLines:
-    """The plugin. Not for the workers of pytest-xdist: the controller gets their reports."""
+def sink(config: pytest.Config) -> Sink | None:
+    """The sink of `skunk run`, for which pytest's own lines are left out."""
+    if not config.getoption("--verdict-lines"):
+        return None
+    lines = VerdictLines(config)
+    config.pluginmanager.register(lines)
+    return lines
 
-    def __init__(self) -> None:
-        self._config: pytest.Config | None = None
-        self._seconds: dict[str, float] = defaultdict(float)
-        self._status: _Status | None = None
-        self._taken = False
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_configure(self, config: pytest.Config) -> None:
-        """Know what runs."""
+class VerdictLines(Sink):
+    """The sink, and a plugin that has pytest print nothing of a scenario."""
+
+    def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._hushed = False
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None, None, None]:
+        """Know when pytest is about to print."""
+        self._hushed = True
+        try:
+            yield
+        finally:
+            self._hushed = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_report_teststatus(self) -> Generator[None, _Status | None, _Status | None]:
         """Let pytest count the scenario and print nothing of it."""
-        self._status = yield
-        return (self._status[0], "", "") if self._taken and self._status else self._status
+        status = yield
+        return (status[0], "", "") if self._hushed and status else status
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+    def tell(self, event: Event) -> None:
         """Write the line when a scenario's verdict is there, and when its clean-up fails."""
-        self._write(report)
-        self._taken = True
-        try:
-            yield
-        finally:
-            self._taken = False
-
-    def _write(self, report: pytest.TestReport) -> None:
-        assert self._config is not None
-        self._seconds[report.nodeid] += report.duration
-        self._config.hook.pytest_report_teststatus(report=report, config=self._config)
-        _, _, word = self._status or ("", "", "")
-        markup = _colour(report)
-        if isinstance(word, tuple):
-            word, markup = word
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        if not word or terminal is None:
+        if not isinstance(event, Reported) or not event.word or terminal is None:
             return
         terminal.ensure_newline()
         width = self._config.get_terminal_writer().fullwidth
-        start = f"{word:{_WORD}} {self._seconds[report.nodeid]:5.1f} s  "
-        first, *rest = lines(report, start, width)
-        terminal.write(first[: len(word)], **markup)
-        terminal.write_line(first[len(word) :])
+        start = f"{event.word:{_WORD}} {event.seconds:5.1f} s  "
+        first, *rest = lines(event, start, width)
+        terminal.write(first[: len(event.word)], **event.colour)
+        terminal.write_line(first[len(event.word) :])
         for line in rest:
             terminal.write_line(line)
 
@@ -91,11 +86,10 @@ def short_name(nodeid: str) -> str:
     return test if test.startswith(file) else f"{file}: {test}"
 
 
-def lines(report: pytest.TestReport, start: str, width: int) -> Iterator[str]:
+def lines(reported: Reported, start: str, width: int) -> Iterator[str]:
     """What is written of a scenario, no line longer than `width` where its words allow it."""
     indent = " " * len(start)
-    test = str(dict(report.user_properties).get(junit.TEST, report.nodeid))
-    for text in filter(None, (short_name(test), _reason(report))):
+    for text in filter(None, (short_name(reported.test), reported.reason)):
         yield from textwrap.wrap(
             text,
             width,
@@ -105,19 +99,3 @@ def lines(report: pytest.TestReport, start: str, width: int) -> Iterator[str]:
             break_on_hyphens=False,
         )
         start = indent
-
-
-def _reason(report: pytest.TestReport) -> str:
-    """Why a scenario was skipped, or was expected to fail."""
-    if (expected := getattr(report, "wasxfail", None)) is not None:
-        return str(expected).removeprefix("reason: ")
-    if report.skipped and isinstance(report.longrepr, tuple):
-        return report.longrepr[2].removeprefix("Skipped: ")
-    return ""
-
-
-def _colour(report: pytest.TestReport) -> dict[str, bool]:
-    """As pytest has it."""
-    if hasattr(report, "wasxfail") or report.skipped:
-        return {"yellow": True}
-    return {"green": True} if report.passed else {"red": True}

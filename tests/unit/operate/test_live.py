@@ -8,6 +8,7 @@ import os
 import struct
 import termios
 import time
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -15,13 +16,15 @@ import pytest
 
 from harness.cli import repeats
 from harness.errors import WaitExpired
+from harness.pytest_plugin.telling import reported
 from harness.pytest_plugin.terminal import verdict_lines
-from harness.pytest_plugin.terminal.live import Live, WholeWords, _Stream, in_words
+from harness.pytest_plugin.terminal.live import SET_UP, Live, WholeWords, _Stream, in_words
 from harness.pytest_plugin.terminal.verdict_lines import short_name
 from harness.record.folders import without_number
 from harness.record.marked import MarkedStream
+from harness.record.sinks import Asking, PartBegan, ScenarioBegan, ScenarioOver
 from harness.waiting import wait
-from harness.waiting.wait import Waiting, settle, wait_until
+from harness.waiting.wait import Deadline, Over, Waiting, settle, under_way, wait_until
 
 
 class Terminal:
@@ -42,6 +45,10 @@ def terminal() -> Terminal:
     return Terminal()
 
 
+def asking(node: str, argv: Sequence[str], within: float) -> Asking:
+    return Asking(node, argv, deadline=Deadline.after(within))
+
+
 @pytest.fixture
 def shown(terminal: Terminal) -> Live:
     plugins = SimpleNamespace(getplugin=lambda _: terminal)
@@ -50,14 +57,14 @@ def shown(terminal: Terminal) -> Live:
 
 def test_what_it_waits_for_and_how_long_it_has(shown: Live) -> None:
     assert shown.text() == ""
-    shown.pytest_runtest_logstart("tests/scenarios/test_crashes.py::test_panic[skunk1]")
+    shown.tell(ScenarioBegan("tests/scenarios/test_crashes.py::test_panic[skunk1]"))
     assert shown.text() == "crashes: panic[skunk1] 0 s"
-    wait.follow(shown)
+    wait.tell(shown.tell)
     try:
         seen = []
 
         def probe() -> bool:
-            with shown.command("skunk1", ("hastctl", "list"), 60):
+            with under_way(shown.tell, asking("skunk1", ("hastctl", "list"), 60)):
                 seen.append(shown.text())
             return True
 
@@ -65,10 +72,10 @@ def test_what_it_waits_for_and_how_long_it_has(shown: Live) -> None:
         with pytest.raises(WaitExpired):
             wait_until("nothing", lambda: False, 0)
         settle("peace", probe, 0.01)
-        with shown.command("skunk2", ("zpool", "import", "x" * 80), 120):
+        with under_way(shown.tell, asking("skunk2", ("zpool", "import", "x" * 80), 120)):
             seen.append(shown.text())
     finally:
-        wait.follow(None)
+        wait.tell()
     assert seen[0].endswith(": waiting for skunk1 to say complete, 0 of 30 s"), "not the probe"
     assert "waiting for peace to last, 0 of 0 s" in seen[1]
     assert seen[-1].endswith("skunk2 # zpool import " + "x" * 47 + "..., 0 of 120 s")
@@ -77,21 +84,21 @@ def test_what_it_waits_for_and_how_long_it_has(shown: Live) -> None:
 
 def test_several_at_a_time_are_those_of_the_workers(shown: Live) -> None:
     for name in ("test_a.py::test_one", "test_b.py::test_two"):
-        shown.pytest_runtest_logstart(f"tests/scenarios/{name}")
+        shown.tell(ScenarioBegan(f"tests/scenarios/{name}"))
     assert shown.text() == "2 run: a: one 0 s, b: two 0 s"
-    shown.pytest_runtest_logfinish("tests/scenarios/test_a.py::test_one")
+    shown.tell(ScenarioOver("tests/scenarios/test_a.py::test_one"))
     assert shown.text() == "b: two 0 s"
-    shown.pytest_runtest_logfinish("tests/scenarios/test_b.py::test_two")
-    shown.pytest_runtest_logstart("tests/scenarios/test_set_up.py::test_set_up")
+    shown.tell(ScenarioOver("tests/scenarios/test_b.py::test_two"))
+    shown.tell(ScenarioBegan("tests/scenarios/test_set_up.py::test_set_up"))
     assert shown.text() == "set_up 0 s", "one name for both"
 
 
 def test_without_a_terminal_only_what_takes_long_is_told(
     shown: Live, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown.pytest_runtest_logstart("tests/scenarios/test_a.py::test_one")
-    shown.begun(Waiting("the end", wait.Deadline.after(300)))
-    shown.begun(Waiting("the other's end", wait.Deadline.after(300)))
+    shown.tell(ScenarioBegan("tests/scenarios/test_a.py::test_one"))
+    shown.tell(Waiting("the end", deadline=Deadline.after(300)))
+    shown.tell(Waiting("the other's end", deadline=Deadline.after(300)))
     doing = shown._doing[0]
     for seconds, lines in ((9, 0), (11, 1), (50, 1), (61, 2), (100, 2), (121, 3), (122, 3)):
         monkeypatch.setattr(time, "monotonic", lambda at=doing.began + seconds: at)
@@ -107,20 +114,19 @@ def test_without_a_terminal_only_what_takes_long_is_told(
 def test_a_start_of_many_short_waits_is_told_every_ten_seconds(
     shown: Live, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown.pytest_runtest_logstart("test_a.py::test_one")
+    shown.tell(ScenarioBegan("test_a.py::test_one"))
     began = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: began)
     told = []
-    for part in (shown.pytest_runtest_setup, shown.pytest_runtest_call):
-        running = part(cast(pytest.Item, SimpleNamespace(nodeid="test_a.py::test_one")))
-        next(running)
+    for part in (SET_UP, "scenario"):
+        shown.tell(PartBegan("test_a.py::test_one", part))
         for _ in range(30):
             began += 3
-            waiting = Waiting("a part of it", wait.Deadline.after(60))
-            shown.begun(waiting)
-            shown._doing[-1].began = began
+            waiting = Waiting("a part of it", deadline=Deadline.after(60))
+            shown.tell(waiting)
+            waiting.began = began
             shown._write_if_it_takes_long()
-            shown.ended(waiting)
+            shown.tell(Over(waiting))
         told.append(len(terminal.lines))
     assert told == [7, 8], "of 90 s each; a scenario is told of once a minute"
     assert "one 12 s, set-up: waiting for a part of it" in terminal.lines[0]
@@ -210,13 +216,13 @@ def test_a_line_for_each_verdict_fits_into_80_columns() -> None:
     long = (
         "tests/scenarios/test_wrong_set_ups.py::test_secondary_that_does_not_know_its_primary[a b]"
     )
-    assert list(verdict_lines.lines(report(long), "PASSED    1.2 s  ", 68)) == [
+    assert list(verdict_lines.lines(reported(report(long), 0.0), "PASSED    1.2 s  ", 68)) == [
         "PASSED    1.2 s  wrong_set_ups:",
         "                   secondary_that_does_not_know_its_primary[a b]",
     ]
     expected = report("tests/scenarios/test_ufs.py::test_ufs")
     expected.wasxfail = "reason: a known defect"
-    assert list(verdict_lines.lines(expected, "XFAIL  0.1 s  ", 68)) == [
+    assert list(verdict_lines.lines(reported(expected, 0.0), "XFAIL  0.1 s  ", 68)) == [
         "XFAIL  0.1 s  ufs",
         "              a known defect",
     ]

@@ -12,7 +12,7 @@ from harness.cluster.pair import Pair
 from harness.config import settings as settings_file
 from harness.config.settings import Settings
 from harness.lab.simulated.lab import SimulatedLab
-from harness.record.transcript import Transcript
+from harness.record.sinks import Sinks
 from harness.run.session import Session
 from harness.waiting import clock as clocks
 from harness.waiting.parallel import on_each
@@ -37,10 +37,7 @@ def lab(settings: Settings, tmp_path: Path) -> Iterator[SimulatedLab]:
 @pytest.fixture
 def nodes(lab: SimulatedLab, settings: Settings) -> Iterator[tuple[Node, Node]]:
     """Both nodes, which answer over SSH."""
-    transcript = Transcript()
-    skunk1, skunk2 = (
-        Node(lab.machines[name], settings, transcript) for name in ("skunk1", "skunk2")
-    )
+    skunk1, skunk2 = (Node(lab.machines[name], settings, Sinks()) for name in ("skunk1", "skunk2"))
     on_each((skunk1, skunk2), lambda node: node.wait_for_ssh())
     yield skunk1, skunk2
     for node in (skunk1, skunk2):

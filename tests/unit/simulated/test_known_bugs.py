@@ -14,6 +14,7 @@ from harness.config.settings import Settings
 from harness.errors import KnownBugMet, SettingsError
 from harness.lab.simulated.direct import DirectConnect
 from harness.lab.simulated.lab import SimulatedLab
+from harness.record.sinks import Lines
 from harness.run.session import Session
 from harness.trials.mutations import table
 
@@ -84,7 +85,7 @@ def test_it_is_recognised_within_a_minute_and_met_once(
     hast = settings.hast.but(timeout=timeout)
     lab = SimulatedLab(settings, "bug", state_dir=tmp_path, over_ssh=False)
     with Session(
-        settings, lab, say=print, results=tmp_path / "results", connect=DirectConnect(lab)
+        settings, lab, told=Lines(print), results=tmp_path / "results", connect=DirectConnect(lab)
     ) as session:
         start = lab.clock.monotonic()
         with pytest.raises(KnownBugMet, match="FreeBSD bug 292322") as met:

@@ -85,7 +85,7 @@ def test_it_stands_on_the_axis(
     session: Session, pair: Pair, fault: Fault[Node], tmp_path: Path
 ) -> None:
     """As fault and as heal, in place of the commands that it consists of."""
-    transcript = pair.skunk1._transcript
+    transcript = session._transcript
     transcript.open(tmp_path)
     with fault.on(pair.skunk1):
         pair.skunk1.run("true")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.config.settings import Settings
 from harness.lab.simulated.lab import SimulatedLab
+from harness.record.sinks import Sinks
 from harness.run.session import Session
 from harness.workload.ledger import Ledger
 
@@ -13,7 +14,7 @@ from harness.workload.ledger import Ledger
 def story(settings: Settings, seed: int, folder: Path) -> str:
     """The transcript of a failover while a thread writes."""
     lab = SimulatedLab(settings.with_seed(seed), "seed", state_dir=folder)
-    with Session(settings, lab, say=lambda _: None, results=folder / "results") as session:
+    with Session(settings, lab, told=Sinks(), results=folder / "results") as session:
         test = session.evidence.open("test")
         pair = session.set_up()
         with Ledger.writing(pair.skunk1, f"{pair.mountpoint}/ledger") as ledger:

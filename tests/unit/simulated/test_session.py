@@ -15,7 +15,7 @@ from harness.freebsd.hast.hastctl import ReplicationMode, Role
 from harness.freebsd.zpool import Health
 from harness.lab.base import Gap
 from harness.lab.simulated.lab import SimulatedLab
-from harness.record.transcript import PROVISIONED, SET_UP
+from harness.record.entry import PROVISIONED, SET_UP
 from harness.run import known_states
 from harness.run.audit import audit
 from harness.run.known_states import KnownState

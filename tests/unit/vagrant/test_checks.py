@@ -66,8 +66,8 @@ def test_another_pair_starts_and_does_not_end(
 ) -> None:
     ssh_ready = qemu_settings.deadlines.ssh_ready
     monkeypatch.setattr(lab, "BOX_IMPORT_SECONDS", 0.2 - ssh_ready)
-    follower = Mock(spec=wait.Follower)
-    monkeypatch.setattr(wait, "_follower", follower)
+    told = Mock()
+    monkeypatch.setattr(wait, "_told", told)
     paths.cache_dir().mkdir(parents=True)
     pair = VagrantLab(qemu_settings)
     try:
@@ -78,7 +78,7 @@ def test_another_pair_starts_and_does_not_end(
             pair.start()
     finally:
         pair.stop()
-    assert follower.begun.call_args.args[0].what == "another pair to have started"
+    assert told.call_args_list[-2].args[0].what == "another pair to have started"
 
 
 def test_no_vagrant(host: Programs, qemu_settings: Settings, tmp_path: Path) -> None:
