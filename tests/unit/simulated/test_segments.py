@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+from collections.abc import Iterable
 from functools import cache
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from harness.lab.simulated import features
 from harness.lab.simulated.hardware.segment import BROADCAST, Nic, Segment
 from harness.lab.simulated.kernel.devctl import Notice
-from harness.lab.simulated.kernel.guest import Console, Guest, World
+from harness.lab.simulated.kernel.guest import Console, Guest, Part, World
+from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.network.arp import Arp
+from harness.lab.simulated.network.commands.ifconfig import PARAMETERS, Wish
 from harness.lab.simulated.network.interfaces import Interface, Network, Virtual
 from harness.lab.simulated.network.ip import Ip, Packet
 from harness.lab.simulated.network.tcp import Listener, Socket, Tcp
@@ -87,6 +90,15 @@ class Lan:
 @cache
 def _booted() -> World:
     features.load_all()
+    world = make(features.parts())
+    for guest in world.guests.values():
+        guest.power_on()
+    world.pass_time(60)
+    return world
+
+
+def make(parts: Iterable[type[Part]]) -> World:
+    """Both nodes before their first boot, with a third NIC each, and a client beside it."""
     world = World(1)
     public = Segment(world)
     for number in (1, 2):
@@ -94,7 +106,7 @@ def _booted() -> World:
             world,
             f"skunk{number}",
             number=number,
-            parts=features.parts(),
+            parts=parts,
             data_disk_bytes=64 << 20,
             data_disk_serial=f"skunk{number}-data",
             nics=(*nics(world, number), Nic(f"52:54:00:cb:00:0{number}", public)),
@@ -107,9 +119,7 @@ def _booted() -> World:
         )
         guest.tree.write("/etc/rc.conf", text.encode(), append=True)
         guest.root.write_all()
-        guest.power_on()
     Client(world, public, "203.0.113.99", CLIENT_MAC)
-    world.pass_time(60)
     return world
 
 
@@ -199,6 +209,9 @@ def test_what_a_group_gets(lan: Lan) -> None:
     send()
     assert lan.got() == [("skunk2", "203.0.113.1", "master")]
     lan.two.part(Ip).leave(lan.vtnet2(lan.two), GROUP)
+    lan.two.part(Ip).join(lan.vtnet2(lan.two), "224.128.0.18")
+    send()
+    assert lan.got() == [], "another group with the same MAC address"
     lan.two.part(Ip).join(lan.two.part(Network).interfaces["vtnet1"], GROUP)
     send()
     assert lan.got() == [], "joined on another interface"
@@ -284,6 +297,10 @@ def test_an_address_that_moves_is_announced(lan: Lan) -> None:
     lan.client.connect(SERVICE, 80, timeout=3)
     lan.world.pass_time(10)
     assert lan.client.errors[1:] == ["ETIMEDOUT"], "it has not heard of it"
+    lan.world.pass_time(1200)
+    lan.client.connect(SERVICE, 80, timeout=3)
+    lan.world.pass_time(1)
+    assert lan.client.errors[2:] == ["ECONNREFUSED"], "it has asked again"
 
     lan.out(lan.one, f"{alias}; sleep 1")
     warning = f"arp: 52:54:00:cb:00:0%d is using my IP address {SERVICE} on vtnet2!\n"
@@ -299,6 +316,86 @@ def test_another_node_that_is_moved_to_is_noted(lan: Lan) -> None:
     assert console(lan.two).endswith(
         f"arp: {SERVICE} moved from {CLIENT_MAC} to 52:54:00:cb:00:01 on vtnet2\n"
     )
+
+
+# --- a protocol that is added -------------------------------------------------------------------
+
+
+class Sharing(Part):
+    """What a protocol that shares addresses needs, as carp(4) would: all of it from outside."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._preempt = "0"
+        self.masters: dict[str, str] = {}
+        """Advertisements by who sent them."""
+        kernel = guest.part(Kernel)
+        kernel.when_loaded["carp"] = kernel.when_loaded["pfsync"] = self._load
+        kernel.trees["net.inet.carp."] = self._show
+        kernel.setters["net.inet.carp."] = self._set
+
+    def _load(self) -> None:
+        self._guest.part(Ip).protocols[CARP] = self._receive
+
+    def _show(self, name: str) -> str | None:
+        return self._preempt if name.endswith(".preempt") else None
+
+    def _set(self, _: str, value: str) -> None:
+        self._preempt = value
+
+    def _receive(self, _: Interface, packet: Packet) -> None:
+        self.masters[packet.source] = packet.payload
+
+    def share(self, interface: Interface, wish: Wish) -> str | None:
+        """Have the address as a shared one, and tell the group of it."""
+        assert wish.address is not None
+        assert interface.nic is not None
+        vhid = wish.parameters["vhid"]
+        interface.virtual[str(wish.address.ip)] = Virtual(VIRTUAL, f"vhid {vhid}")
+        interface.promiscuous = True
+        interface.shown.append(self._line)
+        self._guest.part(Ip).join(interface, GROUP)
+        self._guest.world.schedule(self._guest, 1.0, self._advertise, interface.name)
+        self._guest.devctl.post("CARP", f"{vhid}@{interface.name}", "MASTER")
+        return None
+
+    def _advertise(self, name: str) -> None:
+        by = self._guest.part(Network).interfaces[name]
+        self._guest.part(Ip).send(Packet(GROUP, CARP, "alive", 56), by=by, source_mac=VIRTUAL)
+
+    def _line(self, _: Interface) -> list[str]:
+        return ["\tcarp: MASTER vhid 1 advbase 1 advskew 0"]
+
+
+def test_a_protocol_is_added_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    def set_group(guest: Guest, interface: Interface, wish: Wish) -> str | None:
+        return guest.part(Sharing).share(interface, wish)
+
+    monkeypatch.setitem(PARAMETERS, "vhid", set_group)
+    world = make((*features.parts(), Sharing))
+    for guest in world.guests.values():
+        guest.tree.mounts = {"/": guest.root}
+        setting = f'ifconfig_vtnet2_alias0="inet vhid 1 {SERVICE}/32"\n'
+        guest.tree.write("/boot/loader.conf", b'carp_load="YES"\n', append=True)
+        guest.tree.write("/etc/rc.conf", setting.encode(), append=True)
+        guest.tree.write("/etc/sysctl.conf", b"net.inet.carp.preempt=1\n", append=True)
+        guest.root.write_all()
+        guest.power_on()
+    world.pass_time(60)
+    lan = Lan(copy.deepcopy(world))
+    assert not lan.world.gaps
+    assert lan.out(lan.one, "sysctl -n net.inet.carp.preempt; kldstat -q -m carp && echo yes") == (
+        "1\nyes\n"
+    )
+    assert lan.out(lan.one, "kldload pfsync && kldstat -q -m pfsync && echo yes") == "yes\n"
+    assert lan.out(lan.one, "ifconfig vtnet2").splitlines()[:6:5] == [
+        "vtnet2: flags=8963<UP,BROADCAST,RUNNING,PROMISC,SIMPLEX,MULTICAST> metric 0 mtu 1500",
+        "\tcarp: MASTER vhid 1 advbase 1 advskew 0",
+    ]
+    assert len(lan.one.part(Sharing).masters) + len(lan.two.part(Sharing).masters) >= 1
+    lan.client.connect(SERVICE, 80)
+    lan.world.pass_time(1)
+    assert lan.client.table.entries[SERVICE].mac == VIRTUAL
 
 
 # --- TCP ----------------------------------------------------------------------------------------
@@ -318,6 +415,9 @@ def test_a_client_follows_a_shared_address(lan: Lan) -> None:
     lan.accepted[0][1].send("welcome")
     lan.world.pass_time(1)
     assert lan.client.said == ["welcome"]
+    sent = lan.two.nics["vtnet2"].sent
+    assert "1 packets received" in lan.out(lan.two, f"ping -c 1 {SERVICE}")
+    assert lan.two.nics["vtnet2"].sent == sent + 98, "it is not the backup's own"
 
     lan.share(lan.one, is_master=False)
     lan.share(lan.two, is_master=True)

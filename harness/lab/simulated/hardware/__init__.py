@@ -1,1 +1,1 @@
-"""Disks and their requests; no kernel."""
+"""Disks, NICs and Ethernet segments; no kernel."""

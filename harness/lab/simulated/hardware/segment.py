@@ -199,10 +199,10 @@ class Segment:
         for each in self.stations:
             lost = self.loss and self._time.rng.random() < self.loss
             if each is not source and each.takes(frame.target) and not lost:
-                self._time.schedule(None, delay, self._arrive, source, each, frame)
+                self._time.schedule(None, delay, self._arrive, each, frame)
 
-    def _arrive(self, source: Nic, target: Nic, frame: Frame) -> None:
-        if source.plugged and self.joins(target, target) and target.driver is not None:
+    def _arrive(self, target: Nic, frame: Frame) -> None:
+        if self.joins(target, target) and target.driver is not None:
             target.received += frame.size
             target.driver.receive(frame)
 

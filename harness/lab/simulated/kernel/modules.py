@@ -63,6 +63,8 @@ class Kernel(Part):
         """What a part of the kernel does when its module is loaded, by the module's name."""
         self.trees: dict[str, Callable[[str], str | None]] = {}
         """Who answers sysctl(8) for the variables that begin so."""
+        self.setters: dict[str, Callable[[str, str], None]] = {}
+        """Who sets the variables that begin so. Each may raise `NotModelled`."""
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -93,7 +95,7 @@ class Kernel(Part):
         name = name.removeprefix("/boot/kernel/").removesuffix(".ko")
         if name in self.modules or name == "kernel":
             return "EEXIST"
-        if name not in self._sizes and name not in _UNSEEN:
+        if name not in {*self._sizes, *_UNSEEN, *self.when_loaded}:
             if posixpath.basename(name) in self._guest.release.modules:
                 raise NotModelled(f"the module {name}")
             if self._guest.tree.entry(f"/boot/modules/{name}.ko") or name.startswith("/"):
@@ -117,7 +119,7 @@ class Kernel(Part):
 
         Drivers have names such as pci/virtio_pci, classes of geom(4) such as g_part.
         """
-        if name in self._sizes or name in _UNSEEN:
+        if name in {*self._sizes, *_UNSEEN, *self.when_loaded}:
             return True
         inside = "/" in name or name.startswith("g_") or name in {"cam", "cd9660", "ufs"}
         return not inside and name not in self._guest.release.modules
@@ -180,6 +182,10 @@ class Kernel(Part):
         elif name in WRITABLE.split():
             self._set[name] = value
         else:
+            for beginning, setter in self.setters.items():
+                if name.startswith(beginning):
+                    setter(name, value)
+                    return
             raise NotModelled(f"sysctl {name}={value}")
 
     # --- messages -------------------------------------------------------------------------------

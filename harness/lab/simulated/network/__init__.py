@@ -1,1 +1,1 @@
-"""Interfaces, TCP, firewalls, and their commands."""
+"""Interfaces, ARP, IPv4, UDP, TCP, firewalls, and their commands."""
