@@ -25,17 +25,15 @@ def download_image(
     ] = False,
 ) -> None:
     """Download the official FreeBSD VM image that the settings name, and check its SHA-512."""
+    named = f"the image of FreeBSD {release}" if release else f"the image that {settings} names"
+    if not where:
+        typer.echo(named, err=True)  # the path alone is for a script
     from harness.config import settings as settings_file
+    from harness.lab.images import download as images
     from harness.lab.images import image
 
     wanted = settings_file.load(settings).image if release is None else image_of(release)
-    if where:
-        typer.echo(image.find(wanted))
-        return
-    typer.echo(f"the image of FreeBSD {wanted.release}", err=True)  # the path is for a script
-    from harness.lab.images import download as images
-
-    typer.echo(images.download(wanted))
+    typer.echo(image.find(wanted) if where else images.download(wanted))
 
 
 @app.command("box")

@@ -66,3 +66,39 @@ def show_history(
         typer.echo(past_runs.as_json(found))
     else:
         past_runs.show(found)
+
+
+@app.command("compare-releases")
+def compare_releases(
+    results: Annotated[
+        list[Path], typer.Argument(help="Results of runs; each is held against the first.")
+    ],
+    recording: Annotated[
+        list[Path] | None,
+        typer.Option(help="Recordings of one tour, in that order, to hold against each other too."),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The page to write.", show_default="standard output")
+    ] = None,
+) -> None:
+    """Put runs of several releases side by side: verdicts, times, and what is answered otherwise.
+
+    Example: skunk compare-releases results/2026-11-23-qemu results/2026-12-01-qemu --to page.md
+    """
+    if len(results) < 2:
+        raise typer.BadParameter("it takes the results of two runs at least")
+    typer.echo(f"{', '.join(str(folder) for folder in results)} beside each other", err=True)
+    from harness.report import releases
+
+    page = releases.compare(results)
+    if recording:
+        from harness.trials.conformance.recording import answers
+
+        page += releases.compare_recordings(
+            [path.name for path in recording], [answers(path) for path in recording]
+        )
+    if to is None:
+        typer.echo(page)
+    else:
+        to.write_text(page, "utf-8")
+        typer.echo(to)

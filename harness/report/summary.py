@@ -113,12 +113,12 @@ def _failures(failed: Sequence[Ended]) -> Iterator[str]:
             where = f" at `{code(why.place)}`" if why.place else ""
             yield f"  {plain(why.error)}{where}"
             if why.step:
-                yield _block(why.step)
+                yield block(why.step)
             if why.awaited is not None:
                 yield f"  waited {seconds(why.within or 0.0)} for {plain(why.awaited)}; last seen:"
-                yield _block(why.last_seen or "nothing")
+                yield block(why.last_seen or "nothing")
             else:
-                yield _block(why.message)
+                yield block(why.message)
     yield from _more(causes)
     yield ""
 
@@ -282,7 +282,7 @@ def code(text: str) -> str:
     return " ".join(printable(text).replace("`", "'").replace("|", "\\|").split())
 
 
-def _block(text: str) -> str:
+def block(text: str) -> str:
     """Several lines as they are, in a list's item; no fence in them ends it."""
     text = printable(text)
     lines = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... (cut off)"

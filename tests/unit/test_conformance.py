@@ -11,10 +11,10 @@ import pytest
 from harness.config import paths
 from harness.config import settings as settings_file
 from harness.errors import CommandTimedOut, SettingsError
+from harness.freebsd.comparable import normalise
 from harness.lab.base import Endpoint, Lab, LabDescription, Machine
 from harness.lab.simulated.lab import SimulatedLab, SimulatedMachine
 from harness.lab.ssh import Result
-from harness.trials.conformance.normalise import normalise
 from harness.trials.conformance.recording import (
     Fed,
     RecordedConnection,

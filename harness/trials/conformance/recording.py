@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shlex
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Self
 from harness.errors import HarnessError, SettingsError
 from harness.lab.base import Endpoint, Gap, Lab, LabDescription, Machine, Power
 from harness.lab.ssh import Connect, Remote, Result, Wrapped
+from harness.results.past.releases import Answers, answer
 from harness.waiting.clock import Clock
 
 _SHORT = 16384
@@ -327,3 +329,15 @@ class RecordedLab(Lab):
     def leave_notes(self, folder: Path) -> None:
         """Write what the lab has to say."""
         self._lab.leave_notes(folder)
+
+
+def answers(path: Path) -> Answers:
+    """Every answer of a recording, each once, for comparison with another release's."""
+    found: dict[str, list[str]] = {}
+    for step in load(path)[1]:
+        if step.verb == "run":
+            known = found.setdefault(shlex.join(step.argv), [])
+            said = answer(step.status, step.stdout, step.stderr)
+            if said not in known:
+                known.append(said)
+    return found

@@ -26,10 +26,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from harness.config import yaml_file
 from harness.config.settings import Settings, SimulatedSettings
 from harness.errors import HarnessError
+from harness.freebsd.comparable import normalise
 from harness.freebsd.hast import log as hastd_log
 from harness.lab.simulated.direct import DirectConnection
 from harness.lab.simulated.lab import SimulatedLab
-from harness.trials.conformance.normalise import normalise
 from harness.trials.conformance.recording import Step, load
 from harness.waiting import clock as clocks
 
