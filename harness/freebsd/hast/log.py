@@ -365,9 +365,26 @@ def parse_line(text: str) -> LogLine:
 
 
 def parse_log(text: str) -> tuple[LogLine, ...]:
-    """Read a log, one `LogLine` for every line, a last one without an end included."""
+    """Read a log, one `LogLine` for every line of hastd, a last one without an end included.
+
+    The daemon(8) of 15.1 hands all lines that it reads at once to syslog(3) as one message, and
+    syslogd makes blanks of their ends (usr.sbin/daemon/daemon.c, listen_child); that of 13.2 made a
+    message of each. They are taken apart, each with the header of them all.
+    """
     lines = text.split("\n")
-    return tuple(parse_line(line) for line in (lines if lines[-1] else lines[:-1]))
+    return tuple(
+        parse_line(each) for line in (lines if lines[-1] else lines[:-1]) for each in _apart(line)
+    )
+
+
+_JOINT = re.compile(rf"(?<=\S) +(?=\[(?:{'|'.join(Level)})\])")
+
+
+def _apart(line: str) -> list[str]:
+    """A line of the log for each line that hastd has written."""
+    header = _RFC3164.match(line) or _RFC5424.match(line)
+    start = header.end() if header else 0
+    return [line[:start] + each for each in _JOINT.split(line[start:])]
 
 
 def _role(word: str | None) -> Role | None:

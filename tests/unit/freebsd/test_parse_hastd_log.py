@@ -282,3 +282,20 @@ def test_a_debug_line_has_its_debug_level() -> None:
         resource="mirror",
         role=Role.PRIMARY,
     )
+
+
+def test_lines_that_daemon_handed_on_together_are_taken_apart() -> None:
+    """Seen on 15.1; behind the header of a syslogd, which is that of each of them."""
+    header = "Nov 30 17:10:36 skunk1 hastd[958]: "
+    log = (
+        "[ERROR] [mirror] (primary) Unable to receive reply header: Operation timed out. "
+        "[WARNING] [mirror] (primary) Disconnected from 192.168.0.2. [DEBUG][1] [mirror] x [y]."
+    )
+    for before in ("", header):
+        lines = parse_log(f"{before}{log}\n")
+        assert [line.level for line in lines] == [Level.ERROR, Level.WARNING, Level.DEBUG]
+        assert list(events(lines)) == [Disconnected("192.168.0.2")]
+        assert (
+            lines[1].text == f"{before}[WARNING] [mirror] (primary) Disconnected from 192.168.0.2."
+        )
+        assert lines[2].message == "x [y]."
