@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -108,11 +108,13 @@ def show(
 ) -> None:
     """Print the tables of a benchmark again, or with --size one answer. Writes nothing by itself.
 
-    The first line says which benchmark. Example: skunk bench show --size "40 GB"
+    The newest is the newest whose plan was measured to its end. The first line says which it is.
+    Example: skunk bench show --size "40 GB"
     """
     found = folder or newest()
-    if (simulated := _is_simulated(found)) is not None:
-        typer.echo(f"{prefix(MODEL if simulated else None)}{found}")
+    if (about := _look(found)) is not None:
+        unfinished = f": {_UNFINISHED}" if about.unfinished else ""
+        typer.echo(f"{prefix(MODEL if about.simulated else None)}{found}{unfinished}")
     from harness.measure import result
 
     bench = result.load(found)
@@ -218,27 +220,39 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
+_UNFINISHED = "unfinished, not all of its plan was measured"
+
+
 def newest() -> Path:
-    """The folder of the newest benchmark. Raises `SettingsError` when there is none."""
+    """The folder of the newest benchmark that is whole; where none is, of the newest one.
+
+    Raises `SettingsError` when there is none.
+    """
     found = sorted(paths.results_dir().glob("*/bench.json"), reverse=True)
-    usable = next((path for path in found if _is_simulated(path) is not None), None)
-    if usable is None:
+    usable = {path: about for path in found if (about := _look(path)) is not None}
+    if not usable:
         raise SettingsError(
             f"there is no benchmark under {paths.results_dir()}", advice="make one: make bench"
         )
-    return usable.parent
+    whole = (path for path, about in usable.items() if not about.unfinished)
+    return next(whole, next(iter(usable))).parent
 
 
-def _is_simulated(path: Path) -> bool | None:
-    """Whether a benchmark is of the simulated lab; None for what is none, and may be none of ours.
+class _About(NamedTuple):
+    """What a benchmark is, without its schema: pydantic takes longer to import than one waits."""
 
-    Its schema is not looked at: pydantic takes longer to import than a person should wait.
-    """
+    simulated: bool
+    unfinished: bool
+
+
+def _look(path: Path) -> _About | None:
+    """What a benchmark is; None for what is none, and may be none of ours."""
     from harness.results import fields
 
     try:
         found = fields.read(path / "bench.json" if path.is_dir() else path)
-        return bool(found["where"]["simulated"]) if found["version"] == 1 else None
+        about = _About(bool(found["where"]["simulated"]), bool(found.get("unfinished")))
+        return about if found["version"] == 1 else None
     except fields.UNREADABLE:
         return None
 

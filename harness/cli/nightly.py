@@ -200,6 +200,9 @@ def collect_parts(
     parts: Annotated[Path, typer.Argument(help="Where the shards' results are.")],
     results: ResultsOption = None,
     plan: PlanOption = paths.NIGHTLY_PLAN,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="A night, too, if no runner left results.")
+    ] = False,
 ) -> None:
     """Make one run of each lane's shards, compare it with the night before, and say the night."""
     from harness.nightly import night, words
@@ -207,7 +210,7 @@ def collect_parts(
     from harness.nightly.collect import collect
 
     folder = _results(results)
-    told, warnings = collect(plans.load(plan), parts, folder)
+    told, warnings = collect(plans.load(plan), parts, folder, allow_empty=allow_empty)
     typer.echo(words.state(night.news(folder, told), _link()), nl=False)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)

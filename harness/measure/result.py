@@ -337,6 +337,8 @@ class Bench(_Result):
     """All of a run."""
 
     version: Literal[1] = 1
+    unfinished: bool = False
+    """Whether not all of the plan has been measured: it runs, was interrupted, or was killed."""
     where: Where
     compared: dict[Literal["A", "B"], Compared] = {}
     sampling: SamplingCost | None = None

@@ -151,6 +151,7 @@ def run(
     """
     first = subjects[0].session
     bench = Bench(
+        unfinished=True,
         where=where(first.lab, first.release),
         compared={
             subject.name: Compared(
@@ -178,6 +179,8 @@ def run(
             _failovers(running, plan, plan.failover, progress)
         if plan.writes is not None:
             _writes(running, plan, plan.writes, progress)
+    running.bench = running.bench.model_copy(update={"unfinished": False})
+    running.keep()
     return running
 
 

@@ -23,23 +23,37 @@ _SMALL = frozenset({"run.json", "junit.xml", "gaps.json", RESULTS, "summary.md"}
 """What a run needs to be compared with later ones."""
 
 
-def collect(plan: Plan, parts: Path, results: Path) -> tuple[Night, list[str]]:
+def collect(
+    plan: Plan, parts: Path, results: Path, *, allow_empty: bool = False
+) -> tuple[Night, list[str]]:
     """Make one run of the shards of each lane that lie anywhere in `parts`, and publish it.
 
     The runs go into the folder `results`, where earlier nights are. Returns the night, and what
-    could not be done, for a person. Raises `HarnessError` when there is no such folder.
+    could not be done, for a person. Raises `HarnessError` when there is no such folder, and, with
+    nothing written, when no run of any lane is in it; with `allow_empty` that is a night, too.
     """
     if not parts.is_dir():
         raise HarnessError(
             f"there is no folder {parts}", advice="name the one that has the shards' results"
         )
     started = datetime.now(UTC)
-    made(results)
     found = runs_in(parts)
+    of_lanes = {
+        lane: [path for path, (lab, release) in found.items() if lane.had(lab, release)]
+        for lane in plan.lanes()
+    }
     ended: list[tuple[Lane, Path | None, str]] = []
-    warnings: list[str] = [] if found else [f"there is no run of any lane in {parts}"]
-    for lane in plan.lanes():
-        its = [path for path, (lab, release) in found.items() if lane.had(lab, release)]
+    warnings: list[str] = []
+    if not any(of_lanes.values()):
+        warnings.append(f"there is no run of any lane in {parts}")
+        if not allow_empty:
+            raise HarnessError(
+                warnings[0],
+                advice="name the folder that has the shards' results; --allow-empty makes a night "
+                "of it in which no runner left any",
+            )
+    made(results)
+    for lane, its in of_lanes.items():
         if not its:
             ended.append((lane, None, "no runner left results"))
             continue

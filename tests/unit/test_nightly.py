@@ -163,7 +163,12 @@ def test_a_mistyped_folder_of_parts_is_no_night(tmp_path: Path) -> None:
         collect(PLAN, tmp_path / "prats", tmp_path / "results")
     assert not (tmp_path / "results").exists()
     (tmp_path / "parts").mkdir()
-    told, warnings = collect(PLAN, tmp_path / "parts", tmp_path / "results")
+    with pytest.raises(HarnessError, match="there is no run of any lane in"):
+        collect(PLAN, tmp_path / "parts", tmp_path / "results")
+    done = CliRunner().invoke(cli.app, ["nightly", "collect", str(tmp_path / "parts")])
+    assert isinstance(done.exception, HarnessError)
+    assert not (tmp_path / "results").exists(), "nothing is stored"
+    told, warnings = collect(PLAN, tmp_path / "parts", tmp_path / "results", allow_empty=True)
     assert all(turn.why for turn in told.turns), "that no runner left anything is news"
     assert warnings == [f"there is no run of any lane in {tmp_path / 'parts'}"]
 

@@ -70,6 +70,7 @@ def what_ran(bench: Bench) -> str:
     """Where the figures come from, in one line."""
     where = bench.where
     mark = "SIMULATED, no evidence about FreeBSD: " if where.simulated else ""
+    mark += "UNFINISHED, not all of the plan was measured: " if bench.unfinished else ""
     measured: list[Resync | Failover | WriteCost] = [
         *bench.resyncs,
         *bench.failovers,

@@ -475,6 +475,43 @@ def test_a_run_leaves_each_row_and_says_what_failed(
     assert bench.sampling.every_s == 0.3
 
 
+def test_a_run_that_was_interrupted_is_unfinished(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    wanted = TINY.model_copy(update={"repeats": 1})
+    said: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_failovers", ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            run.run([Subject(session)], wanted, tmp_path, said.append)
+    cut_off = result.load(tmp_path)
+    assert (len(cut_off.resyncs), cut_off.unfinished) == (1, True)
+    wanted = wanted.model_copy(update={"resync": None})
+    assert not run.run([Subject(session)], wanted, tmp_path, said.append).bench.unfinished
+    assert not result.load(tmp_path).unfinished
+
+
+def test_the_newest_benchmark_is_the_newest_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKUNK_RESULTS_DIR", str(tmp_path))
+    cut_off = a_bench().model_copy(update={"unfinished": True})
+    for name, bench in (("1", cut_off), ("2", a_bench()), ("3", cut_off)):
+        (tmp_path / name).mkdir()
+        bench.save(tmp_path / name)
+    assert bench_cli.newest() == tmp_path / "2"
+    done = CliRunner().invoke(bench_cli.app, ["show", str(tmp_path / "3"), "--size", "40 GB"])
+    assert f"{tmp_path / '3'}: unfinished, not all of its plan was measured" in done.output
+    done = CliRunner().invoke(bench_cli.app, ["show", str(tmp_path / "3")])
+    assert "UNFINISHED, not all of the plan was measured: FreeBSD" in " ".join(done.output.split())
+    assert "unfinished" not in CliRunner().invoke(bench_cli.app, ["show"]).output.lower()
+    (tmp_path / "2" / "bench.json").unlink()
+    assert bench_cli.newest() == tmp_path / "3", "there is no whole one"
+
+
 def test_two_hast_confs_are_compared_in_turns(session: Session, tmp_path: Path) -> None:
     subjects = [
         Subject(session, "A", "memsync", {"replication": "memsync"}),
