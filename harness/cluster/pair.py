@@ -274,11 +274,17 @@ class Pair:
         """Make the node primary and wait until its device is there.
 
         The device appears before it serves I/O: without a peer the first read or write waits for
-        HAST's timeout.
+        HAST's timeout. Raises `KnownBugMet` like `wait_until_complete`: on 15.1 there is no device
+        while a primary tries in vain to reach its secondary.
         """
         device = self.device_on(node)
         node.run("hastctl", "role", "primary", self.resource)
-        wait_until(f"{device} on {node}", lambda: self._exists(node, device), 30)
+        with self._known_bugs_named(node):
+            wait_until(
+                f"{device} on {node}",
+                lambda: self._exists(node, device),
+                30 if self._watch.met is None else CONNECT_SECONDS_IN_VAIN,
+            )
 
     def demote(self, node: Node) -> None:
         """Make the node secondary. Export the pool first: hastd takes the device away by force."""
@@ -294,7 +300,7 @@ class Pair:
         what a known bug looks like, and sooner once it has been met in this run.
         """
         for node in (self.peer(primary), primary):
-            try:
+            with self._known_bugs_named(primary):
                 wait_until(
                     f"{node} to say complete",
                     lambda node=node: self.info(node),  # type: ignore[misc]
@@ -302,8 +308,14 @@ class Pair:
                     accept=lambda info: info.status is Status.COMPLETE,
                     hint=lambda info, node=node: self._role_hint(node, info, primary),  # type: ignore[misc]
                 )
-            except WaitExpired as expired:
-                raise self._watch.explain(primary, self.peer(primary), expired) from expired
+
+    @contextlib.contextmanager
+    def _known_bugs_named(self, primary: Node) -> Iterator[None]:
+        """Where a wait for the pair to connect expires, raise it by the bug that it looks like."""
+        try:
+            yield
+        except WaitExpired as expired:
+            raise self._watch.explain(primary, self.peer(primary), expired) from expired
 
     def _role_hint(self, node: Node, info: hast.ResourceInfo, primary: Node) -> str | None:
         """What a node's role has to do with its not being connected."""
