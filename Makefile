@@ -9,19 +9,24 @@
 
 LAB    ?= vagrant
 IMAGE  ?=
+HASTD  ?=
+HASTCTL ?=
 PAIR   ?= default
 ARGS   ?=
 PYTHON ?= python3
 override LAB    := $(value LAB)
 override IMAGE  := $(value IMAGE)
+override HASTD  := $(value HASTD)
+override HASTCTL := $(value HASTCTL)
 override PAIR   := $(value PAIR)
 override ARGS   := $(value ARGS)
 override PYTHON := $(value PYTHON)
-export LAB IMAGE PAIR ARGS PYTHON
+export LAB IMAGE HASTD HASTCTL PAIR ARGS PYTHON
 
 VENV   := .venv
 SKUNK  := $(VENV)/bin/python -m harness.cli.from_make# adds the words of ARGS
 ON     := --lab "$$LAB" $(if $(IMAGE),--image "$$IMAGE")
+OWN    := $(if $(HASTD),--hastd "$$HASTD") $(if $(HASTCTL),--hastctl "$$HASTCTL")
 
 .DEFAULT_GOAL := help
 
@@ -59,8 +64,8 @@ plumbing: setup  ## the labs themselves, on a small Linux guest: needs QEMU, no 
 browser: setup  ## the report in headless Chromium: needs chromium and its driver
 	$(VENV)/bin/pytest tests/browser
 
-test: setup  ## the scenarios on two real FreeBSD machines (LAB=, IMAGE=, PAIR=, ARGS=)
-	$(SKUNK) test $(ON) --pair "$$PAIR"
+test: setup  ## the scenarios on two real FreeBSD machines (LAB=, IMAGE=, HASTD=, PAIR=, ARGS=)
+	$(SKUNK) test $(ON) $(OWN) --pair "$$PAIR"
 
 conformance: setup  ## hold the simulated lab to what real FreeBSD was recorded to answer
 	$(SKUNK) conformance
@@ -81,7 +86,7 @@ doctor: setup  ## what each lab lacks on this host, and what mends it
 	@$(SKUNK) doctor
 
 up: setup  ## boot a pair, set it up and leave it up (LAB=, IMAGE=, PAIR=); then: skunk status, ssh, cut
-	@$(SKUNK) up $(ON) --pair "$$PAIR"
+	@$(SKUNK) up $(ON) $(OWN) --pair "$$PAIR"
 
 status: setup  ## both nodes of a pair that is up (ARGS=--watch)
 	@$(SKUNK) status
@@ -90,7 +95,7 @@ down: setup  ## stop it and remove all of it
 	@$(SKUNK) down
 
 bench: setup  ## measure resyncs, failovers and writes as bench.yaml has it (LAB=, IMAGE=)
-	$(SKUNK) bench run $(ON)
+	$(SKUNK) bench run $(ON) $(OWN)
 
 bench-harness: setup  ## what the harness itself costs: start, restore, one command, memory
 	$(SKUNK) bench harness $(ON)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption
+from harness.cli.options import (
+    HastctlOption,
+    HastdOption,
+    ImageOption,
+    LabOption,
+    PairOption,
+    SettingsOption,
+)
 from harness.config import paths
 from harness.errors import HarnessError, SettingsError
 from harness.lab.choose import MODEL
@@ -28,12 +35,14 @@ FolderChoice = Annotated[
 
 
 @app.command("run")
-def run_plan(
+def run_plan(  # noqa: PLR0917 - each is an option of the command line
     lab: LabOption = "qemu",
     image: ImageOption = None,
     settings: SettingsOption = paths.SETTINGS,
     what: PlanChoice = paths.BENCH_PLAN,
     pair: PairOption = "bench",
+    hastd: HastdOption = None,
+    hastctl: HastctlOption = None,
 ) -> None:
     """Measure what bench.yaml says: resyncs, failovers, writes. Ends with 1 if a row failed.
 
@@ -42,7 +51,7 @@ def run_plan(
     """
     _say(f"what {what} says, on the {lab} lab, pair {pair!r}")
     from harness.config import settings as settings_file
-    from harness.lab.choose import open_lab
+    from harness.lab.choose import open_lab, replaced_in_words
     from harness.measure import plan
     from harness.measure.run import Subject, run
     from harness.operate.kept import refuse_if_up
@@ -51,9 +60,11 @@ def run_plan(
     from harness.run.session import Session
 
     wanted = plan.load(what)
-    loaded = settings_file.load(settings)
+    loaded = settings_file.load(settings).with_programs(hastd or (), hastctl or ())
     plan.check(wanted, loaded)
     refuse_if_up(lab, pair)
+    for line in replaced_in_words(loaded):
+        _say(line)
     hardware = open_lab(lab, loaded, image_path=image, pair=pair, say=_say)
     folder = new_run_folder(f"{lab}-bench")
     with Session(loaded, hardware, told=Lines(_say), results=folder) as session:

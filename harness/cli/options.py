@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.errors import SettingsError
-from harness.lab.choose import LabName, check_image
+from harness.lab.choose import KINDS, LabName, check_image
 
 if TYPE_CHECKING:
     from harness.config.settings import ImageSettings
@@ -35,6 +35,34 @@ ImageOption = Annotated[
         callback=_checked,
         help="A FreeBSD qcow2 or raw image (qemu lab, box).",
         show_default="the one in the cache",
+    ),
+]
+
+
+def _replaceable(context: typer.Context, files: list[str] | None) -> list[str] | None:
+    """Programs, where the lab that is named beside them runs any."""
+    lab = context.params.get("lab")
+    if files and lab and (why := KINDS[lab].no_programs):
+        raise typer.BadParameter(
+            f"the {lab} lab replaces no program ({files[0]}): {why}; take --lab qemu"
+        )
+    return files
+
+
+_OF_ONE_NODE = "[NODE=]FILE"
+HastdOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hastd",
+        callback=_replaceable,
+        metavar=_OF_ONE_NODE,
+        help="A hastd of your own in the place of the image's, on one node or both.",
+    ),
+]
+HastctlOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hastctl", callback=_replaceable, metavar=_OF_ONE_NODE, help="The same for hastctl."
     ),
 ]
 SettingsOption = Annotated[Path, typer.Option("--settings", help="The settings file.")]

@@ -12,7 +12,15 @@ from typing import Annotated, Literal
 import typer
 
 from harness.cli.cut_command import CutCommand, cuttable
-from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption, examples
+from harness.cli.options import (
+    HastctlOption,
+    HastdOption,
+    ImageOption,
+    LabOption,
+    PairOption,
+    SettingsOption,
+    examples,
+)
 from harness.config import paths
 from harness.errors import MissingTool
 from harness.lab.choose import DoctorLab, LabName, mark_of
@@ -94,6 +102,8 @@ def up(
     foreground: Annotated[bool, typer.Option(help="Stay in front until Ctrl-C.")] = False,
     seed: Annotated[int | None, typer.Option(help="The chance of the simulated lab.")] = None,
     settings: SettingsOption = paths.SETTINGS,
+    hastd: HastdOption = None,
+    hastctl: HastctlOption = None,
 ) -> None:
     """Boot a pair, set it up as the scenarios have it, and leave it up.
 
@@ -103,6 +113,8 @@ def up(
     """
     if provisioned and bare:
         raise typer.BadParameter("--provision and --bare exclude each other", ctx=context)
+    if bare and (hastd or hastctl):
+        raise typer.BadParameter("--bare changes nothing on a node: no program either", ctx=context)
     mark = prefix(mark_of(lab))
     start = time.monotonic()
 
@@ -111,15 +123,21 @@ def up(
 
     say(f"the {lab} lab, pair {pair!r}")
     from harness.config import settings as settings_file
+    from harness.lab.choose import check_software, replaced_in_words
     from harness.operate.bring_up import Order, keep, start_keeper
 
-    settings_file.load(settings)  # before a keeper is started
+    # Before a keeper is started.
+    loaded = settings_file.load(settings).with_programs(hastd or (), hastctl or ())
+    check_software(lab, loaded)
+    replaced_in_words(loaded)
     order = Order(
         lab=lab,
         pair=pair,
         image=None if image is None else image.absolute(),
         settings=settings.absolute(),
         seed=seed,
+        hastd=tuple(loaded.program_words("hastd")),
+        hastctl=tuple(loaded.program_words("hastctl")),
         state="bare" if bare else "provisioned" if provisioned else "set-up",
     )
     if foreground:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from harness.cli.options import ImageOption, LabOption, PairOption, SettingsOption, examples
+from harness.cli.options import (
+    HastctlOption,
+    HastdOption,
+    ImageOption,
+    LabOption,
+    PairOption,
+    SettingsOption,
+    examples,
+)
 from harness.config import paths
 from harness.lab.choose import MODEL, LabName, mark_of
 from harness.record.marked import prefix
@@ -24,6 +33,8 @@ _RUN_EXAMPLES = examples(
     "skunk run --lab qemu tests/scenarios/test_crashes.py",
     "skunk run --lab qemu --repeat 20 --shuffle -x -m smoke",
     "skunk run --lab qemu --shell-on-failure -k split_brain",
+    "skunk run --lab qemu --hastd obj/sbin/hastd/hastd",
+    "skunk run --lab qemu --hastd skunk1=/tmp/hastd -m smoke",
 )
 _FOR_PYTEST = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -37,6 +48,8 @@ def run_scenarios(
     image: ImageOption = None,
     pair: PairOption = "default",
     settings: SettingsOption = paths.SETTINGS,
+    hastd: HastdOption = None,
+    hastctl: HastctlOption = None,
     repeat: Annotated[int, typer.Option(min=1, help="Run each scenario so often.")] = 1,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="In an order of chance.")] = False,
     shuffle_seed: Annotated[int | None, typer.Option(help="In that order again.")] = None,
@@ -60,6 +73,8 @@ def run_scenarios(
         *(["--keep"] if keep else []),
         *(["--shell-on-failure"] if shell_on_failure else []),
         *context.args,
+        hastd=hastd or (),
+        hastctl=hastctl or (),
     )
 
 
@@ -113,27 +128,39 @@ _ONLY_LOOKS = {"--collect-only", "--co", "--fixtures", "--markers", "--setup-pla
 
 
 def _run_tests(
-    what: str, lab: LabName, pair: str, settings: Path, image: Path | None, *arguments: str
+    what: str,
+    lab: LabName,
+    pair: str,
+    settings: Path,
+    image: Path | None,
+    *arguments: str,
+    hastd: Sequence[str] = (),
+    hastctl: Sequence[str] = (),
 ) -> NoReturn:
     """Run pytest, write the report, and exit with its status.
 
     What can be refused is refused first, with nothing made: wrong settings, a pair that is up, an
-    image or a program that is not there.
+    image or a program that is not there, or is none for the nodes.
     """
     mark = prefix(mark_of(lab))
     typer.echo(f"{mark}{what} on the {lab} lab, pair {pair!r}")
     from harness.config import settings as settings_file
+    from harness.config.settings import PROGRAMS
     from harness.lab import choose
     from harness.operate.kept import refuse_if_up
 
     refuse_if_up(lab, pair)
-    loaded = settings_file.load(settings)
+    loaded = settings_file.load(settings).with_programs(hastd, hastctl)
     if _ONLY_LOOKS.isdisjoint(arguments):
         choose.refuse(lab, loaded, image_path=image, pair=pair)
+        for line in choose.replaced_in_words(loaded):
+            typer.echo(f"{mark}{line}")
     from harness.pytest_plugin.running import run_tests
 
     words = ["--lab", lab, "--pair", pair, "--settings", str(settings), *arguments]
     words += [] if image is None else ["--image", str(image)]
+    for program in PROGRAMS if hastd or hastctl else ():
+        words += [f"--{program}={each}" for each in loaded.program_words(program)]
     status, warnings = run_tests(lab, words, lambda line: typer.echo(f"{mark}{line}"))
     for line in "\n".join(warnings).splitlines():
         typer.echo(f"{mark}warning:  {line}", err=True)

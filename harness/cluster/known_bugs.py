@@ -1,7 +1,9 @@
 """FreeBSD's bugs that break scenarios: known-bugs.yaml, checked, and how one is recognised.
 
-On a release in a bug's range its scenarios are strict expected failures. A pair that does not get
-in sync is looked at for every bug's symptoms, whatever the release, so that the failure has a name.
+On a release in a bug's range its scenarios are strict expected failures, unless the user has put
+another program in the place of the one that has the bug, or the other node has another release. A
+pair that does not get in sync is looked at for every bug's symptoms, whatever the release, so that
+the failure has a name.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import datetime
 import fnmatch
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,9 +22,11 @@ from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config import paths, yaml_file
+from harness.config.settings import NODES, Program
 from harness.errors import HarnessError, KnownBugMet
 from harness.freebsd.hast import hastctl as hast
 from harness.freebsd.hast import log as hastd_log
+from harness.words import Word
 
 if TYPE_CHECKING:
     from harness.cluster.node import Node
@@ -72,6 +76,8 @@ class KnownBug(_Section):
 
     number: int
     title: str
+    program: Program
+    """What of the base system has it."""
     releases: str
     symptoms: Annotated[tuple[Symptom, ...], Field(min_length=1)]
     breaks: Breaks
@@ -144,45 +150,97 @@ def table() -> tuple[KnownBug, ...]:
     return load()
 
 
+class Standing(Word):
+    """What a bug is to a run. One that concerns none of its nodes has none."""
+
+    EXPECTED = "expected"
+    """Both nodes have it: what it breaks is a strict expected failure."""
+
+    REPLACED = "replaced"
+    """A program of the user's own is in the place of the one that has it: is it mended?"""
+
+    MIXED = "mixed"
+    """One node's release has it and the other's does not: it shows while that one is primary."""
+
+
 class Watch:
-    """What a run knows of known bugs: which concern its release, and which it has met."""
+    """What a run knows of known bugs: which concern its nodes, and which it has met."""
 
     def __init__(self, bugs: Sequence[KnownBug] | None = None) -> None:
         """`bugs` is another table than the project's own."""
         self.bugs = table() if bugs is None else tuple(bugs)
-        self.release: str | None = None
-        """As `uname -r` prints it, once it is known."""
-        self.met: KnownBug | None = None
-        """A bug of this release that a pair has shown: the next pair need not wait for it."""
+        self.releases: Mapping[str, str] = {}
+        """Of each node, as `uname -r` prints it, once they are known."""
+        self.replaced: frozenset[str] = frozenset()
+        """The programs that the user's own took the place of, on whichever node."""
+        self._met: dict[str, KnownBug] = {}
+        """By the primary with which a pair has shown it: the next pair need not wait for it."""
 
-    def expected(self) -> tuple[KnownBug, ...]:
-        """The bugs that concern the release."""
-        return tuple(
-            bug for bug in self.bugs if self.release is not None and bug.concerns(self.release)
-        )
+    def know(self, releases: Mapping[str, str], replaced: Iterable[str] = ()) -> None:
+        """Learn what the nodes run."""
+        self.releases, self.replaced = dict(releases), frozenset(replaced)
 
-    def expects(self, number: int) -> bool:
-        """Whether the bug of that number concerns the release."""
-        return any(bug.number == number for bug in self.expected())
+    def standing(self, bug: KnownBug) -> Standing | None:
+        """What a bug is to this run; None where no node has it."""
+        concerned = [bug.concerns(release) for release in self.releases.values()]
+        if not any(concerned):
+            return None
+        if bug.program in self.replaced:
+            return Standing.REPLACED
+        return Standing.EXPECTED if all(concerned) else Standing.MIXED
+
+    def having(self, *standings: Standing) -> tuple[KnownBug, ...]:
+        """The bugs that are that to this run."""
+        return tuple(bug for bug in self.bugs if self.standing(bug) in standings)
+
+    def concerns(self, bug: KnownBug, primary: str) -> bool:
+        """Whether the release of a node that is primary has the bug."""
+        return primary in self.releases and bug.concerns(self.releases[primary])
+
+    def excuses(self, met: KnownBugMet) -> bool:
+        """Whether it is an expected failure that a scenario met a bug.
+
+        It is with the release's own programs, on a primary whose release has the bug.
+        """
+        bug = next((bug for bug in self.bugs if bug.number == met.number), None)
+        if bug is None or bug.program in self.replaced:
+            return False
+        return self.concerns(bug, met.node or NODES[0])
+
+    def met_by(self, primary: str) -> KnownBug | None:
+        """A bug of its release that a pair with this primary has shown before."""
+        return self._met.get(primary)
+
+    def met_in_set_up(self, primary: str | None) -> KnownBug | None:
+        """The same, if it lets no pair be set up."""
+        met = self._met.get(primary or NODES[0])
+        return met if met is not None and met.breaks.set_up else None
+
+    def named(self, bug: KnownBug) -> str:
+        """The bug as a verdict has it, with that its program was replaced."""
+        if bug.program not in self.replaced:
+            return bug.name
+        return f"{bug.name}: not mended by the {bug.program} that was put in its place"
 
     def overdue(self, today: datetime.date) -> Iterator[str]:
         """What is to be done about the table, in a line each."""
-        if self.release is not None:
-            for bug in self.bugs:
-                yield from bug.overdue(self.release, today)
+        for bug in self.bugs:
+            lines = (line for each in self.releases.values() for line in bug.overdue(each, today))
+            yield from dict.fromkeys(lines)
 
     def explain(self, primary: Node, secondary: Node, error: HarnessError) -> HarnessError:
         """The error by the bug's number, if the two nodes show one's symptoms; else as it is."""
-        bug = self.met or self.recognise(primary, secondary)
+        bug = self.met_by(primary.name) or self.recognise(primary, secondary)
         if bug is None:
             return error
-        if self.expects(bug.number):
-            self.met = bug
-            what = f"{bug.name}: {error.what}"
+        if self.concerns(bug, primary.name):
+            self._met[primary.name] = bug
+            what = f"{self.named(bug)}: {error.what}"
         else:
+            release = self.releases.get(primary.name, "this release")
             what = (
                 f"this looks like {bug.name}, which known-bugs.yaml does not have for "
-                f"{self.release or 'this release'}: {error.what}"
+                f"{release}: {error.what}"
             )
         return KnownBugMet(what, bug.number, node=primary.name)
 

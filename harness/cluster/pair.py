@@ -120,6 +120,12 @@ class Pair:
         self._provnames[node.name] = info.provname
         return info
 
+    def releases(self) -> dict[str, str]:
+        """What `uname -rm` prints on each node: 15.1-RELEASE amd64."""
+        return dict(
+            on_each(self.nodes, lambda node: (node.name, node.run("uname", "-rm").stdout.strip()))
+        )
+
     def role(self, node: Node) -> Role:
         """The resource's role on this node."""
         return self.info(node).role
@@ -283,7 +289,7 @@ class Pair:
             wait_until(
                 f"{device} on {node}",
                 lambda: self._exists(node, device),
-                30 if self._watch.met is None else CONNECT_SECONDS_IN_VAIN,
+                CONNECT_SECONDS_IN_VAIN if self._watch.met_by(node.name) else 30,
             )
 
     def demote(self, node: Node) -> None:
@@ -304,7 +310,9 @@ class Pair:
                 wait_until(
                     f"{node} to say complete",
                     lambda node=node: self.info(node),  # type: ignore[misc]
-                    CONNECT_SECONDS if self._watch.met is None else CONNECT_SECONDS_IN_VAIN,
+                    CONNECT_SECONDS_IN_VAIN
+                    if self._watch.met_by(primary.name)
+                    else CONNECT_SECONDS,
                     accept=lambda info: info.status is Status.COMPLETE,
                     hint=lambda info, node=node: self._role_hint(node, info, primary),  # type: ignore[misc]
                 )

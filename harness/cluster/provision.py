@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import jinja2
 
-from harness.cluster import own_hast_conf
+from harness.cluster import own_hast_conf, programs
 from harness.cluster.node import Node
 from harness.cluster.own_hast_conf import OwnHastConf, Place
 from harness.config import paths
 from harness.config.settings import PARTITION_MIB, SMALLEST_DATA_DISK_MIB, Settings
 from harness.errors import LabError, SettingsError
 from harness.freebsd import geom, ifconfig
+from harness.lab.replaced import Replacement
 from harness.waiting.parallel import on_each
 
 LOCAL_FILE = "/var/hast-mirror"
@@ -40,13 +41,17 @@ class Findings:
     nic: str
 
 
-def provision(nodes: Sequence[Node], settings: Settings) -> None:
+def provision(
+    nodes: Sequence[Node], settings: Settings, replacements: Sequence[Replacement] = ()
+) -> None:
     """Make the nodes of a pair ready for `hastctl create`. Safe to repeat.
 
-    Everything that can be wrong is looked at on both nodes before either is changed. Raises
-    `LabError` when a disk or NIC is missing or too small and `SettingsError` when hastd refuses the
-    hast.conf that follows from the settings.
+    The programs of `replacements` take their places first: they read the hast.conf. Everything else
+    that can be wrong is looked at on both nodes before either is changed. Raises `LabError` when a
+    disk or NIC is missing or too small and `SettingsError` when hastd refuses the hast.conf that
+    follows from the settings, or a program does not load.
     """
+    programs.replace(nodes, replacements)
     found, hast_conf = _checked(nodes, settings)
 
     def change(node: Node) -> None:

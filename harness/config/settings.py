@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +22,10 @@ start of the disk for its metadata; twice the ZFS minimum leaves room for files 
 
 NODES = ("skunk1", "skunk2")
 """The names of the two nodes, whatever their hast.conf calls them."""
+
+Program = Literal["hastd", "hastctl"]
+PROGRAMS: tuple[Program, ...] = ("hastd", "hastctl")
+"""What of the base system a program of the user's own can take the place of."""
 
 MAC_PREFIX = "52:54:00:c0:a8"
 """Private NICs get this prefix (QEMU's own, locally administered) and the node's number."""
@@ -51,11 +57,24 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class ReplaceSettings(_Section):
+    """Programs of the user's own in the place of the image's: a path on the host, or None."""
+
+    hastd: Path | None = None
+    hastctl: Path | None = None
+
+
 class NodeSettings(_Section):
-    """One node: its address on the private link, and a fixed SSH port where one is wanted."""
+    """One node: its address on the private link, and a fixed SSH port where one is wanted.
+
+    `image` is another FreeBSD image than the other node's (qemu lab), `replace` are programs for
+    this node alone.
+    """
 
     private_address: ipaddress.IPv4Address
     ssh_port: Port | None = None
+    image: Path | None = None
+    replace: ReplaceSettings = ReplaceSettings()
 
 
 class MachineSettings(_Section):
@@ -238,6 +257,7 @@ class Settings(_Section):
     machine: MachineSettings = MachineSettings()
     image: ImageSettings = ImageSettings()
     box: BoxSettings = BoxSettings()
+    replace: ReplaceSettings = ReplaceSettings()
     hast: HastSettings = HastSettings()
     pool: str = Field(default="failover", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$")
     time_scale: Annotated[float, Field(gt=0, le=1000)] = 1.0
@@ -315,6 +335,70 @@ class Settings(_Section):
         """The same with another hast.conf."""
         return self.model_copy(update={"hast": hast})
 
+    def with_programs(self, hastd: Sequence[str] = (), hastctl: Sequence[str] = ()) -> Settings:
+        """The same with programs as a command line names them: FILE, or NODE=FILE for one node.
+
+        FILE takes the place of what the settings name for any node. Raises `SettingsError` where a
+        node would get two.
+        """
+        settings = self
+        given: dict[Program, Sequence[str]] = {"hastd": hastd, "hastctl": hastctl}
+        for program, words in given.items():
+            settings = settings._with_program(program, words)
+        return settings
+
+    def _with_program(self, program: Program, words: Sequence[str]) -> Settings:
+        named: dict[str, Path] = {}
+        for word in words:
+            node, equals, file = word.partition("=")
+            if not equals or node not in NODES:
+                node, file = "", word
+            if node in named:
+                raise SettingsError(
+                    f"--{program} is given twice for {node or 'both nodes'}: "
+                    f"{named[node]} and {file}",
+                    advice=f"give it once, or once for each node: --{program} {NODES[0]}=FILE",
+                )
+            named[node] = Path(os.path.expanduser(file)).absolute()  # noqa: PTH111 - never raises
+        if not named:
+            return self
+        shared, nodes = self.replace, dict(self.nodes)
+        for name, node_settings in nodes.items():
+            own = getattr(node_settings.replace, program) if "" not in named else None
+            replace = node_settings.replace.model_copy(update={program: named.get(name, own)})
+            nodes[name] = node_settings.model_copy(update={"replace": replace})
+        if "" in named:
+            shared = shared.model_copy(update={program: named[""]})
+        return self.model_copy(update={"replace": shared, "nodes": nodes})
+
+    def program_for(self, node: str, program: Program) -> Path | None:
+        """The file that takes the place of a program on a node; None: the image's own stays."""
+        own: Path | None = getattr(self.nodes[node].replace, program)
+        shared: Path | None = getattr(self.replace, program)
+        return own or shared
+
+    def program_words(self, program: Program) -> list[str]:
+        """What `with_programs` takes for what is in place of a program: whole paths, by node."""
+        found = {node: self.program_for(node, program) for node in sorted(self.nodes)}
+        return [f"{node}={path}" for node, path in found.items() if path is not None]
+
+    def _beside(self, folder: Path) -> Settings:
+        """The same with every file that the settings name counted from their own folder."""
+
+        def found(path: Path | None) -> Path | None:
+            return path and folder / os.path.expanduser(path)  # noqa: PTH111 - never raises
+
+        def replace(own: ReplaceSettings) -> ReplaceSettings:
+            return ReplaceSettings(hastd=found(own.hastd), hastctl=found(own.hastctl))
+
+        nodes = {
+            name: node.model_copy(
+                update={"image": found(node.image), "replace": replace(node.replace)}
+            )
+            for name, node in self.nodes.items()
+        }
+        return self.model_copy(update={"nodes": nodes, "replace": replace(self.replace)})
+
     def private_mac(self, node: str) -> str:
         """The Ethernet address of `node`'s private NIC, by which the guest finds the NIC."""
         return f"{MAC_PREFIX}:{sorted(self.nodes).index(node) + 1:02x}"
@@ -332,10 +416,12 @@ def load(path: Path = paths.SETTINGS) -> Settings:
 
     Raises `SettingsError` naming the file, the key and what is wrong with it: no such file, not
     UTF-8 or not YAML, a key twice, an unknown key, a value of the wrong kind or out of its range.
+    Relative paths of programs and images in it are counted from its own folder.
     """
-    return yaml_file.read(
+    settings = yaml_file.read(
         path,
         Settings.model_validate,
         called="the settings file",
         advice="correct the keys above; lab.yaml in the repository shows them all",
     )
+    return settings._beside(path.absolute().parent)

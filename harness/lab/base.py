@@ -13,12 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.errors import LabError
 from harness.waiting import interrupt
 from harness.waiting.clock import Clock
 from harness.words import Word
+
+if TYPE_CHECKING:
+    from harness.lab.replaced import Replacement
 
 
 class Power(Word):
@@ -152,6 +155,8 @@ class Lab(ABC):
     """What every line of output and every report has to say of this lab; None for real machines."""
     clock: Clock = Clock()
     """The time that its machines live in."""
+    replacements: tuple[Replacement, ...] = ()
+    """The programs of the user's own that provisioning puts in the place of the image's."""
 
     @abstractmethod
     def check(self) -> None:

@@ -58,6 +58,8 @@ class LabKind:
     """What every line of output and every report has to say of it; None for real machines."""
     no_image: str = ""
     """Why no image can be named to it (`--image`); "" where its machines boot one."""
+    no_programs: str = ""
+    """Why no program of its nodes can be replaced (`--hastd`); "" where one can."""
 
 
 _OF_MACHINES = frozenset({Feature.POWER, Feature.PAUSE, Feature.LINK, Feature.HOST_TIME})
@@ -72,6 +74,7 @@ KINDS: dict[str, LabKind] = {
             (_OF_MACHINES | {Feature.DISK_RATE}) - {Feature.HOST_TIME},
             mark=MODEL,
             no_image="it is a model of one release, and boots nothing",
+            no_programs="it is a model of FreeBSD, and runs none of its programs",
         ),
     )
 }
@@ -96,11 +99,35 @@ def check_image(name: LabName, image: Path | None) -> None:
         )
 
 
+def check_software(name: LabName, settings: Settings) -> None:
+    """Raise `SettingsError` for programs or a node's own image that a lab cannot have."""
+    from harness.config.settings import NODES, PROGRAMS
+
+    for program in PROGRAMS:
+        path = next(filter(None, (settings.program_for(node, program) for node in NODES)), None)
+        if path is not None and KINDS[name].no_programs:
+            raise SettingsError(
+                f"the {name} lab replaces no {program} ({path}): {KINDS[name].no_programs}",
+                advice="leave it out, or take --lab qemu",
+            )
+    for node in NODES:
+        if (image := settings.nodes[node].image) is not None and KINDS[name].no_image:
+            raise SettingsError(
+                f"the {name} lab has no image for one node (nodes.{node}.image, {image}): "
+                f"{KINDS[name].no_image}",
+                advice="leave it out, or take --lab qemu",
+            )
+
+
 def refuse(name: LabName, settings: Settings, *, image_path: Path | None, pair: str) -> None:
     """Raise the `HarnessError` that tells what the lab lacks, where that shows in no time.
 
     It is asked before the scenarios are read; `open_lab` looks at the rest. Nothing is changed.
     """
+    from harness.lab import replaced
+
+    check_software(name, settings)
+    replaced.read(settings)
     if name == "vagrant":
         from harness.lab.vagrant.commands import check_installed
 
@@ -116,7 +143,27 @@ def refuse(name: LabName, settings: Settings, *, image_path: Path | None, pair: 
 
         PairFolder(name, pair).check()
         Qemu.find()
-        image.inspect(image_path or image.find(settings.image))
+        for path in set(_images(settings, image_path).values()):
+            image.inspect(path)
+
+
+def replaced_in_words(settings: Settings) -> list[str]:
+    """A line for each program of the user's own. Raises `SettingsError` for one that is none."""
+    from harness.config.software import in_words
+    from harness.lab import replaced
+
+    return in_words(each.about for each in replaced.read(settings))
+
+
+def _images(settings: Settings, image_path: Path | None) -> dict[str, Path]:
+    """The image that each node of the qemu lab boots: its own, else the one that both have."""
+    from harness.config.settings import NODES
+    from harness.lab.images import image
+
+    own = {node: settings.nodes[node].image for node in NODES}
+    shared = image_path or (None if all(own.values()) else image.find(settings.image))
+    found = {node: own[node] or shared for node in NODES}
+    return {node: path for node, path in found.items() if path is not None}
 
 
 def open_lab(
@@ -132,8 +179,12 @@ def open_lab(
     The qemu lab takes `image_path`, or the image that `make image` put into the cache, and makes it
     reachable over SSH first. Raises the `HarnessError` that says what is missing.
     """
+    from harness.lab import replaced
+
     lab: Lab
     check_image(name, image_path)
+    check_software(name, settings)
+    replacements = replaced.read(settings)
     if name == "qemu":
         from harness.lab.images import image
         from harness.lab.qemu.lab import QemuLab
@@ -141,9 +192,12 @@ def open_lab(
         from harness.lab.qemu_host import Qemu
 
         Qemu.find()
-        base = image_path or image.find(settings.image)
-        image.inspect(base)
-        lab = QemuLab(settings, prepared(base, say=say), pair)
+        bases = _images(settings, image_path)
+        ready: dict[Path, Path] = {}
+        for base in dict.fromkeys(bases.values()):
+            image.inspect(base)
+            ready[base] = prepared(base, say=say)
+        lab = QemuLab(settings, {node: ready[base] for node, base in bases.items()}, pair)
     elif name == MODEL:
         from harness.lab.simulated.lab import RELEASE, SimulatedLab
 
@@ -155,5 +209,6 @@ def open_lab(
         from harness.lab.vagrant.lab import VagrantLab
 
         lab = VagrantLab(settings, pair)
+    lab.replacements = replacements
     lab.check()
     return lab

@@ -17,6 +17,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config.settings import HastSettings
+from harness.config.software import ReplacedProgram, system
 from harness.errors import SettingsError
 
 VERSION = 1
@@ -37,8 +38,20 @@ class _Result(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Program(_Result):
+    """A program of the user's own that took the place of one of the base system on a node."""
+
+    node: str
+    program: str
+    file: str
+    sha256: str
+
+
 class Where(_Result):
-    """What the figures come from. `simulated` figures say nothing about FreeBSD."""
+    """What the figures come from. `simulated` figures say nothing about FreeBSD.
+
+    `release` is skunk1's, `releases` has both nodes' where they differ.
+    """
 
     lab: str
     simulated: bool
@@ -46,11 +59,23 @@ class Where(_Result):
     acceleration: str
     image: str
     release: str
+    releases: dict[str, str] | None = None
+    replaced: tuple[Program, ...] = ()
     host_cpu: str
     host_cores: int
     host_memory_bytes: int
     harness: str
     started: datetime
+
+    @property
+    def programs(self) -> tuple[ReplacedProgram, ...]:
+        """The replaced programs."""
+        return tuple(ReplacedProgram(o.node, o.program, o.file, o.sha256) for o in self.replaced)
+
+    @property
+    def system(self) -> str:
+        """The release, or both, with the replaced programs: only runs of the same are alike."""
+        return system(self.release, self.releases, self.programs)
 
 
 class Noise(_Result):

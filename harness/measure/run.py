@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -16,7 +16,6 @@ from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.config.settings import HastSettings
 from harness.errors import CommandFailed, HarnessError
-from harness.lab.base import Lab
 from harness.lab.ssh import Result
 from harness.measure.plan import FailoverPlan, Plan, ResyncPlan, WritesPlan, resync_rows, shuffled
 from harness.measure.probes import failover, resync, writes
@@ -27,6 +26,7 @@ from harness.measure.progress import shown
 from harness.measure.result import (
     Bench,
     Compared,
+    Program,
     Resync,
     ResyncConditions,
     SamplingCost,
@@ -124,8 +124,9 @@ class Running:
             self.failed(what, error)
 
 
-def where(lab: Lab, release: str) -> Where:
+def where(session: Session) -> Where:
     """What the figures come from: the lab, the release and this host."""
+    lab = session.lab
     described = lab.describe()
     return Where(
         lab=described.lab,
@@ -133,7 +134,9 @@ def where(lab: Lab, release: str) -> Where:
         hypervisor=described.hypervisor,
         acceleration=described.acceleration,
         image=described.image,
-        release=release,
+        release=session.release,
+        releases=session.releases if len(set(session.releases.values())) > 1 else None,
+        replaced=tuple(Program(**asdict(each.about)) for each in lab.replacements),
         host_cpu=_processor(),
         host_cores=psutil.cpu_count() or 1,
         host_memory_bytes=psutil.virtual_memory().total,
@@ -152,11 +155,11 @@ def run(
     first = subjects[0].session
     bench = Bench(
         unfinished=True,
-        where=where(first.lab, first.release),
+        where=where(first),
         compared={
             subject.name: Compared(
                 description=subject.description,
-                where=where(subject.session.lab, subject.session.release),
+                where=where(subject.session),
                 own_machines=subjects[0].session is not subjects[-1].session,
             )
             for subject in subjects

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.config.software import system_of
 from harness.errors import HarnessError
 from harness.results import fields
 from harness.results.run import BAD, Verdict
@@ -26,7 +27,7 @@ NAME = "night.json"
 _TOLD = BAD | {Verdict.GAP}
 """The verdicts that a night tells of until they are gone: a scenario with a gap has none."""
 
-_GOOD = frozenset({Verdict.HELD, Verdict.KNOWN_BUG})
+_GOOD = frozenset({Verdict.HELD, Verdict.FIXED_HERE, Verdict.KNOWN_BUG})
 """The verdicts that end a failure; one that was left out says nothing."""
 
 
@@ -294,7 +295,7 @@ def _lane(results: Path, night: datetime, turn: Turn) -> LaneNews:
     path = folder / fields.RESULTS
     try:
         found = fields.read(path)
-        release, changes = str(found["run"]["release"]), tuple(_changes(found))
+        release, changes = system_of(found["run"]), tuple(_changes(found))
         counts = {Verdict(word): int(count) for word, count in found["counts"].items()}
     except fields.UNREADABLE as error:
         raise HarnessError(

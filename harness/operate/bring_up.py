@@ -21,6 +21,7 @@ from harness.cluster.provision import provision
 from harness.config import paths
 from harness.config import settings as settings_file
 from harness.config.settings import NODES, Settings
+from harness.config.software import in_words, system
 from harness.errors import HarnessError, LabError
 from harness.lab.base import Lab
 from harness.lab.choose import LabName, open_lab
@@ -51,6 +52,9 @@ class Order(BaseModel):
     image: Path | None = None
     settings: Path = paths.SETTINGS
     seed: int | None = None
+    hastd: tuple[str, ...] = ()
+    """What takes the place of it, as `Settings.program_words` has it."""
+    hastctl: tuple[str, ...] = ()
     state: State = "set-up"
 
     @property
@@ -64,7 +68,7 @@ def keep(order: Order, say: Say, ready: Callable[[], None]) -> None:
 
     Raises what the lab, the provisioning and the set-up raise, with nothing left.
     """
-    settings = settings_file.load(order.settings)
+    settings = settings_file.load(order.settings).with_programs(order.hastd, order.hastctl)
     if order.seed is not None:
         settings = settings.with_seed(order.seed)
     wait.set_time_scale(settings.time_scale)
@@ -78,9 +82,9 @@ def keep(order: Order, say: Say, ready: Callable[[], None]) -> None:
         stack.enter_context(lab)
         stack.callback(clock.use, clock.current())
         clock.use(lab.clock)
-        pair, release = _bring_up(lab, settings, order.state, Sinks(transcript, Lines(say)))
+        pair, ran = _bring_up(lab, settings, order.state, Sinks(transcript, Lines(say)))
         stack.callback(on_each, pair.nodes, Node.disconnect)
-        keeper = stack.enter_context(Keeper(order.kept, lab, pair, release=release))
+        keeper = stack.enter_context(Keeper(order.kept, lab, pair, release=ran))
         ready()
         keeper.wait()
 
@@ -90,6 +94,9 @@ def _bring_up(lab: Lab, settings: Settings, state: State, told: Sink) -> tuple[P
         told.tell(Stage(reached, text))
 
     say(Reached.BOOTING, f"booting skunk1 and skunk2: {lab.describe()}")
+    replaced = [each.about for each in lab.replacements] if state != "bare" else []
+    for line in in_words(replaced):
+        say(Reached.BOOTING, line)
     start = clock.current().monotonic()
 
     def took() -> str:
@@ -98,17 +105,18 @@ def _bring_up(lab: Lab, settings: Settings, state: State, told: Sink) -> tuple[P
     skunk1, skunk2 = (Node(lab.machines[name], settings, told) for name in NODES)
     pair = Pair(skunk1, skunk2, settings)
     pair.wait_for_ssh()
-    release = skunk1.run("uname", "-rm").stdout.strip()
-    say(Reached.ANSWERS, f"both answer over SSH after {took()}: FreeBSD {release}")
+    releases = pair.releases()
+    ran = system(releases[skunk1.name], releases, replaced)
+    say(Reached.ANSWERS, f"both answer over SSH after {took()}: FreeBSD {ran}")
     if state != "bare":
         pair.set_clocks()
-        provision(pair.nodes, settings)
+        provision(pair.nodes, settings, lab.replacements)
         say(Reached.PROVISIONED, f"provisioned after {took()}")
     if state == "set-up":
         pair.set_up()
         synced = "skunk1 is primary with the pool, skunk2 secondary, in sync"
         say(Reached.SET_UP, f"set up after {took()}: {synced}")
-    return pair, release
+    return pair, ran
 
 
 # --- a keeper in the background -----------------------------------------------------------------

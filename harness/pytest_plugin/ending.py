@@ -299,6 +299,8 @@ class Ending:
                 return "gap", "G", ("GAP", {"yellow": True})
             case Verdict.NOT_RUN:
                 return "not run", "", ""
+            case Verdict.FIXED_HERE:
+                return "fixed here", ".", ("FIXED", {"green": True})
         return None
 
     # --- the end --------------------------------------------------------------------------------
@@ -458,6 +460,8 @@ def verdict_of(report: pytest.TestReport) -> Verdict | None:
     if report.failed:
         failed = properties.get(f"{junit.ENDED}{report.when}") == Verdict.FAILED
         return Verdict.FAILED if failed else Verdict.BROKE
+    if report.when == "call" and junit.FIXED_HERE in properties:
+        return Verdict.FIXED_HERE
     return None
 
 

@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.cluster.known_bugs import Standing
 from harness.cluster.pair import Pair
 from harness.config import settings as settings_file
-from harness.config.settings import HastSettings, Settings
+from harness.config.settings import NODES, HastSettings, Settings
 from harness.errors import HarnessError, KnownBugMet
 from harness.lab.choose import open_lab
 from harness.lab.ssh import Connect, Connection
 from harness.pytest_plugin import ending, naming, on_failure
 from harness.pytest_plugin.each_scenario import known_bug_expected
 from harness.pytest_plugin.pairs import side_by_side
-from harness.pytest_plugin.stash import ENDED, MUTATION, SESSION, TOLD
+from harness.pytest_plugin.stash import ENDED, MENDED, MUTATION, NAMES_BUG, SESSION, TOLD
 from harness.record.folders import without_number
 from harness.record.sinks import Reached, Stage
 from harness.results import junit
@@ -31,7 +32,10 @@ from harness.waiting.spent import Activity
 @pytest.fixture(scope="session")
 def settings(request: pytest.FixtureRequest) -> Settings:
     """The settings file, checked; its time scale is in force from here on."""
-    loaded = settings_file.load(request.config.getoption("--settings"))
+    option = request.config.getoption
+    loaded = settings_file.load(option("--settings")).with_programs(
+        option("--hastd"), option("--hastctl")
+    )
     if (seed := request.config.getoption("--seed")) is not None:
         loaded = loaded.with_seed(seed)
     wait.set_time_scale(request.config.getoption("--time-scale") or loaded.time_scale)
@@ -94,7 +98,7 @@ def _start(
     config.stash[SESSION] = end.session = running
     end.results = running.evidence.folder
     if recorder is not None:
-        recorder.source(lab.describe(), running.release)
+        recorder.source(lab.describe(), running.system)
     return running
 
 
@@ -174,11 +178,20 @@ def evidence(request: pytest.FixtureRequest, session: Session) -> Iterator[None]
 def _expect_known_bugs(request: pytest.FixtureRequest, session: Session) -> None:
     """Make a scenario that a known bug of this release breaks a strict expected failure.
 
-    One that needs a pair fails in its set-up, by the bug's number; anything else is news.
+    One that needs a pair fails in its set-up, by the bug's number; anything else is news. Where the
+    program was replaced, or only one node has the bug, nothing is expected: see `Watch`.
     """
     needs_pair = "pair" in request.fixturenames
     test = without_number(request.node.nodeid)
-    for bug in session.watch.expected():
+    watch = session.watch
+    for bug in watch.having(Standing.REPLACED, Standing.MIXED):
+        if not bug.breaks_test(test, needs_pair=needs_pair):
+            continue
+        # Scenarios set up with skunk1 as the primary.
+        if watch.standing(bug) is Standing.REPLACED and watch.concerns(bug, NODES[0]):
+            request.node.stash[MENDED] = bug.name
+        request.node.stash[NAMES_BUG] = bug.breaks_test(test, needs_pair=False)
+    for bug in watch.having(Standing.EXPECTED):
         if bug.breaks_test(test, needs_pair=needs_pair):
             raises = KnownBugMet if needs_pair else AssertionError
             reason = f"{bug.name} (if this passed, it seems to be fixed on {session.release})"

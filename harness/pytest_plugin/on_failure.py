@@ -212,7 +212,7 @@ class OnFailure:
                 kept,
                 session.lab,
                 session.pair,
-                release=session.release,
+                release=session.system,
                 purpose=f"the failure of {item.name}",
                 released_by=released_by,
                 down=down,
@@ -261,11 +261,7 @@ def _is_expected(item: pytest.Item, error: Exception) -> bool:
     return (
         isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
         or any(item.iter_markers("xfail"))
-        or (
-            isinstance(error, KnownBugMet)
-            and session is not None
-            and session.watch.expects(error.number)
-        )
+        or (isinstance(error, KnownBugMet) and session is not None and session.watch.excuses(error))
     )
 
 

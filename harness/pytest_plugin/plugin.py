@@ -13,7 +13,7 @@ import math
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TextIO, cast, get_args
+from typing import Any, TextIO, cast, get_args
 
 import pytest
 
@@ -58,6 +58,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lab", "where the scenarios run")
     group.addoption("--lab", choices=get_args(LabName), default="vagrant", help="which lab")
     group.addoption("--image", type=Path, help="FreeBSD qcow2 or raw image (qemu lab)")
+    own: dict[str, Any] = {"action": "append", "default": [], "metavar": "[NODE=]FILE"}
+    group.addoption("--hastd", **own, help="a hastd of your own in the place of the image's")
+    group.addoption("--hastctl", **own, help="a hastctl of your own in the place of the image's")
     group.addoption("--pair", default="default", help="name of the pair of machines to use")
     group.addoption("--settings", type=Path, default=paths.SETTINGS)
     group.addoption("--time-scale", type=_factor, help="stretch every deadline by this factor")

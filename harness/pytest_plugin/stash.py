@@ -17,5 +17,11 @@ TOLD = pytest.StashKey[Sinks]()
 MUTATION = pytest.StashKey[Mutation]()
 """How the world is broken on purpose, if it is."""
 
+MENDED = pytest.StashKey[str]()
+"""Of an item: the known bug that breaks it, where the program that has the bug was replaced."""
+
+NAMES_BUG = pytest.StashKey[bool]()
+"""Of an item: whether its failure is to be looked at for a known bug's symptoms."""
+
 ENDED = pytest.StashKey[bool]()
 """Of an item: whether its own part, or its set-up, has come to an end."""

@@ -165,6 +165,9 @@ def _reason(report: pytest.TestReport) -> str:
     """Why a scenario was skipped, or was expected to fail."""
     if (expected := getattr(report, "wasxfail", None)) is not None:
         return str(expected).removeprefix("reason: ")
+    fixed = dict(report.user_properties).get(junit.FIXED_HERE)
+    if report.when == "call" and report.passed and fixed is not None:
+        return f"fixed here: {fixed}"
     if report.skipped and isinstance(report.longrepr, tuple):
         return report.longrepr[2].removeprefix("Skipped: ")
     return ""

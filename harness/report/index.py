@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from harness.config.software import system_of
 from harness.errors import HarnessError
 from harness.record.outgoing import printable, without_secrets
 from harness.report.signs import SIGNS
@@ -59,7 +60,11 @@ class Line:
             return "odd"
         if any(self.counts.get(verdict) for verdict in BAD):
             return "bad"
-        return "good" if self.counts.keys() <= {Verdict.HELD, Verdict.SKIPPED} else "odd"
+        return (
+            "good"
+            if self.counts.keys() <= {Verdict.HELD, Verdict.FIXED_HERE, Verdict.SKIPPED}
+            else "odd"
+        )
 
 
 def write(folder: Path) -> Path:
@@ -161,7 +166,7 @@ def _line(path: Path, results: dict[str, Any]) -> Line:
         name=path.name,
         started=fields.when(run["started"]),
         lab=str(run["lab"]),
-        release=str(run["release"]),
+        release=system_of(run),
         words=headline(str(run.get("ended_early") or ""), counts),
         counts={verdict: counts[verdict] for verdict in Verdict if counts.get(verdict)},
         lasted=_seconds(run["seconds"]),
@@ -177,7 +182,7 @@ def _without_results(path: Path, about: dict[str, Any]) -> Line:
         name=path.name,
         started=fields.when(about["started"]),
         lab=str(about["lab"]),
-        release=str(about["release"]),
+        release=system_of(about),
         mutation=str(about.get("mutation") or ""),
         report=f"{quote(path.name)}/{fields.REPORT}" if (path / fields.REPORT).is_file() else "",
         trouble="It has no results yet: it is under way, or was killed before its end. "

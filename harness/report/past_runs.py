@@ -86,6 +86,7 @@ def as_json(found: list[PastRuns]) -> str:
 
 _COUNTED = (
     Verdict.HELD,
+    Verdict.FIXED_HERE,
     Verdict.FAILED,
     Verdict.BROKE,
     Verdict.KNOWN_BUG,

@@ -99,4 +99,4 @@ def _history(folder: Path, results: Results, *, remember: bool) -> dict[str, Pas
     with VerdictHistory(path) as history:
         if remember:
             history.add(results)
-        return history.pasts(results.run.lab, results.run.release)
+        return history.pasts(results.run.lab, results.run.system)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from harness.config.software import in_words
 from harness.freebsd import bug_number
 from harness.record.entry import Entry
 from harness.record.outgoing import printable
@@ -109,6 +110,7 @@ def render(
             untested=_untested(run),
             unfolded=_unfolded(run, causes),
             bugs=[s for s in run.scenarios if s.case.verdict is Verdict.KNOWN_BUG],
+            mended=[s for s in run.scenarios if s.case.verdict is Verdict.FIXED_HERE],
             anchors={s.case.scenario: s.anchor for s in reversed(run.scenarios)},
             difference=difference,
             pasts=pasts or {},
@@ -157,7 +159,8 @@ def _lead(run: Run) -> tuple[str, ...]:
     return (
         f"{about.lab} lab",
         *(() if run.simulated else (about.hypervisor, about.acceleration)),
-        f"{'a model of ' if run.simulated else ''}FreeBSD {about.release}",
+        f"{'a model of ' if run.simulated else ''}FreeBSD {about.system}",
+        *in_words(about.replaced),
         *([f"seed {about.seed}"] if about.seed is not None else []),
         *([f"BROKEN ON PURPOSE: {about.mutation}"] if about.mutation is not None else []),
         _date(run),

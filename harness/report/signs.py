@@ -6,6 +6,7 @@ from harness.results.run import Verdict
 
 SIGNS = {
     Verdict.HELD: "✓",
+    Verdict.FIXED_HERE: "✓",
     Verdict.FAILED: "✗",
     Verdict.BROKE: "✗",
     Verdict.KNOWN_BUG: "!",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from harness.config.software import in_words
 from harness.record.outgoing import printable, without_secrets
 from harness.results.causes import by_cause, cause
 from harness.results.past.history import Past, flakiest
@@ -36,6 +37,7 @@ _LONGEST = 1_500
 
 _SIGNS = {
     Verdict.HELD: "✅",
+    Verdict.FIXED_HERE: "🩹",
     Verdict.FAILED: "❌",
     Verdict.BROKE: "💥",
     Verdict.KNOWN_BUG: "🐞",
@@ -72,7 +74,8 @@ def _lines(results: Results, pasts: Mapping[str, Past], warnings: Sequence[str])
     yield " · ".join(
         [
             f"**{plain(run.lab)} lab**",
-            f"**{'a model of ' if run.simulated else ''}FreeBSD {plain(run.release)}**",
+            f"**{'a model of ' if run.simulated else ''}FreeBSD {plain(run.system)}**",
+            *map(plain, in_words(run.programs)),
             plain(run.hypervisor),
             plain(run.acceleration),
             *([f"seed {run.seed}"] if run.seed is not None else []),
@@ -90,7 +93,11 @@ def _lines(results: Results, pasts: Mapping[str, Past], warnings: Sequence[str])
     yield from _not_run([one for one in results.scenarios if one.verdict is Verdict.NOT_RUN])
     yield from _gaps([one for one in results.scenarios if one.verdict is Verdict.GAP])
     yield from _claims(results)
-    yield from _known_bugs([one for one in results.scenarios if one.verdict is Verdict.KNOWN_BUG])
+    for title, verdict in (
+        ("Known bugs", Verdict.KNOWN_BUG),
+        ("Fixed here", Verdict.FIXED_HERE),
+    ):
+        yield from _known_bugs(title, [o for o in results.scenarios if o.verdict is verdict])
     if results.difference is not None:
         yield from _difference(results.difference)
     yield from _flaky(flakiest(pasts.values()))
@@ -169,10 +176,10 @@ def _claims(results: Results) -> Iterator[str]:
     yield ""
 
 
-def _known_bugs(known: Sequence[Ended]) -> Iterator[str]:
+def _known_bugs(title: str, known: Sequence[Ended]) -> Iterator[str]:
     if not known:
         return
-    yield "### Known bugs\n"
+    yield f"### {title}\n"
     yield "| bug | scenario | what |"
     yield "| --- | --- | --- |"
     for one in known[:_MOST]:

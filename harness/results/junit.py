@@ -35,6 +35,9 @@ GAP = "gap"
 NOT_RUN = "not run"
 """The property of a test that was to run and has no end."""
 
+FIXED_HERE = "fixed here"
+"""The property of a test that held where a known bug breaks it, with a replaced program: which."""
+
 ENDED = "ended "
 """Before the name of the phase that did not end well: whether it `failed` or `broke`."""
 
@@ -108,6 +111,8 @@ def _case(element: ElementTree.Element) -> Case:
         expected = skipped.get("type") == "pytest.xfail"
         verdict = Verdict.KNOWN_BUG if expected else Verdict.SKIPPED
         reason = skipped.get("message", "")
+    elif FIXED_HERE in said:
+        verdict, reason = Verdict.FIXED_HERE, said[FIXED_HERE]
     return Case(
         name=test.partition("::")[2] if name else "",
         file=test.partition("::")[0],

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.config.software import ReplacedProgram, system
 from harness.errors import HarnessError
 from harness.record.outgoing import without_secrets
 from harness.results.run import Failure, Run, Scenario, Verdict, headline
@@ -29,6 +30,15 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Program(_Part):
+    """A program of the user's own that took the place of one of the base system on a node."""
+
+    node: str
+    program: str = Field(description="hastd or hastctl.")
+    file: str = Field(description="The name of the file that it came from.")
+    sha256: str
+
+
 class Description(_Part):
     """Where the results come from."""
 
@@ -39,6 +49,12 @@ class Description(_Part):
     acceleration: str
     image: str
     release: str = Field(description="As `uname -rm` prints it on skunk1.")
+    releases: dict[str, str] | None = Field(
+        default=None, description="The same of each node, where they differ; else null."
+    )
+    replaced: tuple[Program, ...] = Field(
+        default=(), description="The programs of the user's own in the place of the release's."
+    )
     seed: int | str | None = Field(description="The chance of the simulated lab.")
     mutation: str | None = Field(description="What was broken on purpose, if something was.")
     pairs: int = Field(description="How many pairs of nodes ran side by side.")
@@ -48,6 +64,18 @@ class Description(_Part):
         default="", description='Why not all of it ran, and how much did; "" where all of it did.'
     )
     harness: str = Field(description="The version of the harness.")
+
+    @property
+    def system(self) -> str:
+        """The release, or both, with the replaced programs: only runs of the same are alike."""
+        return system(self.release, self.releases, self.programs)
+
+    @property
+    def programs(self) -> tuple[ReplacedProgram, ...]:
+        """The replaced programs."""
+        return tuple(
+            ReplacedProgram(one.node, one.program, one.file, one.sha256) for one in self.replaced
+        )
 
 
 class Spent(_Part):
@@ -115,12 +143,16 @@ class Ended(_Part):
     claims: tuple[int, ...] = Field(description="The claims of the field notes that it tests.")
     docstring: str
     verdict: Verdict
-    known_bug: int | None = Field(description="The number of the FreeBSD bug that it met.")
+    known_bug: int | None = Field(
+        description="The number of the FreeBSD bug that it met, or that is fixed here."
+    )
     gaps: tuple[str, ...] = Field(
         default=(),
         description="What the model lacked of what it was asked; then it has no verdict.",
     )
-    reason: str = Field(description="Why it was skipped, did not run or is expected to fail.")
+    reason: str = Field(
+        description="Why it was skipped, did not run, is expected to fail or is fixed here."
+    )
     seconds: Seconds = Field(description="The host's time, with set-up and clean-up.")
     lab_seconds: Seconds | None = Field(
         description="From the first to the last entry of its transcript, on the lab's clock."
@@ -261,6 +293,11 @@ class Results(_Part):
                 acceleration=about.acceleration,
                 image=about.image,
                 release=about.release,
+                releases=None if about.releases is None else dict(about.releases),
+                replaced=tuple(
+                    Program(node=one.node, program=one.program, file=one.file, sha256=one.sha256)
+                    for one in about.replaced
+                ),
                 seed=about.seed,
                 mutation=about.mutation,
                 pairs=about.pairs,

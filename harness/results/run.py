@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from harness import errors
+from harness.config.software import ReplacedProgram, system
 from harness.freebsd.bug_number import number_in
 from harness.lab.choose import is_model
 from harness.record.folders import without_number
@@ -29,6 +30,7 @@ class Verdict(enum.StrEnum):
 
     `FAILED`: FreeBSD answered, and not as claimed. `BROKE`: the lab, the host or the scenario
     broke, and nothing is said about FreeBSD. `KNOWN_BUG`: it fails as a bug with a number says.
+    `FIXED_HERE`: it held where such a bug breaks it, with a program of the user's own.
     `GAP`: the scenario asked the model for something that FreeBSD has and the model lacks, so what
     it said says nothing. `NOT_RUN`: it was to run, and the run ended before its end.
     """
@@ -38,6 +40,7 @@ class Verdict(enum.StrEnum):
     KNOWN_BUG = "known bug"
     GAP = "gap"
     NOT_RUN = "not run"
+    FIXED_HERE = "fixed here"
     HELD = "held"
     SKIPPED = "skipped"
     NOT_TESTED = "not tested"
@@ -57,6 +60,7 @@ SILENT = frozenset({Verdict.GAP, Verdict.NOT_RUN, Verdict.SKIPPED, Verdict.NOT_T
 
 _IN_WORDS = {
     Verdict.HELD: "held",
+    Verdict.FIXED_HERE: "fixed here",
     Verdict.FAILED: "failed",
     Verdict.BROKE: "broke",
     Verdict.KNOWN_BUG: "met a known bug",
@@ -146,8 +150,11 @@ class Case:
 
     @property
     def bug(self) -> int | None:
-        """The number of the known FreeBSD bug that it met, if the reason has one."""
-        return number_in(self.reason) if self.verdict is Verdict.KNOWN_BUG else None
+        """The number of the known FreeBSD bug that it met, or that is fixed here."""
+        if self.verdict in (Verdict.KNOWN_BUG, Verdict.FIXED_HERE):
+            return number_in(self.reason)
+        met = (failure for failure in self.failures if failure.error == "KnownBugMet")
+        return next((number_in(failure.message) for failure in met), None)
 
 
 def headline(early: str, counts: Mapping[Verdict, int]) -> str:
@@ -214,7 +221,7 @@ class Description:
     """run.json: where the results come from. `seed` only for the simulated lab.
 
     `mutation` is what was broken on purpose: then the run is evidence about nothing but that.
-    `pairs` ran side by side.
+    `pairs` ran side by side. `release` is skunk1's, `releases` has both where they differ.
     """
 
     lab: str
@@ -227,6 +234,13 @@ class Description:
     seed: int | str | None = None
     mutation: str | None = None
     pairs: int = 1
+    releases: Mapping[str, str] | None = None
+    replaced: tuple[ReplacedProgram, ...] = ()
+
+    @property
+    def system(self) -> str:
+        """The release, or both, with the replaced programs: only runs of the same are alike."""
+        return system(self.release, self.releases, self.replaced)
 
 
 @dataclass(frozen=True)

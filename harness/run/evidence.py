@@ -6,11 +6,14 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__
 from harness.cluster.node import Node
+from harness.config.settings import NODES
+from harness.config.software import ReplacedProgram
 from harness.errors import EvidenceLost, HarnessError
 from harness.freebsd.hast import log as hastd_log
 from harness.lab.base import LabDescription
@@ -65,8 +68,16 @@ class Evidence:
         self._transcript = transcript
         self._started = datetime.now(UTC)
 
-    def describe(self, lab: LabDescription, release: str) -> None:
-        """Write run.json: which lab, release, machine and harness the results come from."""
+    def describe(
+        self,
+        lab: LabDescription,
+        releases: Mapping[str, str],
+        replaced: Sequence[ReplacedProgram] = (),
+    ) -> None:
+        """Write run.json: which lab, release, machine and harness the results come from.
+
+        `releases` are those of both nodes, `replaced` the programs of the user's own.
+        """
         content = (
             json.dumps(
                 {
@@ -74,7 +85,9 @@ class Evidence:
                     "hypervisor": lab.hypervisor,
                     "acceleration": lab.acceleration,
                     "image": lab.image,
-                    "release": release,
+                    "release": releases[NODES[0]],
+                    **({"releases": dict(releases)} if len(set(releases.values())) > 1 else {}),
+                    **({"replaced": [asdict(one) for one in replaced]} if replaced else {}),
                     **({} if lab.seed is None else {"seed": lab.seed}),
                     **({"mutation": self.broken_on_purpose} if self.broken_on_purpose else {}),
                     "started": self._started.isoformat(),

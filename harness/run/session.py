@@ -20,6 +20,7 @@ from harness.cluster.node import Node
 from harness.cluster.pair import Pair
 from harness.cluster.provision import configure, provision
 from harness.config.settings import NODES, HastSettings, Settings
+from harness.config.software import ReplacedProgram, system
 from harness.errors import HarnessError, KnownBugMet, LabLost
 from harness.lab.base import Gap, Lab
 from harness.lab.ssh import Connect, Connection
@@ -56,7 +57,8 @@ class Session:
         """
         self.settings = settings
         self.lab = lab
-        self.release = "unknown"
+        self.releases: dict[str, str] = {}
+        """What `uname -rm` prints on each node, once they are up."""
         self.watch = Watch()
         self.boot_seconds = 0.0
         self.restore_seconds = 0.0
@@ -102,7 +104,7 @@ class Session:
         try:
             with spent.on(Activity.BOOT):
                 self._boot(start)
-            self.evidence.describe(self.lab.describe(), self.release)
+            self.evidence.describe(self.lab.describe(), self.releases, self._replaced)
             self.evidence.raise_if_lost()
         except BaseException:
             with interrupt.shielded():
@@ -133,6 +135,20 @@ class Session:
                     self.lab.__exit__(kind, error, traceback)
                 finally:
                     self._leave()
+
+    @property
+    def release(self) -> str:
+        """What `uname -rm` prints on skunk1; a mixed pair has another one on skunk2."""
+        return self.releases.get(NODES[0], "unknown")
+
+    @property
+    def system(self) -> str:
+        """The release, or both, and the programs that were replaced, in a few words."""
+        return system(self.release, self.releases, self._replaced)
+
+    @property
+    def _replaced(self) -> tuple[ReplacedProgram, ...]:
+        return tuple(each.about for each in self.lab.replacements)
 
     @property
     def pair(self) -> Pair:
@@ -173,9 +189,10 @@ class Session:
         elif tag in self._snapshots and self._bring(tag):
             self.handed_out = True
             self._take_hast(hast)
-        elif state.replicates and self.watch.met is not None and self.watch.met.breaks.set_up:
-            met = self.watch.met
-            raise KnownBugMet(f"{met.name}: met before in this run", met.number)
+        elif state.replicates and (met := self.watch.met_in_set_up(state.primary)) is not None:
+            raise KnownBugMet(
+                f"{self.watch.named(met)}: met before in this run", met.number, node=state.primary
+            )
         else:
             state.make(self.in_state(known_states.find(state.rests_on), hast))
             self._primary = state.primary
@@ -223,13 +240,13 @@ class Session:
         self._pair.wait_for_ssh()
         self.boot_seconds = self.lab.clock.monotonic() - start
         self._say(Reached.ANSWERS, f"both answer over SSH after {self.boot_seconds:.1f} s")
-        self.release = skunk1.run("uname", "-rm").stdout.strip()
-        self.watch.release = self.release
+        self.releases = self._pair.releases()
+        self.watch.know(self.releases, [each.program for each in self._replaced])
         start = self.lab.clock.monotonic()
-        provision(self._pair.nodes, self.settings)
+        provision(self._pair.nodes, self.settings, self.lab.replacements)
         self._save(PROVISIONED)
         took = self.lab.clock.monotonic() - start
-        self._say(Reached.PROVISIONED, f"provisioned in {took:.1f} s: FreeBSD {self.release}")
+        self._say(Reached.PROVISIONED, f"provisioned in {took:.1f} s: FreeBSD {self.system}")
 
     def _say(self, reached: Reached, text: str) -> None:
         self._told.tell(Stage(reached, self._mark + text))

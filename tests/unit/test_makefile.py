@@ -16,7 +16,7 @@ from harness.config import paths
 from tests import needs
 
 MAKEFILE = (paths.PROJECT / "Makefile").read_text()
-VARIABLES = ("LAB", "IMAGE", "PAIR", "ARGS")
+VARIABLES = ("LAB", "IMAGE", "HASTD", "HASTCTL", "PAIR", "ARGS")
 TARGETS = re.findall(r"^([a-z-]+): setup.*\n(?:\t.*\n)*?\t@?\$\(SKUNK\)", MAKEFILE, re.MULTILINE)
 HOSTILE = (
     *(

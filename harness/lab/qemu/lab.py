@@ -16,24 +16,28 @@ from harness.lab.keys import KeyPair
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
 from harness.lab.qemu.machine import Hardware, QemuMachine, kill_leftovers, private_cable
-from harness.lab.qemu_host import Qemu, check_room, choose_accelerator
+from harness.lab.qemu_host import Accelerator, Qemu, check_room, choose_accelerator
 from harness.lab.seed import Seed
 from harness.waiting.parallel import on_each
 
 
 class QemuLab(Lab):
-    """Two QEMU machines from one image that reads the seed (`harness.lab.qemu.prepare`)."""
+    """Two QEMU machines from images that read the seed (`harness.lab.qemu.prepare`)."""
 
     name: ClassVar[str] = "qemu"
     # Two cores, emulation, FreeBSD 13.2: docs/evidence/benchmarks.md.
 
-    def __init__(self, settings: Settings, base_image: Path, pair: str = "default") -> None:
-        """Describe the lab; nothing is started or written yet."""
+    def __init__(
+        self, settings: Settings, base_image: Path | Mapping[str, Path], pair: str = "default"
+    ) -> None:
+        """Describe the lab; nothing is started or written yet. An image may be each node's own."""
         self._settings = settings
-        self._image = base_image.resolve()
+        one = dict.fromkeys(settings.nodes, base_image) if isinstance(base_image, Path) else {}
+        images = base_image if isinstance(base_image, Mapping) else one
+        self._images = {name: path.resolve() for name, path in sorted(images.items())}
         self._folder = PairFolder(self.name, pair)
         self._qemu: Qemu | None = None
-        self._image_format = ""
+        self._formats: dict[Path, str] = {}
         self._accelerator = ""
         self._machines: dict[str, QemuMachine] = {}
         self._saved: set[str] = set()
@@ -48,7 +52,7 @@ class QemuLab(Lab):
         """Look for QEMU, the image, free ports and room on the host."""
         self._folder.check()
         self._qemu = Qemu.find()
-        self._image_format = image.inspect(self._image).format
+        self._formats = {path: image.inspect(path).format for path in set(self._images.values())}
         check_ports(self._settings)
 
     def start(self) -> None:
@@ -60,9 +64,7 @@ class QemuLab(Lab):
         self._folder.remove()
         self._folder.path.mkdir(mode=0o700)
         check_room(self._folder.path, self._settings.machine.memory_mib)
-        accelerator = choose_accelerator(
-            self._settings.machine.accelerator, self._qemu, self._image, self._image_format
-        )
+        accelerator = self._choose_accelerator(self._qemu)
         self._accelerator = accelerator
         client = KeyPair.generate(f"skunk-{self._folder.pair}")
         client_key = self._folder.path / "client_key"
@@ -85,7 +87,8 @@ class QemuLab(Lab):
                 data_disk_serial=self._settings.data_disk_serial(name),
                 ssh_port=self._settings.nodes[name].ssh_port,
             )
-            self._qemu.create_overlay(hardware.os_disk, self._image, self._image_format)
+            base = self._images[name]
+            self._qemu.create_overlay(hardware.os_disk, base, self._formats[base])
             self._qemu.create_disk(hardware.data_disk, self._settings.machine.data_disk_mib)
             host_key = KeyPair.generate(name)
             Seed(f"{self._folder.pair}-{name}", name, client.public, host_key).write(hardware.seed)
@@ -140,7 +143,19 @@ class QemuLab(Lab):
     def describe(self) -> LabDescription:
         """Name QEMU's version, the accelerator and the image file."""
         acceleration = "KVM" if self._accelerator == "kvm" else "plain emulation (TCG)"
-        return LabDescription(self.name, str(self._qemu), acceleration, self._image.name)
+        names = {path.name for path in self._images.values()}
+        each = (f"{path.name} on {name}" for name, path in self._images.items())
+        images = ", ".join(names if len(names) == 1 else each)
+        return LabDescription(self.name, str(self._qemu), acceleration, images)
+
+    def _choose_accelerator(self, qemu: Qemu) -> Accelerator:
+        """KVM only where every image runs under it: the nodes' times are to be comparable."""
+        wanted = self._settings.machine.accelerator
+        found: set[Accelerator] = {
+            choose_accelerator(wanted, qemu, path, format_)
+            for path, format_ in self._formats.items()
+        }
+        return "tcg" if "tcg" in found else "kvm"
 
     @contextlib.contextmanager
     def _both_stopped(self) -> Iterator[None]:

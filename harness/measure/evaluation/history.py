@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY,
     started TEXT NOT NULL,           -- ISO 8601, UTC
     folder TEXT NOT NULL UNIQUE,
-    release TEXT NOT NULL,
+    release TEXT NOT NULL,           -- with the programs that were replaced, if any
     lab TEXT NOT NULL,
     simulated INTEGER NOT NULL,      -- 1: a model, nothing about FreeBSD
     acceleration TEXT NOT NULL,
@@ -76,7 +76,7 @@ class History(RunDatabase):
             {
                 "started": where.started.isoformat(),
                 "folder": str(folder),
-                "release": where.release,
+                "release": where.system,
                 "lab": where.lab,
                 "simulated": int(where.simulated),
                 "acceleration": where.acceleration,
@@ -162,8 +162,8 @@ class History(RunDatabase):
 _MACHINE = "lab, acceleration, host_cpu, host_cores"
 """Columns that runs have in common whose figures can be held against each other."""
 
-_IS_OF = "(release = ? OR release LIKE ? || ' %')"
-"""Of a release by its name, with its architecture or without."""
+_IS_OF = "(release = ? OR (release LIKE ? || ' %' AND release NOT LIKE '% % %'))"
+"""Of a release by its name, with its architecture or without: not with a program replaced."""
 
 
 def _told(machine: tuple[object, ...]) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from harness.config.software import in_words
 from harness.errors import SettingsError
 from harness.measure.evaluation.figures import Key, differences, figures, grouped
 from harness.measure.evaluation.fit import FitError, Model
@@ -82,7 +83,8 @@ def what_ran(bench: Bench) -> str:
     if paces:
         loud += f", and its own pace varied by {max(paces) / min(paces) - 1:.0%}"
     return (
-        f"{mark}FreeBSD {where.release}, {where.lab} lab, {where.hypervisor}, "
+        f"{mark}FreeBSD {where.system}, {''.join(f'{each}, ' for each in in_words(where.programs))}"
+        f"{where.lab} lab, {where.hypervisor}, "
         f"{where.acceleration}, on {where.host_cores} cores of {where.host_cpu}{loud}"
     )
 

@@ -15,6 +15,10 @@ SECONDS = 2.0
 """when it differs by at least so many seconds."""
 
 
+_IN_TIME = frozenset({Verdict.HELD, Verdict.FIXED_HERE})
+"""The verdicts whose times can be compared."""
+
+
 def difference(now: Results, before: Results) -> Difference:
     """Compare two runs."""
     earlier, later = _scenarios(before), _scenarios(now)
@@ -25,7 +29,7 @@ def difference(now: Results, before: Results) -> Difference:
     return Difference(
         name=before.run.name,
         started=before.run.started,
-        release=before.run.release,
+        release=before.run.system,
         harness=before.run.harness,
         compared=len(both),
         new_failures=tuple(_changed(*pair) for pair in new),
@@ -70,7 +74,7 @@ def _changed(before: Ended, now: Ended) -> Changed:
 
 def _times(both: list[tuple[Ended, Ended]], simulated: bool) -> Iterator[Time]:
     for before, now in both:
-        if not before.verdict is now.verdict is Verdict.HELD:
+        if before.verdict is not now.verdict or now.verdict not in _IN_TIME:
             continue  # a failure takes as long as its deadline
         was, took = (one.lab_seconds or 0.0 if simulated else one.seconds for one in (before, now))
         time = Time(id=now.scenario, before=round(was, 3), now=round(took, 3))

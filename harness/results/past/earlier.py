@@ -29,7 +29,7 @@ def results_of(folder: Path) -> Results:
 
 
 def run_before(folder: Path, now: Results) -> Path | None:
-    """The newest earlier run beside `folder` of the same lab and release; None: there is none.
+    """The newest earlier run beside `folder` of the same lab and software; None: there is none.
 
     One that has half of this run's scenarios is preferred to a newer one with fewer, so that a
     single scenario tried in between does not hide the last whole run.
@@ -71,4 +71,4 @@ def _like(folder: Path, now: Results) -> Iterator[tuple[datetime, Path]]:
 
 def _comparable(about: Description, now: Results) -> bool:
     this = now.run
-    return (about.lab, about.release, about.mutation) == (this.lab, this.release, this.mutation)
+    return (about.lab, about.system, about.mutation) == (this.lab, this.system, this.mutation)

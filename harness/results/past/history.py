@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS runs (
     folder TEXT NOT NULL UNIQUE,     -- its name beside this file
     started TEXT NOT NULL,           -- ISO 8601, UTC
     lab TEXT NOT NULL,
-    release TEXT NOT NULL,
+    release TEXT NOT NULL,           -- with the programs that were replaced, if any
     simulated INTEGER NOT NULL,      -- 1: a model, nothing about FreeBSD
     seed TEXT,
     harness TEXT NOT NULL
@@ -94,7 +94,7 @@ class VerdictHistory(RunDatabase):
                 "folder": run.name,
                 "started": run.started.astimezone(UTC).isoformat(),
                 "lab": run.lab,
-                "release": run.release,
+                "release": run.system,
                 "simulated": int(run.simulated),
                 "seed": None if run.seed is None else str(run.seed),
                 "harness": run.harness,

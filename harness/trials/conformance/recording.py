@@ -19,6 +19,7 @@ from typing import Self
 
 from harness.errors import HarnessError, SettingsError
 from harness.lab.base import Endpoint, Gap, Lab, LabDescription, Machine, Power
+from harness.lab.replaced import Replacement
 from harness.lab.ssh import Connect, Remote, Result, Wrapped
 from harness.results.past.releases import Answers, answer
 from harness.waiting.clock import Clock
@@ -317,6 +318,11 @@ class RecordedLab(Lab):
         started = self._recorder.now()
         self._lab.restore(tag)
         self._recorder.note(started, "pair", "restore", tag)
+
+    @property
+    def replacements(self) -> tuple[Replacement, ...]:  # type: ignore[override]
+        """The programs that the lab's provisioning replaces."""
+        return self._lab.replacements
 
     def describe(self) -> LabDescription:
         """Describe the lab."""
