@@ -122,6 +122,10 @@ def _of_the_disk(message: str) -> set[int]:
     return {int(number) for number in re.findall(r"\[Errno (\d+)\]", message)} & _DISK
 
 
+def _host_or_lab(message: str) -> str:
+    return "the host broke" if _of_the_disk(message) else "the lab broke"
+
+
 class Ending:
     """The plugin. Where several processes share a run, each has one; the controller's tells."""
 
@@ -166,9 +170,7 @@ class Ending:
             self.end("interrupted", "the scenarios were still being read")
             return True
         except HarnessError as error:
-            if self._is_worker:  # then the whole run ends
-                self._config.workeroutput["broken"] = str(error)  # type: ignore[attr-defined]
-            elif not self.scenarios:
+            if not self._is_worker and not self.scenarios:
                 raise pytest.UsageError(str(error)) from None
             session.items.clear()
             self.end("a scenario's file broke", str(error))
@@ -311,17 +313,13 @@ class Ending:
         try:
             return (yield)
         except Stop:
-            if self._is_worker:  # then the whole run ends
-                self._config.workeroutput["broken"] = self.message  # type: ignore[attr-defined]
             return True
         except (KeyboardInterrupt, session.Failed, pytest.exit.Exception, Exception) as error:
             if not self.scenarios:
                 raise
-            if self._is_worker:
-                if isinstance(error, (KeyboardInterrupt, session.Failed, pytest.exit.Exception)):
-                    raise
-                self._config.workeroutput["broken"] = in_words(error)  # type: ignore[attr-defined]
-                return True
+            early = (KeyboardInterrupt, session.Failed, pytest.exit.Exception)
+            if self._is_worker and isinstance(error, early):
+                raise
             self._end_by(error, session)
             return True
 
@@ -331,7 +329,7 @@ class Ending:
         if type(error) is KeyboardInterrupt or "keyboard-interrupt" in text or hung_up:
             self.end("interrupted")
         elif isinstance(error, pytest.exit.Exception):
-            self.end("the host broke" if _of_the_disk(text) else "the lab broke", text)
+            self.end(_host_or_lab(text), text)
         elif "during collection" in text:
             self.end("a scenario's file broke", text)
         elif isinstance(error, (KeyboardInterrupt, session.Failed)):  # as by -x
@@ -342,12 +340,18 @@ class Ending:
             self.end("the harness broke", in_words(error))
 
     def end(self, why: str, message: str = "") -> None:
-        """End the run after what is under way. The first reason counts."""
+        """End the run after what is under way. The first reason counts.
+
+        With several pairs all of it ends, for the reason that this process leaves.
+        """
         if not self.why:
             self.why, self.message = why, message
+            if self._is_worker and why != "interrupted":
+                self._config.workeroutput["ended"] = [why, message]  # type: ignore[attr-defined]
 
     def give_up(self, why: str) -> NoReturn:
         """End the run now, because the lab cannot run."""
+        self.end(_host_or_lab(why), why)
         pytest.exit(why, returncode=BROKE)
 
     @contextlib.contextmanager

@@ -52,7 +52,7 @@ def session(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sess
         try:
             running = _start(config, place, settings, stack)
         except (HarnessError, OSError) as error:
-            place.give_up(f"the lab cannot run: {ending.in_words(error)}")
+            end.give_up(f"the lab cannot run: {ending.in_words(error)}")
         yield running
         with end.noting("the lab was not stopped in order"), stack.pop_all():
             on_failure.hold(config, running)

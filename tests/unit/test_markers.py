@@ -103,6 +103,8 @@ def test_a_run_is_refused_in_one_message(
         env=dict(os.environ),
     )
     assert len(re.findall(r"the marker needs\('powr'\) of \S*test_it is wrong", done.stdout)) == 1
+    assert done.stdout.count("! a scenario's file broke: nothing ran !") == 1
+    assert "the lab broke" not in done.stdout
     assert "Traceback" not in done.stdout
     assert "INTERNALERROR" not in done.stdout
     assert "booting" not in done.stdout

@@ -13,7 +13,7 @@ import pickle
 import shutil
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -82,12 +82,6 @@ class Place:
             return Path(self._given["results"])
         given: Path | None = self._config.getoption("--results")
         return given or new_run_folder(self._lab)
-
-    def give_up(self, why: str) -> NoReturn:
-        """End the run because the lab cannot run."""
-        if self._given is not None:
-            self._config.workeroutput["broken"] = why  # type: ignore[attr-defined]
-        ending.of(self._config).give_up(why)
 
 
 def concerns(config: pytest.Config) -> bool:
@@ -175,8 +169,9 @@ class Controller:
         for trouble in output.get("troubles", ()):
             ending.of(self._config).note(trouble)
         self.overdue += [line for line in output.get("overdue", ()) if line not in self.overdue]
-        if (why := output.get("broken")) is not None:
-            pytest.exit(why, returncode=3)
+        if (ended := output.get("ended")) is not None:
+            ending.of(self._config).end(*ended)
+            ending.of(self._config).give_up(ended[1])
 
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
         """Let a scenario whose process was killed say nothing about FreeBSD."""

@@ -6,10 +6,11 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
+from harness.lab.simulated import features
 from harness.lab.simulated.engine.signal import NotModelled, Program
 from harness.lab.simulated.hardware.disk import Bio, BlockDevice, Disk, LocalDisk, Op
 from harness.lab.simulated.hardware.segment import Nic
-from harness.lab.simulated.kernel.guest import Console, Guest, World
+from harness.lab.simulated.kernel.guest import Console, Guest, Part, World
 from harness.lab.simulated.kernel.modules import Kernel
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.network.arp import Arp
@@ -27,11 +28,35 @@ def nics(world: World, number: int) -> tuple[Nic, ...]:
     return (Nic(f"52:54:00:a0:00:{number:02x}"), private)
 
 
+def _forget(text: str) -> None:
+    """A console that nobody looks at."""
+
+
 class Lost(list[str]):
     """What a guest wrote to its console; a copy of the world writes to the same."""
 
     def __deepcopy__(self, memo: object) -> Lost:
         return self
+
+
+def whole(*more: type[Part], write: Callable[[str], None] = _forget) -> World:
+    """Two nodes with all that the model has, and `more`, before their first boot.
+
+    `write` gets what the first one says on its console.
+    """
+    world = World(1)
+    for number, written in ((1, write), (2, _forget)):
+        Guest(
+            world,
+            f"skunk{number}",
+            number=number,
+            parts=(*features.parts(), *more),
+            data_disk_bytes=64 * MIB,
+            data_disk_serial=f"skunk{number}-data",
+            nics=nics(world, number),
+            console=Console(written),
+        )
+    return world
 
 
 def make(seed: int = 1, size: int = 512 * MIB) -> tuple[World, Guest, Guest]:

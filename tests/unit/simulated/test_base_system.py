@@ -13,36 +13,20 @@ import pytest
 from harness.lab.simulated import features
 from harness.lab.simulated.kernel import release
 from harness.lab.simulated.kernel.files import DIRECTORY, Entry
-from harness.lab.simulated.kernel.guest import Console, Guest, World
+from harness.lab.simulated.kernel.guest import Guest
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.programs import COMMANDS
-from tests.unit.simulated.storage import nics
+from tests.unit.simulated.storage import whole
 
 NAMES = release.load()
 features.load_all()
 
 
-def _forget(text: str) -> None:
-    """A console that nobody looks at."""
-
-
 @cache
 def _installed() -> Guest:
     """A node before its first boot, beside another one."""
-    world = World(1)
-    for number in (1, 2):
-        Guest(
-            world,
-            f"skunk{number}",
-            number=number,
-            parts=features.parts(),
-            data_disk_bytes=64 << 20,
-            data_disk_serial=f"skunk{number}-data",
-            nics=nics(world, number),
-            console=Console(_forget),
-        )
-    return world.guests["skunk1"]
+    return whole().guests["skunk1"]
 
 
 @cache

@@ -9,11 +9,11 @@ import pytest
 from harness.lab.simulated import features
 from harness.lab.simulated.base.rc.services import SERVICES, Service
 from harness.lab.simulated.kernel.devctl import Notice
-from harness.lab.simulated.kernel.guest import Console, Guest, Part, World
+from harness.lab.simulated.kernel.guest import Guest, Part
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell import interpreter as shell
 from harness.lab.simulated.shell.programs import COMMANDS, Context
-from tests.unit.simulated.storage import nics
+from tests.unit.simulated.storage import whole
 
 
 class Watchdogd(Part):
@@ -64,18 +64,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 def make(screen: Screen) -> Guest:
     """Two nodes of which the first one is up and has the daemon enabled."""
-    world = World(1)
-    for number in (1, 2):
-        Guest(
-            world,
-            f"skunk{number}",
-            number=number,
-            parts=(*features.parts(), Watchdogd),
-            data_disk_bytes=64 << 20,
-            data_disk_serial=f"skunk{number}-data",
-            nics=nics(world, number),
-            console=Console(screen.write if number == 1 else Screen().write),
-        )
+    world = whole(Watchdogd, write=screen.write)
     guest = world.guests["skunk1"]
     guest.tree.mounts = {"/": guest.root}
     text = 'watchdogd_enable="YES"\nifconfig_vtnet1="inet 192.168.0.1/24"\n'
