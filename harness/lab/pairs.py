@@ -84,14 +84,22 @@ class PairFolder:
             ) from None
 
     @property
+    def is_there(self) -> bool:
+        """Whether anything of the pair is left, its lock too."""
+        return self.path.exists() or Path(self._lock.lock_file).exists()
+
+    @property
     def held(self) -> bool:
         """Whether this object holds the pair."""
         return self._lock.is_locked
 
     def release(self) -> None:
-        """Give the pair back. Safe to repeat."""
+        """Give the pair back, and leave nothing of it. Safe to repeat."""
         if self._lock.is_locked:
             self._owner.unlink(missing_ok=True)
+            # Whoever waits with the file open sees, once the lock is theirs, that it has no name
+            # any more, and takes a new one (filelock looks at st_nlink).
+            Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
 
     def remove(self) -> None:

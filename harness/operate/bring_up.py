@@ -179,7 +179,7 @@ def take_down(kept: Kept) -> str:
     if kept.is_up:
         kept.ask("down")
         wait_until(
-            f"{kept} to be gone", lambda: not kept.folder.path.exists(), _DOWN_SECONDS, every=0.05
+            f"{kept} to be gone", lambda: not kept.folder.is_there, _DOWN_SECONDS, every=0.05
         )
         return f"{kept} is down, and nothing of it is left"
     if not kept.folder.path.exists() and not PairFolder(kept.lab, kept.pair).path.exists():

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import filelock
 import psutil
 import pytest
 
@@ -224,7 +225,7 @@ def test_what_only_a_mistake_can_ask_for(skunk: Skunk, kept: Kept) -> None:
 def test_down_leaves_nothing(skunk: Skunk, kept: Kept, state_dir: Path) -> None:
     pid = kept.about().pid
     assert "nothing of it is left" in skunk("down").stdout
-    assert [path for path in (state_dir / "pairs").iterdir() if path.suffix != ".lock"] == []
+    assert list((state_dir / "pairs").iterdir()) == []
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
     assert not psutil.pid_exists(pid)
     assert "no pair is up" in error_of(skunk("status")).what
@@ -237,7 +238,26 @@ def test_what_a_killed_keeper_left_is_removed(skunk: Skunk, up: Kept, state_dir:
     assert f"process {pid}) is gone" in error_of(skunk("status")).what
     assert (state_dir / "pairs" / "simulated-default").exists()
     assert "what it left is removed" in skunk("down").stdout
-    assert [path for path in (state_dir / "pairs").iterdir() if path.suffix != ".lock"] == []
+    assert list((state_dir / "pairs").iterdir()) == []
+
+
+def test_who_waits_for_a_pair_that_is_given_back_has_the_one_lock(tmp_path: Path) -> None:
+    """The file of the lock goes with the pair, while another process has it open."""
+    first, third = (PairFolder("simulated", "mine", tmp_path) for _ in range(2))
+    first.acquire()
+    waiting = filelock.FileLock(f"{first.path}.lock", thread_local=False, poll_interval=0.01)
+    with ThreadPoolExecutor() as pool:
+        acquired = pool.submit(waiting.acquire, timeout=30)
+        assert not acquired.done()
+        first.release()
+        acquired.result()
+    with pytest.raises(PairInUse):
+        third.acquire()
+    waiting.release()
+    third.acquire()
+    third.release()
+    assert not third.is_there
+    assert list((tmp_path / "pairs").iterdir()) == []
 
 
 def test_a_pair_that_a_run_has_is_not_touched(skunk: Skunk, state_dir: Path) -> None:
@@ -323,7 +343,7 @@ def test_an_interrupted_start_leaves_nothing(state_dir: Path) -> None:
         assert any("booting" in line for line in said)
         starting.send_signal(signal.SIGINT)
         assert starting.wait(30) == 130
-    assert [path for path in (state_dir / "pairs").iterdir() if path.suffix != ".lock"] == []
+    assert list((state_dir / "pairs").iterdir()) == []
 
 
 def test_a_keeper_that_hangs_is_noticed(state_dir: Path, skunk: Skunk, up: Kept) -> None:
