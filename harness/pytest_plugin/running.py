@@ -31,9 +31,10 @@ def run_tests(
     """Run pytest with these arguments, write the report; return the exit status and warnings.
 
     results/latest is moved to a run that has a verdict. Of a run that was refused, or only listed
-    its scenarios, no folder is left; of one whose lab did not start, what that left. A report that
-    cannot be written is a warning, and then 3 where nothing failed. So is that nobody reads the
-    output any more: the run ends there, and its report is written.
+    its scenarios, no folder is left; of one whose lab did not start, what that left, and a word
+    that there is no report. A report that cannot be written is a warning, and then 3 where nothing
+    failed. So is that nobody reads the output any more: the run ends there, and its report is
+    written.
     """
     folder = new_run_folder(lab)
     again = f"interrupted before the report was there: `skunk report {as_typed(folder)}`"
@@ -51,8 +52,13 @@ def run_tests(
         shutil.rmtree(folder)
         return status, unread
     say(f"evidence: {as_typed(folder)}")
-    if not ((folder / _JUNIT).exists() and (folder / "run.json").exists()):
-        return status, unread
+    for needed, why in (
+        ("run.json", "the lab had not started"),
+        (_JUNIT, "the run did not come to its end"),
+    ):
+        if not (folder / needed).exists():
+            say(f"report:   none, {why}")
+            return status, unread
     if interrupted:
         return status, (again,)
     try:

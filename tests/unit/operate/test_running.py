@@ -182,6 +182,27 @@ def test_a_second_ctrl_c_leaves_no_folder_without_results(
     assert list(results.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("left", "why"),
+    [("junit.xml", "the lab had not started"), ("run.json", "the run did not come to its end")],
+)
+def test_evidence_without_a_report_says_why_there_is_none(
+    left: str, why: str, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was interrupted while its lab started."""
+
+    def interrupted(folder: Path, *_: object) -> int:
+        for name in ("transcript.txt", left):
+            (folder / name).write_text("something")
+        return 130
+
+    monkeypatch.setattr(running, "_run", interrupted)
+    said: list[str] = []
+    assert running.run_tests("simulated", [], said.append) == (130, ())
+    assert [line.partition(":")[0] for line in said] == ["evidence", "report"]
+    assert said[1] == f"report:   none, {why}"
+
+
 def test_a_run_whose_output_nobody_reads_ends_with_its_report(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
