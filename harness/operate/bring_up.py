@@ -95,6 +95,8 @@ def _bring_up(lab: Lab, settings: Settings, state: State, told: Sink) -> tuple[P
 
     say(Reached.BOOTING, f"booting skunk1 and skunk2: {lab.describe()}")
     replaced = [each.about for each in lab.replacements] if state != "bare" else []
+    if state == "bare" and lab.replacements:
+        say(Reached.BOOTING, "a bare pair keeps its own programs: those of `replace` stay here")
     for line in in_words(replaced):
         say(Reached.BOOTING, line)
     start = clock.current().monotonic()

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.config.software import in_words
 from harness.report.summary import block, code, plain
 from harness.results.past.earlier import results_of
 from harness.results.past.releases import (
@@ -48,8 +49,8 @@ def compare_recordings(names: Sequence[str], recorded: Sequence[Answers]) -> str
 
 
 def headings(runs: Sequence[Description]) -> list[str]:
-    """A short name for each run: its release, and more where that is not enough."""
-    names = [run.release.partition(" ")[0] for run in runs]
+    """A short name for each run: its release, a replaced program, and more if need be."""
+    names = [run.system.replace(f" {run.release.partition(' ')[2]}", "") for run in runs]
     return [
         name if names.count(name) == 1 else f"{name} ({run.name})"
         for name, run in zip(names, runs, strict=True)
@@ -59,6 +60,9 @@ def headings(runs: Sequence[Description]) -> list[str]:
 def _head(runs: Sequence[Results], columns: Sequence[str]) -> Iterator[str]:
     yield f"# FreeBSD {' beside '.join(plain(name) for name in columns)}"
     yield ""
+    for name, run in zip(columns, runs, strict=True):
+        if run.run.programs:
+            yield f"{plain(name)}: {plain('; '.join(in_words(run.run.programs)))}.\n"
     if any(run.run.simulated for run in runs):
         yield "> [!WARNING]\n> Some of it is a model, and no evidence about FreeBSD.\n"
     yield "| | run | lab | verdicts | time |"

@@ -6,8 +6,10 @@ Needs QEMU; no FreeBSD.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from harness.config import paths
 from harness.config.settings import NodeSettings, Settings
 from harness.errors import PairInUse, PortInUse
 from harness.lab.base import Lab
+from harness.lab.qemu.lab import QemuLab
 from tests.plumbing import guest
 from tests.plumbing.conftest import PAIR, nodes_of, qemu_lab
 
@@ -175,3 +178,26 @@ def _start_and_kill(small: Settings, image: Path, *, after: float | None) -> Non
             assert after is None, "it was to be killed while it starts, and ended by itself"
         finally:
             child.kill()
+
+
+def test_each_node_of_a_mixed_pair_boots_its_own_image(
+    own_state: None, small: Settings, tmp_path: Path
+) -> None:
+    image, other = guest.cached(), tmp_path / "other.qcow2"
+    shutil.copy(image, other)
+    with QemuLab(small, {"skunk2": other, "skunk1": image}, pair=ABANDONED) as lab:
+        assert lab.describe().image == f"{image.name} on skunk1, other.qcow2 on skunk2"
+        for node in nodes_of(lab, small).values():
+            node.wait_for_ssh()
+            assert node.run("hostname").stdout == f"{node.name}\n"
+        backing = {
+            name: json.loads(
+                subprocess.check_output(
+                    ["qemu-img", "info", "--force-share", "--output=json", str(disk)]
+                )
+            )["full-backing-filename"]
+            for name in lab.machines
+            for disk in [paths.state_dir() / "pairs" / f"qemu-{ABANDONED}" / name / "os.qcow2"]
+        }
+        assert backing == {"skunk1": str(image), "skunk2": str(other)}
+    assert processes(ABANDONED) == []

@@ -76,6 +76,21 @@ def bootable(folder: Path) -> Path:
 
 
 @needs_qemu
+def test_a_pair_of_two_images_is_looked_at_and_described_as_that(
+    tmp_path: Path, state: Path
+) -> None:
+    one = bootable(tmp_path)
+    other = tmp_path / "other.raw"
+    with pytest.raises(ImageError, match=r"other\.raw"):
+        QemuLab(settings.load(), {"skunk1": one, "skunk2": other}).check()
+    other.write_bytes(one.read_bytes())
+    lab = QemuLab(settings.load(), {"skunk2": other, "skunk1": one})
+    lab.check()
+    assert lab.describe().image == "image.raw on skunk1, other.raw on skunk2"
+    assert QemuLab(settings.load(), one).describe().image == "image.raw"
+
+
+@needs_qemu
 def test_a_fixed_ssh_port_that_is_taken(tmp_path: Path, state: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -93,7 +93,8 @@ def test_the_parts_become_one_run(tmp_path: Path) -> None:
     for pair, started, gaps in (("x-1", "10:00:02", [gap]), ("x-2", "10:00:01", [gap, gap])):
         folder = tmp_path / "lab" / pair
         folder.mkdir(parents=True)
-        run = {"lab": "simulated", "seed": 1, "started": f"2026-01-01T{started}+00:00"}
+        began = f"2026-01-01T{started}+00:00"
+        run = {"lab": "simulated", "release": "13.2", "seed": 1, "started": began}
         (folder / "run.json").write_text(json.dumps(run))
         (folder / "gaps.json").write_text(json.dumps(gaps))
     gather(tmp_path)
@@ -101,6 +102,24 @@ def test_the_parts_become_one_run(tmp_path: Path) -> None:
     assert run["started"] == "2026-01-01T10:00:01+00:00"
     assert run["pairs"] == 2
     assert json.loads((tmp_path / "gaps.json").read_text()) == [gap]
+
+
+def test_parts_that_did_not_run_the_same_are_told_of(tmp_path: Path) -> None:
+    """A program that is built anew while the pairs start: no report may name one for both."""
+    for number in (1, 2):
+        folder = tmp_path / "lab" / f"x-{number}"
+        folder.mkdir(parents=True)
+        program = {
+            "node": "skunk1",
+            "program": "hastd",
+            "file": "hastd",
+            "sha256": f"{number}" * 64,
+        }
+        run = {"release": "13.2", "replaced": [program], "started": f"2026-01-01T10:00:0{number}"}
+        (folder / "run.json").write_text(json.dumps(run))
+    with pytest.raises(SettingsError, match=r"hastd 1{12} on skunk1; 13\.2 with hastd 2{12}"):
+        gather(tmp_path)
+    assert (tmp_path / "run.json").is_file()
 
 
 # --- whole runs on the simulated lab ------------------------------------------------------------

@@ -9,9 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from harness.config.software import system_of
+from harness.errors import SettingsError
+
 
 def gather(folder: Path) -> None:
-    """Make run.json and gaps.json from those of all pairs in lab/."""
+    """Make run.json and gaps.json from those of all pairs in lab/.
+
+    Raises `SettingsError`, with both written, where not all pairs ran the same: a program of the
+    user's own that was built anew between the starts of two pairs.
+    """
     runs = list(_read(folder, "run.json"))
     if runs:
         first = min(runs, key=lambda run: datetime.fromisoformat(run["started"]))
@@ -20,6 +27,12 @@ def gather(folder: Path) -> None:
     if runs and "seed" in runs[0]:
         unique = {tuple(sorted(gap.items())): gap for gap in gaps}
         _write(folder / "gaps.json", list(unique.values()))
+    ran = sorted({system_of(run) for run in runs})
+    if len(ran) > 1:
+        raise SettingsError(
+            f"the pairs did not run the same: {'; '.join(ran)}",
+            advice="let the program be while a run starts, and run the scenarios again",
+        )
 
 
 def _read(folder: Path, name: str) -> Iterator[Any]:
