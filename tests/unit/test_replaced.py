@@ -240,6 +240,11 @@ LINKER = "ld-elf.so.1: "
             r'hastd does not load on skunk2 \(my hastd\): ld-elf.so.1: Shared object "libx.so.7"',
         ),
         (
+            f'{LINKER}/root/replaced/hastd: Undefined symbol "pidfile_opem"\n',
+            1,
+            'hastd does not load on skunk2.*Undefined symbol "pidfile_opem"',
+        ),
+        (
             f"{LINKER}/lib/libc.so.7: version FBSD_1.8 required by /root/hastd not found\n",
             1,
             "hastd does not load on skunk2.*version FBSD_1.8",

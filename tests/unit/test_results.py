@@ -36,6 +36,10 @@ FAILED = failure("assert 1 == 2")
 BROKE = failure("harness.errors.LabError: QEMU went away", tag="error")
 KNOWN = '<skipped type="pytest.xfail" message="FreeBSD bug 292322: degraded"/>'
 TIMES = ("total", "boot", "freebsd", "evidence", "processor")
+PROGRAM = [
+    {"node": "skunk2", "program": "hastd", "file": "my <hastd>", "sha256": "ab" * 32},
+]
+MIXED = {"skunk1": "13.2-RELEASE amd64", "skunk2": "15.1-RELEASE amd64"}
 SKIPPED = '<skipped type="pytest.skip" message="needs FreeBSD 14"/>'
 
 
@@ -230,6 +234,8 @@ def test_the_last_run_is_the_newest_like_it(tmp_path: Path) -> None:
     a_run(tmp_path / "other-lab", *tests, hours=-1, lab="vagrant")
     a_run(tmp_path / "other-release", *tests, hours=-1, release="14.3-RELEASE amd64")
     a_run(tmp_path / "broken-on-purpose", *tests, hours=-1, mutation="pool-imports-empty")
+    a_run(tmp_path / "replaced", *tests, hours=-1, replaced=PROGRAM)
+    a_run(tmp_path / "mixed", *tests, hours=-1, releases=MIXED)
     a_run(tmp_path / "later", *tests, hours=1)
     (a_run(tmp_path / "killed", *tests, hours=-1) / "junit.xml").unlink()
     (a_run(tmp_path / "cut-off", *tests, hours=-1) / "junit.xml").write_text("<testsu")
@@ -238,6 +244,37 @@ def test_the_last_run_is_the_newest_like_it(tmp_path: Path) -> None:
     assert run_before(now, results_in(now)) == older
     (older / "junit.xml").unlink()
     assert run_before(now, results_in(now)) == one
+
+
+def test_a_run_with_a_program_of_ones_own_is_none_of_the_plain_release(tmp_path: Path) -> None:
+    """Neither beside a run nor in the history, and its reports name the program first of all."""
+    tests = [case("test_a"), case("test_b", **{"fixed here": "FreeBSD bug 292322: degraded"})]
+    other = [{**PROGRAM[0], "sha256": "cd" * 32}]
+    a_run(tmp_path / "plain", *tests, hours=-1)
+    a_run(tmp_path / "other", *tests, hours=-2, replaced=other)
+    older = a_run(tmp_path / "older", *tests, hours=-3, replaced=PROGRAM)
+    now = a_run(tmp_path / "now", *tests, replaced=PROGRAM)
+    told = results_in(now)
+    assert run_before(now, told) == older
+    assert told.counts == {Verdict.FIXED_HERE: 1, Verdict.HELD: 1}
+    assert [(one.known_bug, one.reason) for one in told.scenarios] == [
+        (None, ""),
+        (292322, "FreeBSD bug 292322: degraded"),
+    ]
+    for folder in ("plain", "other", "now"):
+        publish(tmp_path / folder, remember=True)
+    with VerdictHistory(tmp_path / FILE) as history:
+        assert sorted(release for _, release, _ in history.kinds()) == [
+            "13.2-RELEASE amd64",
+            "13.2-RELEASE amd64 with hastd abababababab on skunk2",
+            "13.2-RELEASE amd64 with hastd cdcdcdcdcdcd on skunk2",
+        ]
+    named = f"hastd of skunk2 is my &lt;hastd&gt;, SHA-256 {'ab' * 32}"
+    page = (now / "report.html").read_text()
+    assert named in page[page.index('class="lead"') : page.index("<h1>")]
+    assert 'id="fixed"' in page
+    assert f"SHA-256 {'ab' * 32}" in (now / "summary.md").read_text().splitlines()[2]
+    fastjsonschema.validate(model.schema(), json.loads((now / "results.json").read_text()))
 
 
 def test_a_report_tells_what_is_new(results: Path, tmp_path: Path) -> None:

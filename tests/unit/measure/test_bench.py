@@ -35,6 +35,7 @@ from harness.measure.result import (
     Noise,
     Outcome,
     Pattern,
+    Program,
     Resync,
     ResyncConditions,
     Sample,
@@ -376,17 +377,20 @@ def test_a_history_of_before_the_versions_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_releases_are_compared_by_their_runs_on_like_machines(tmp_path: Path) -> None:
-    def add(release: str, day: int, factor: float, cores: int = 2) -> None:
+    def add(release: str, day: int, factor: float, cores: int = 2, own: bool = False) -> None:
         update = {"started": NOON + timedelta(days=day), "release": release, "host_cores": cores}
+        program = Program(node="skunk1", program="hastd", file="mine", sha256="ab" * 32)
+        update |= {"replaced": (program,)} if own else {}
         resyncs = tuple(resync((10 + step / 10 + day / 50) * factor) for step in range(3))
         bench = Bench(where=WHERE.model_copy(update=update), resyncs=resyncs)
-        history.add(bench, tmp_path / f"{release} {day}")
+        history.add(bench, tmp_path / f"{release} {day} {own}")
 
     with History(tmp_path / "history.sqlite") as history:
         add("13.2", 0, 5.0, cores=64)  # another machine, and as if it were slower
         for day in range(1, 6):
             add("13.2", day, 1.0)
             add("14.0 amd64", day, 1.2)
+            add("14.0 amd64", day, 7.0, own=True)  # no run of the release
         (change,) = history.changes_of_releases("13.2", "14.0")
         assert str(change.comparison).startswith("slower by 20.0 % (p = 0.0079, n = 5 and 5)")
         with pytest.raises(SettingsError, match=r"no run of 15\.0"):
