@@ -50,6 +50,7 @@ _OTHER_NETWORKS = {
 """Networks that the nodes are in already."""
 
 Port = Annotated[int, Field(ge=1024, le=65535)]
+Release = Annotated[str, Field(pattern=r"^(\d+|\d+\.\d+(-CURRENT|-STABLE|-RELEASE)?|CURRENT)$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
@@ -67,14 +68,21 @@ class ReplaceSettings(_Section):
 class NodeSettings(_Section):
     """One node: its address on the private link, and a fixed SSH port where one is wanted.
 
-    `image` is another FreeBSD image than the other node's (qemu lab), `replace` are programs for
-    this node alone.
+    `image` is another FreeBSD image than the other node's, or `release` another release that is in
+    the cache (qemu lab); `replace` are programs for this node alone.
     """
 
     private_address: ipaddress.IPv4Address
     ssh_port: Port | None = None
     image: Path | None = None
+    release: Release | None = None
     replace: ReplaceSettings = ReplaceSettings()
+
+    @pydantic.model_validator(mode="after")
+    def _one_image(self) -> NodeSettings:
+        if self.image is not None and self.release is not None:
+            raise ValueError(f"either image ({self.image}) or release ({self.release}), not both")
+        return self
 
 
 class MachineSettings(_Section):
@@ -107,9 +115,7 @@ class ImageSettings(_Section):
     newest development snapshot. Which one that is, `harness.lab.images` finds out.
     """
 
-    release: str = Field(
-        default="14", pattern=r"^(\d+|\d+\.\d+(-CURRENT|-STABLE|-RELEASE)?|CURRENT)$"
-    )
+    release: Release = "14"
     architecture: Literal["amd64"] = "amd64"
 
     @property
@@ -381,6 +387,11 @@ class Settings(_Section):
         """What `with_programs` takes for what is in place of a program: whole paths, by node."""
         found = {node: self.program_for(node, program) for node in sorted(self.nodes)}
         return [f"{node}={path}" for node, path in found.items() if path is not None]
+
+    def image_of(self, node: str) -> ImageSettings:
+        """Which image a node boots, where it has no file of its own."""
+        release = self.nodes[node].release or self.image.release
+        return self.image.model_copy(update={"release": release})
 
     def _beside(self, folder: Path) -> Settings:
         """The same with every file that the settings name counted from their own folder."""

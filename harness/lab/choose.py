@@ -111,9 +111,10 @@ def check_software(name: LabName, settings: Settings) -> None:
                 advice="leave it out, or take --lab qemu",
             )
     for node in NODES:
-        if (image := settings.nodes[node].image) is not None and KINDS[name].no_image:
+        own = settings.nodes[node].image or settings.nodes[node].release
+        if own is not None and KINDS[name].no_image:
             raise SettingsError(
-                f"the {name} lab has no image for one node (nodes.{node}.image, {image}): "
+                f"the {name} lab has no other FreeBSD for one node (nodes.{node}, {own}): "
                 f"{KINDS[name].no_image}",
                 advice="leave it out, or take --lab qemu",
             )
@@ -160,10 +161,12 @@ def _images(settings: Settings, image_path: Path | None) -> dict[str, Path]:
     from harness.config.settings import NODES
     from harness.lab.images import image
 
-    own = {node: settings.nodes[node].image for node in NODES}
-    shared = image_path or (None if all(own.values()) else image.find(settings.image))
-    found = {node: own[node] or shared for node in NODES}
-    return {node: path for node, path in found.items() if path is not None}
+    found = {}
+    for node in NODES:
+        own = settings.nodes[node]
+        shared = image_path if own.release is None else None
+        found[node] = own.image or shared or image.find(settings.image_of(node))
+    return found
 
 
 def open_lab(

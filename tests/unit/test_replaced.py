@@ -166,7 +166,7 @@ def test_a_lab_without_programs_or_images_refuses_them(tmp_path: Path) -> None:
     mixed = LOADED.model_copy(update={"nodes": nodes})
     choose.check_software("qemu", mixed)
     for lab in ("simulated", "vagrant"):
-        with pytest.raises(SettingsError, match=r"no image for one node \(nodes.skunk2.image"):
+        with pytest.raises(SettingsError, match=r"no other FreeBSD for one node \(nodes.skunk2,"):
             choose.check_software(cast(Any, lab), mixed)
 
 
@@ -288,3 +288,30 @@ def test_runs_of_other_programs_are_called_otherwise() -> None:
     as_written = {"release": new, "replaced": [vars(one), vars(other)]}
     assert system_of(as_written) == f"{new} with hastd abababababab"
     assert system_of({"release": new, "releases": None}) == new
+
+
+def test_each_node_boots_what_is_named_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node's own file, then its own release, then --image for both, then the settings'."""
+    monkeypatch.setenv("SKUNK_CACHE_DIR", str(tmp_path))
+    (tmp_path / "images").mkdir()
+    old, new, file = (
+        tmp_path / "images" / f"FreeBSD-{name}-RELEASE-amd64.qcow2"
+        for name in ("13.2", "15.1", "x")
+    )
+    for path in (old, new, file):
+        path.touch()
+
+    def booted(named: Path | None, **skunk2: object) -> list[Path]:
+        nodes = dict(LOADED.nodes)
+        nodes["skunk2"] = nodes["skunk2"].model_copy(update=skunk2)
+        shared = LOADED.image.model_copy(update={"release": "13.2"})
+        chosen = LOADED.model_copy(update={"nodes": nodes, "image": shared})
+        return list(choose._images(chosen, named).values())
+
+    assert booted(None) == [old, old]
+    assert booted(file) == [file, file]
+    assert booted(None, release="15.1") == [old, new]
+    assert booted(file, release="15.1") == [file, new]
+    assert booted(None, image=file) == [old, file]

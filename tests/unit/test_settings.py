@@ -25,6 +25,13 @@ BROKEN = [
     ("nodes.skunk3", {"private_address": "192.168.0.3"}, "exactly the nodes skunk1 and skunk2"),
     ("nodes.skunk2.private_address", "10.0.0.2", "10.0.0.2 is not in the private network"),
     ("nodes.skunk2.private_address", "192.168.0.1", "both nodes have the private address"),
+    ("nodes.skunk1.release", "newest", "nodes.skunk1.release: "),
+    (
+        "nodes.skunk2",
+        {"private_address": "192.168.0.2", "release": "15.1", "image": "x.qcow2"},
+        "either image (x.qcow2) or release (15.1)",
+    ),
+    ("replace.hast", "hastd", "replace.hast: unknown key; did you mean hastd?"),
     ("hast.replication", "raid", "hast.replication: "),
     ("hast.resource", "a b; reboot", "hast.resource: "),
     ("deadlines.command", 0, "deadlines.command: "),
