@@ -4,9 +4,14 @@
 # By hand on metal: copy this folder to the host, write /etc/hast.conf from hast.conf.j2, then
 #   sh provision-node.sh skunk1 vtnet1 192.168.0.1/24 "192.168.0.1 skunk1" "192.168.0.2 skunk2"
 #
-# usage: provision-node.sh NAME PRIVATE_NIC PRIVATE_ADDRESS/PREFIX HOSTS_LINE...
+# usage: provision-node.sh [-p PUBLIC_NIC=ADDRESS/PREFIX] NAME PRIVATE_NIC PRIVATE_ADDRESS/PREFIX HOSTS_LINE...
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+public=
+if [ "$1" = -p ]; then
+    public=$2
+    shift 2
+fi
 name=$1 nic=$2 address=$3
 shift 3
 
@@ -15,7 +20,7 @@ shift 3
 # -s: no log comes in from the network. -c -c: no "last message repeated". RFC 5424 has microseconds.
 sysrc -q "hostname=$name" "ifconfig_$nic=inet $address" zfs_enable="YES" hastd_enable="YES" \
     kld_list+="zfs" kld_list+="geom_gate" syslogd_flags="-s -c -c -O rfc5424" \
-    fsck_y_enable="YES" >/dev/null
+    fsck_y_enable="YES" ${public:+"ifconfig_${public%%=*}=inet ${public#*=}"} >/dev/null
 
 # --- who it is: hast.conf's `on NAME` matches the host name -----------------------------------------
 hostname "$name"
@@ -33,6 +38,11 @@ fi
 
 # --- the crossover cable: HAST and pfsync only, no router -------------------------------------------
 ifconfig "$nic" inet | grep -qF "inet ${address%/*} " || ifconfig "$nic" inet "$address" up
+
+# --- where clients are: the addresses that a failover moves are not set here ------------------------
+if [ -n "$public" ]; then
+    ifconfig "${public%%=*}" inet "${public#*=}" up
+fi
 
 # --- ZFS and the GEOM gate, which makes /dev/hast ---------------------------------------------------
 kldload -n zfs geom_gate

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.cluster.fault import LOOK_SECONDS, Breakable, Fault, register
 from harness.freebsd import ifconfig
-from harness.lab.base import Machine, Power
+from harness.lab.base import Machine, Network, Power
 from harness.record.entry import Effect
 from harness.waiting.wait import wait_until
 
@@ -63,11 +63,25 @@ def _is_paused(node: OnMachine) -> Iterator[str]:
 
 
 def _no_carrier(node: OnMachine) -> Iterator[str]:
+    yield from _carrier_gone(node, "the private link", node.settings.private_mac(node.name))
+
+
+def _plug_public(node: OnMachine) -> None:
+    if Network.PUBLIC in node.machine.networks:
+        node.machine.plug_link(Network.PUBLIC)
+
+
+def _no_public_carrier(node: OnMachine) -> Iterator[str]:
+    if Network.PUBLIC in node.machine.networks:
+        yield from _carrier_gone(node, "the public network", node.settings.public_mac(node.name))
+
+
+def _carrier_gone(node: OnMachine, where: str, mac: str) -> Iterator[str]:
     interfaces = ifconfig.parse(node.ask(*ifconfig.COMMAND, within=LOOK_SECONDS).stdout)
-    nic = ifconfig.interface(interfaces, ether=node.settings.private_mac(node.name))
+    nic = ifconfig.interface(interfaces, ether=mac)
     if nic is None or nic.link != "active":
         seen = "its NIC is gone" if nic is None else f"{nic.name} says {nic.link}"
-        yield f"the private link: {seen}"
+        yield f"{where}: {seen}"
 
 
 POWER: Fault[OnMachine] = register(
@@ -98,6 +112,20 @@ LINK: Fault[OnMachine] = register(
         both_ends=True,
         hardware=True,
         effect=Effect.UNPLUGGED,
+    )
+)
+
+PUBLIC_LINK: Fault[OnMachine] = register(
+    Fault(
+        name="public",
+        what="unplugged from the public network",
+        begin=lambda node: node.machine.unplug_link(Network.PUBLIC),
+        heal=_plug_public,
+        look=_no_public_carrier,
+        healed="plugged into the public network",
+        cut="pull the cable of the public network",
+        both_ends=True,
+        hardware=True,
     )
 )
 

@@ -35,10 +35,14 @@ _EX_CONFIG = 78
 
 @dataclass(frozen=True)
 class Findings:
-    """What a node turned out to have: its data disk as /dev/..., its private NIC's name."""
+    """What a node turned out to have: its data disk as /dev/..., its NICs' names.
+
+    `public_nic` is None on machines without one.
+    """
 
     disk: str
     nic: str
+    public_nic: str | None
 
 
 def provision(
@@ -177,7 +181,8 @@ def _find(node: Node, settings: Settings) -> Findings:
     if nic is None:
         seen = ", ".join(f"{nic.name} ({nic.ether})" for nic in interfaces if nic.ether)
         raise LabError(f"there is no NIC with the address {mac}; it has {seen}", node=node.name)
-    return Findings(disk.path, nic.name)
+    public = ifconfig.interface(interfaces, ether=settings.public_mac(node.name))
+    return Findings(disk.path, nic.name, public.name if public else None)
 
 
 def _check_hast_conf(node: Node, hast_conf: str) -> None:
@@ -215,8 +220,12 @@ def _change(node: Node, settings: Settings, found: Findings, hast_conf: str) -> 
     node.sh("rm -rf /root/provision && mkdir -p /root/provision")
     node.run("tar", "-xf", "-", "-C", "/root/provision", stdin=_bundle())
     prefix = settings.private_network.prefixlen
+    public = []
+    if settings.public is not None and found.public_nic is not None:
+        address = settings.public_address(node.name)
+        public = ["-p", f"{found.public_nic}={address}/{settings.public.network.prefixlen}"]
     node.run(
-        *("sh", "/root/provision/provision-node.sh", node.name, found.nic),
+        *("sh", "/root/provision/provision-node.sh", *public, node.name, found.nic),
         f"{settings.nodes[node.name].private_address}/{prefix}",
         *(f"{settings.nodes[name].private_address} {name}" for name in sorted(settings.nodes)),
         within=180,

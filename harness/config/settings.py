@@ -30,6 +30,9 @@ PROGRAMS: tuple[Program, ...] = ("hastd", "hastctl")
 MAC_PREFIX = "52:54:00:c0:a8"
 """Private NICs get this prefix (QEMU's own, locally administered) and the node's number."""
 
+PUBLIC_MAC_PREFIX = "52:54:00:cb:71"
+"""NICs on the public network get this one."""
+
 LARGEST_DATA_DISK_MIB = 16 << 20
 """16 TiB: what a file of the host's ext4, in which the disk is, can hold."""
 
@@ -54,6 +57,20 @@ Release = Annotated[str, Field(pattern=r"^(\d+|\d+\.\d+(-CURRENT|-STABLE|-RELEAS
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
+_LONGEST_PUBLIC_PREFIX = 28
+"""Sixteen addresses: those of the pair, and some that QEMU's user-mode network keeps."""
+
+
+def _free(network: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+    """The network, unless nodes are in it already or hosts cannot be."""
+    if network.is_loopback or network.is_multicast or network.is_unspecified:
+        raise ValueError(f"{network} has no addresses of hosts")
+    for taken, by in _OTHER_NETWORKS.items():
+        if network.overlaps(ipaddress.IPv4Network(taken)):
+            raise ValueError(f"{network} overlaps {taken}, {by}: take another one")
+    return network
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -66,13 +83,14 @@ class ReplaceSettings(_Section):
 
 
 class NodeSettings(_Section):
-    """One node: its address on the private link, and a fixed SSH port where one is wanted.
+    """One node: its addresses on both networks, and a fixed SSH port where one is wanted.
 
     `image` is another FreeBSD image than the other node's, or `release` another release that is in
     the cache (qemu lab); `replace` are programs for this node alone.
     """
 
     private_address: ipaddress.IPv4Address
+    public_address: ipaddress.IPv4Address | None = None
     ssh_port: Port | None = None
     image: Path | None = None
     release: Release | None = None
@@ -83,6 +101,26 @@ class NodeSettings(_Section):
         if self.image is not None and self.release is not None:
             raise ValueError(f"either image ({self.image}) or release ({self.release}), not both")
         return self
+
+
+class PublicSettings(_Section):
+    """The network of the pair's clients: one Ethernet segment of both nodes and a client.
+
+    `service` is the address that a failover moves, `client` the client's own; `port` is the TCP
+    port of the service.
+    """
+
+    network: ipaddress.IPv4Network
+    service: ipaddress.IPv4Address
+    client: ipaddress.IPv4Address
+    port: Annotated[int, Field(ge=1, le=65535)] = 7777
+
+    @pydantic.field_validator("network")
+    @classmethod
+    def _of_hosts(cls, network: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+        if network.prefixlen > _LONGEST_PUBLIC_PREFIX:
+            raise ValueError(f"{network} has no room for two nodes, a service and a client")
+        return _free(network)
 
 
 class MachineSettings(_Section):
@@ -255,11 +293,26 @@ class Deadlines(_Section):
     hypervisor: Seconds = 60.0
 
 
+def _check_hosts(
+    kind: str, network: ipaddress.IPv4Network, addresses: Sequence[ipaddress.IPv4Address]
+) -> None:
+    """Raise `ValueError` unless each of them can be a host's in the network."""
+    for address in addresses:
+        if address not in network:
+            raise ValueError(f"{address} is not in the {kind} network {network}")
+        ends = {network.network_address, network.broadcast_address}
+        if network.prefixlen < 31 and address in ends:
+            raise ValueError(
+                f"{address} is the network's or the broadcast address of {network}, and no node's"
+            )
+
+
 class Settings(_Section):
-    """Everything that can be chosen about a pair."""
+    """All that can be chosen about a pair. Without `public` a node has no NIC for clients."""
 
     nodes: dict[str, NodeSettings]
     private_network: ipaddress.IPv4Network
+    public: PublicSettings | None = None
     machine: MachineSettings = MachineSettings()
     image: ImageSettings = ImageSettings()
     box: BoxSettings = BoxSettings()
@@ -275,12 +328,7 @@ class Settings(_Section):
     def _of_hosts(cls, network: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
         if network.prefixlen > 31:
             raise ValueError(f"{network} has no room for two nodes")
-        if network.is_loopback or network.is_multicast or network.is_unspecified:
-            raise ValueError(f"{network} has no addresses of hosts")
-        for taken, by in _OTHER_NETWORKS.items():
-            if network.overlaps(ipaddress.IPv4Network(taken)):
-                raise ValueError(f"{network} overlaps {taken}, {by}: take another one")
-        return network
+        return _free(network)
 
     @pydantic.field_validator("pool")
     @classmethod
@@ -316,20 +364,27 @@ class Settings(_Section):
                 + (", ".join(sorted(self.nodes)) or "none")
             )
         addresses = [node.private_address for node in self.nodes.values()]
-        for address in addresses:
-            if address not in self.private_network:
-                raise ValueError(f"{address} is not in the private network {self.private_network}")
-            ends = {self.private_network.network_address, self.private_network.broadcast_address}
-            if self.private_network.prefixlen < 31 and address in ends:
-                raise ValueError(
-                    f"{address} is the network's or the broadcast address of "
-                    f"{self.private_network}, and no node's"
-                )
+        _check_hosts("private", self.private_network, addresses)
         if len(set(addresses)) != len(addresses):
             raise ValueError(f"both nodes have the private address {addresses[0]}")
         ports = [node.ssh_port for node in self.nodes.values() if node.ssh_port is not None]
         if len(set(ports)) != len(ports):
             raise ValueError(f"both nodes have the ssh_port {ports[0]}: one of them cannot have it")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _reached_by_clients(self) -> Settings:
+        public = self.public
+        if public is None:
+            if any(node.public_address for node in self.nodes.values()):
+                raise ValueError("a node has a public_address, and there is no public network")
+            return self
+        if public.network.overlaps(self.private_network):
+            raise ValueError(f"{public.network} overlaps the private network")
+        hosts = [*map(self.public_address, self.nodes), public.service, public.client]
+        _check_hosts("public", public.network, hosts)
+        if len(set(hosts)) != len(hosts):
+            raise ValueError("two nodes, the service and the client have four public addresses")
         return self
 
     def with_seed(self, seed: int) -> Settings:
@@ -413,6 +468,19 @@ class Settings(_Section):
     def private_mac(self, node: str) -> str:
         """The Ethernet address of `node`'s private NIC, by which the guest finds the NIC."""
         return f"{MAC_PREFIX}:{sorted(self.nodes).index(node) + 1:02x}"
+
+    def public_address(self, node: str) -> ipaddress.IPv4Address:
+        """Its address there: as the settings say, else .1 for the first node and .2 for the other.
+
+        Only with a public network.
+        """
+        assert self.public is not None
+        number = sorted(self.nodes).index(node) + 1
+        return self.nodes[node].public_address or self.public.network[number]
+
+    def public_mac(self, node: str) -> str:
+        """The Ethernet address of `node`'s NIC on the public network."""
+        return f"{PUBLIC_MAC_PREFIX}:{sorted(self.nodes).index(node) + 1:02x}"
 
     def data_disk_serial(self, node: str) -> str:
         """The serial number of `node`'s data disk, by which the guest finds the disk.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,15 @@ class Power(Word):
     OFF = "off"
     RUNNING = "running"
     PAUSED = "paused"
+
+
+class Network(Word):
+    """A network that the nodes have a NIC on, besides that for SSH."""
+
+    PRIVATE = "private"
+    """The crossover cable between the two: HAST's."""
+    PUBLIC = "public"
+    """An Ethernet segment of both and their clients."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +132,21 @@ class Machine(ABC):
     def resume(self) -> None:
         """Let a frozen machine go on as if no time had passed."""
 
-    @abstractmethod
-    def unplug_link(self) -> None:
-        """Pull the cable out of the private NIC: no carrier, also after a power cut.
+    @property
+    def networks(self) -> Collection[Network]:
+        """The networks that it has a NIC on, besides that for SSH."""
+        return (Network.PRIVATE,)
 
-        SSH goes another way and stays.
+    @abstractmethod
+    def unplug_link(self, network: Network = Network.PRIVATE) -> None:
+        """Pull the cable out of the NIC on a network: no carrier, also after a power cut.
+
+        SSH goes another way and stays. Raises `LabError` where there is no such NIC.
         """
 
     @abstractmethod
-    def plug_link(self) -> None:
-        """Put the cable of the private NIC back."""
+    def plug_link(self, network: Network = Network.PRIVATE) -> None:
+        """Put the cable of that NIC back."""
 
     def limit_data_disk(self, bytes_per_s: float | None) -> None:
         """Let the data disk carry at most so many bytes a second, or as many as it can (None).
@@ -143,6 +157,16 @@ class Machine(ABC):
             f"this lab cannot limit a disk to {bytes_per_s} bytes/s",
             node=self.name,
             advice="take the qemu lab for that (disk_rate_mb)",
+        )
+
+
+def check_network(machine: Machine, network: Network) -> None:
+    """Raise `LabError` where the machine has no NIC on a network."""
+    if network not in machine.networks:
+        raise LabError(
+            f"it has no NIC on the {network} network",
+            node=machine.name,
+            advice="take the qemu lab, with the section `public` in lab.yaml",
         )
 
 
@@ -191,6 +215,17 @@ class Lab(ABC):
     @abstractmethod
     def describe(self) -> LabDescription:
         """Hypervisor, acceleration and image, for the first line of every report."""
+
+    def service(self) -> tuple[str, int]:
+        """Where this host reaches the service address: a host and a TCP port.
+
+        Whichever node has the address then answers, and a connection may be taken before one does.
+        Raises `LabError` in a lab without the public network.
+        """
+        raise LabError(
+            "this lab has no public network",
+            advice="take the qemu lab, with the section `public` in lab.yaml",
+        )
 
     def gaps(self) -> tuple[Gap, ...]:
         """What FreeBSD has and this lab lacks, of all that was asked of the machines so far.

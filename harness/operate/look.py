@@ -85,6 +85,8 @@ def _ask_freebsd(login: Node, settings: Settings, view: NodeView) -> None:
     interfaces = ifconfig.parse(_ask(login, *ifconfig.COMMAND)[1])
     private = ifconfig.interface(interfaces, ether=settings.private_mac(login.name))
     view.link = None if private is None else private.link
+    public = ifconfig.interface(interfaces, ether=settings.public_mac(login.name))
+    view.public = None if public is None else public.link
     view.carp = _carp(interfaces)
 
 

@@ -121,10 +121,11 @@ _ROWS: dict[str, Callable[[NodeView], Text]] = {
     "dirty": _dirty,
     "pool": _pools,
     "private link": lambda node: _word(node.link or ""),
+    "public link": lambda node: _word(node.public or ""),
     "CARP": _carp,
     "broken": lambda node: Text(", ".join(node.broken), style="red"),
 }
-_ONLY_IF_ANY = {"CARP", "broken"}
+_ONLY_IF_ANY = {"public link", "CARP", "broken"}
 
 
 def watch(

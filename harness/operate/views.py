@@ -44,6 +44,8 @@ class NodeView:
     pools: dict[str, str] = field(default_factory=dict)
     link: str | None = None
     """Of the private NIC: `active`, `no carrier`, or None when nothing is known of it."""
+    public: str | None = None
+    """The same of the NIC on the public network; None also when there is none."""
     carp: list[CarpView] = field(default_factory=list)
 
     @classmethod

@@ -33,6 +33,7 @@ def emulated(folder: Path, cpus: int) -> Hardware:
         cpus=cpus,
         memory_mib=512,
         private_mac="52:54:00:c0:a8:01",
+        public_mac="52:54:00:cb:71:01",
         data_disk_serial="data",
         ssh_port=None,
     )
@@ -47,7 +48,7 @@ def test_emulation_keeps_memory_barriers(tmp_path: Path, cpus: int) -> None:
     rom = tmp_path / "fences.rom"
     rom.write_bytes(FENCES.ljust(ROM_SIZE - 16, b"\xf4") + ENTRY.ljust(16, b"\xf4"))
     hardware = emulated(tmp_path, cpus)
-    command = hardware.command(link=0)
+    command = hardware.command({})
     log = tmp_path / "translated.log"
     done = subprocess.run(
         [

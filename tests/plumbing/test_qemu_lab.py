@@ -19,12 +19,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.cluster.hardware_faults import PUBLIC_LINK
 from harness.cluster.node import Node
 from harness.config import paths
 from harness.config.settings import NodeSettings, Settings
 from harness.errors import PairInUse, PortInUse
 from harness.lab.base import Lab
 from harness.lab.qemu.lab import QemuLab
+from harness.waiting.wait import wait_until
 from tests.plumbing import guest
 from tests.plumbing.conftest import PAIR, nodes_of, qemu_lab
 
@@ -35,6 +37,7 @@ START_AND_STAY = """
 import signal, sys
 from pathlib import Path
 from harness.lab.qemu.lab import QemuLab
+from harness.waiting.wait import wait_until
 from harness.config.settings import Settings
 
 lab = QemuLab(Settings.model_validate_json(sys.argv[1]), Path(sys.argv[2]), pair=sys.argv[3])
@@ -201,3 +204,63 @@ def test_each_node_of_a_mixed_pair_boots_its_own_image(
         }
         assert backing == {"skunk1": str(image), "skunk2": str(other)}
     assert processes(ABANDONED) == []
+
+
+# --- the public network -------------------------------------------------------------------------
+
+SERVICE = "203.0.113.10"
+
+
+def reaches(node: Node, address: str) -> bool:
+    return node.run("ping", "-c", "1", "-W", "1", address, check=False).ok
+
+
+def serve(node: Node) -> None:
+    """Take the service address over and answer whoever connects, as a failover does it."""
+    nic = node.sh("ip -o address | sed -n 's|^[0-9]*: \\([a-z0-9]*\\) .* 203.0.113.*|\\1|p'").stdout
+    name = nic.split()[0]
+    node.run("ip", "address", "add", f"{SERVICE}/32", "dev", name)
+    node.sh(f"nc -ll -p 7777 -e /bin/hostname >/dev/null 2>&1 & arping -U -c 1 -I {name} {SERVICE}")
+
+
+def answer(lab: Lab) -> str:
+    """What a client on the host is told at the service address."""
+    try:
+        with socket.create_connection(lab.service(), 2) as client:
+            return client.recv(100).decode().strip()
+    except OSError:
+        return ""
+
+
+@only_qemu
+def test_a_client_reaches_whoever_has_the_service_address(
+    lab: Lab, skunk1: Node, skunk2: Node
+) -> None:
+    assert reaches(skunk1, "203.0.113.2")
+    assert answer(lab) == "", "nobody has the address yet"
+    serve(skunk1)
+    wait_until("skunk1 to answer a client", lambda: answer(lab), 10, accept="skunk1".__eq__)
+    skunk1.power_cut()
+    serve(skunk2)
+    wait_until("skunk2 to answer a client", lambda: answer(lab), 10, accept="skunk2".__eq__)
+
+
+@only_qemu
+def test_each_network_has_cables_of_its_own(skunk1: Node, skunk2: Node) -> None:
+    with PUBLIC_LINK.on(skunk1):
+        assert not reaches(skunk1, "203.0.113.2")
+        assert reaches(skunk1, "192.168.0.2")
+    wait_until("the public network to carry a ping", lambda: reaches(skunk1, "203.0.113.2"), 10)
+    with skunk1.link_unplugged():
+        assert not reaches(skunk1, "192.168.0.2")
+        assert reaches(skunk1, "203.0.113.2")
+
+
+@only_qemu
+def test_nothing_beyond_the_host_is_reached_through_it(skunk1: Node) -> None:
+    """The hub's user-mode network answers for the client, and is shut (restrict=on)."""
+    skunk1.run("ip", "route", "add", "default", "via", "203.0.113.254", check=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        said = skunk1.run("nc", "-w", "2", "203.0.113.254", str(port), check=False, stdin=b"x")
+        assert not said.ok

@@ -10,12 +10,13 @@ from typing import ClassVar
 
 from harness.config.settings import Settings
 from harness.errors import LabError
-from harness.lab.base import Lab, LabDescription, Machine, Power
+from harness.lab.base import Lab, LabDescription, Machine, Network, Power
 from harness.lab.images import image
 from harness.lab.keys import KeyPair
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
-from harness.lab.qemu.machine import Hardware, QemuMachine, kill_leftovers, private_cable
+from harness.lab.qemu.machine import Hardware, QemuMachine, cable, kill_leftovers
+from harness.lab.qemu.public import PublicSegment
 from harness.lab.qemu_host import Accelerator, Qemu, check_room, choose_accelerator
 from harness.lab.seed import Seed
 from harness.waiting.parallel import on_each
@@ -41,7 +42,8 @@ class QemuLab(Lab):
         self._accelerator = ""
         self._machines: dict[str, QemuMachine] = {}
         self._saved: set[str] = set()
-        self._cable: tuple[socket.socket, socket.socket] | None = None
+        self._cable_ends: list[socket.socket] = []
+        self._segment: PublicSegment | None = None
 
     @property
     def machines(self) -> Mapping[str, Machine]:  # type: ignore[override]
@@ -69,10 +71,8 @@ class QemuLab(Lab):
         client = KeyPair.generate(f"skunk-{self._folder.pair}")
         client_key = self._folder.path / "client_key"
         client.write_private(client_key)
-        self._cable = private_cable()
-        for number, (name, link) in enumerate(
-            zip(sorted(self._settings.nodes), self._cable, strict=True), start=1
-        ):
+        links = self._lay_cables(self._qemu)
+        for number, name in enumerate(sorted(self._settings.nodes), start=1):
             folder = self._folder.path / name
             folder.mkdir(mode=0o700)
             hardware = Hardware(
@@ -84,6 +84,7 @@ class QemuLab(Lab):
                 cpus=self._settings.machine.cpus,
                 memory_mib=self._settings.machine.memory_mib,
                 private_mac=self._settings.private_mac(name),
+                public_mac=self._settings.public_mac(name),
                 data_disk_serial=self._settings.data_disk_serial(name),
                 ssh_port=self._settings.nodes[name].ssh_port,
             )
@@ -94,7 +95,7 @@ class QemuLab(Lab):
             Seed(f"{self._folder.pair}-{name}", name, client.public, host_key).write(hardware.seed)
             self._machines[name] = QemuMachine(
                 hardware,
-                link,
+                links[name],
                 client_key,
                 host_key,
                 within=self._settings.deadlines.hypervisor,
@@ -111,10 +112,12 @@ class QemuLab(Lab):
                 errors.append(error)
         self._machines = {}
         self._saved = set()
-        if self._cable is not None:
-            for end in self._cable:
-                end.close()
-            self._cable = None
+        if self._segment is not None:
+            self._segment.stop()
+            self._segment = None
+        for end in self._cable_ends:
+            end.close()
+        self._cable_ends = []
         if not errors and self._folder.held:
             self._folder.remove()
         self._folder.release()
@@ -147,6 +150,31 @@ class QemuLab(Lab):
         each = (f"{path.name} on {name}" for name, path in self._images.items())
         images = ", ".join(names if len(names) == 1 else each)
         return LabDescription(self.name, str(self._qemu), acceleration, images)
+
+    def service(self) -> tuple[str, int]:
+        """A port of the host's loopback, which the hub forwards."""
+        return super().service() if self._segment is None else self._segment.client
+
+    def _lay_cables(self, qemu: Qemu) -> dict[str, dict[Network, socket.socket]]:
+        """Each node's ends of the private link and, where there is one, of the public network."""
+        nodes = sorted(self._settings.nodes)
+        ends = dict(zip(nodes, self._new_cable(), strict=True))
+        links = {name: {Network.PRIVATE: end} for name, end in ends.items()}
+        if self._settings.public is not None:
+            folder = self._folder.path / "public"
+            within = self._settings.deadlines.hypervisor
+            self._segment = PublicSegment(qemu, folder, self._settings.public, within)
+            ports = []
+            for name in nodes:
+                links[name][Network.PUBLIC], port = self._new_cable()
+                ports.append(port)
+            self._segment.start(ports)
+        return links
+
+    def _new_cable(self) -> tuple[socket.socket, socket.socket]:
+        ends = cable()
+        self._cable_ends += ends
+        return ends
 
     def _choose_accelerator(self, qemu: Qemu) -> Accelerator:
         """KVM only where every image runs under it: the nodes' times are to be comparable."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import subprocess
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from harness.errors import LabError, PortInUse
-from harness.lab.base import Endpoint, Machine, Power
+from harness.lab.base import Endpoint, Machine, Network, Power, check_network
 from harness.lab.keys import KeyPair
 from harness.lab.qemu.qmp import Monitor
 from harness.lab.qemu_host import Accelerator, Qemu, processors
@@ -23,7 +25,6 @@ MANAGEMENT_MAC_PREFIX = "52:54:00:a0:00"
 _LAST_WORDS = 5.0
 """Seconds between the end of QEMU's control socket and that of its process, on a busy host."""
 
-_PRIVATE_NIC = "private"
 _DATA_DISK = "data-disk"
 _DATA_BACKEND = f"/machine/peripheral/{_DATA_DISK}/virtio-backend"
 """The device that has the disk, below the one that the guest sees: a throttle wants this one."""
@@ -43,6 +44,7 @@ class Hardware:
     cpus: int
     memory_mib: int
     private_mac: str
+    public_mac: str
     data_disk_serial: str
     ssh_port: int | None
 
@@ -71,8 +73,8 @@ class Hardware:
         """The serial line itself, for a person or program that types on the console."""
         return self.folder / "console.sock"
 
-    def command(self, link: int) -> list[str]:
-        """QEMU's command line. `link` is the file descriptor of this end of the private link."""
+    def command(self, links: Mapping[Network, int]) -> list[str]:
+        """QEMU's command line. `links` are the file descriptors of this end of each cable."""
         port = 0 if self.ssh_port is None else self.ssh_port
         fixed_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.{self.folder}")
         return [
@@ -104,11 +106,16 @@ class Hardware:
               f"hostfwd=tcp:127.0.0.1:{port}-:22"),
             *("-device", "virtio-net-pci,netdev=management,romfile=,"
               f"mac={MANAGEMENT_MAC_PREFIX}:{self.number:02x}"),
-            *("-netdev", f"dgram,id=cable,local.type=fd,local.str={link}"),
-            *("-device", f"virtio-net-pci,netdev=cable,id={_PRIVATE_NIC},romfile=,"
-              f"mac={self.private_mac}"),
+            *(word for network, link in links.items() for word in self._nic(network, link)),
             *("-device", "virtio-rng-pci"),
         ]  # fmt: skip
+
+    def _nic(self, network: Network, link: int) -> list[str]:
+        mac = {Network.PRIVATE: self.private_mac, Network.PUBLIC: self.public_mac}[network]
+        return [
+            *("-netdev", f"dgram,id=cable-{network},local.type=fd,local.str={link}"),
+            *("-device", f"virtio-net-pci,netdev=cable-{network},id={network},romfile=,mac={mac}"),
+        ]
 
 
 def _disk(node: str, path: Path, driver: str, *, read_only: bool = False) -> list[str]:
@@ -125,7 +132,7 @@ class QemuMachine(Machine):
     def __init__(
         self,
         hardware: Hardware,
-        link: socket.socket,
+        links: Mapping[Network, socket.socket],
         client_key: Path,
         host_key: KeyPair,
         *,
@@ -133,18 +140,18 @@ class QemuMachine(Machine):
     ) -> None:
         """Describe a machine that is off. `within` is the deadline of every verb in seconds.
 
-        `link` is this machine's end of the private link. The harness keeps it open, so that the
-        cable outlives a machine that loses power.
+        `links` are this machine's ends of its cables. The harness keeps them open, so that a cable
+        outlives a machine that loses power.
         """
         self.name = hardware.name
         self.hardware = hardware
-        self._link = link
+        self._links = dict(links)
         self._client_key = client_key
         self._host_key = host_key
         self._within = within
         self._process: subprocess.Popen[bytes] | None = None
         self._monitor = Monitor(self.name, within)
-        self._plugged = True
+        self._unplugged: set[Network] = set()
 
     @property
     def console(self) -> Path:
@@ -192,15 +199,16 @@ class QemuMachine(Machine):
         Raises `PortInUse` when a fixed SSH port is taken, else `LabError` with QEMU's last words.
         """
         self.power_cut()
-        self._drain_link()
+        self._drain_links()
+        links = {network: link.fileno() for network, link in self._links.items()}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.hardware.command(self._link.fileno()),
+                self.hardware.command(links),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.hardware.folder,
-                pass_fds=[self._link.fileno()],
+                pass_fds=[*links.values()],
                 # Ctrl-C is for the harness, which then stops its machines in order.
                 start_new_session=True,
             )
@@ -210,8 +218,8 @@ class QemuMachine(Machine):
             self._within,
             every=0.02,
         )
-        if not self._plugged:
-            self.unplug_link()  # a cable that was out stays out when the power comes back
+        for network in self._unplugged:
+            self.unplug_link(network)  # a cable that was out stays out when the power comes back
 
     def _try_to_connect(self) -> bool:
         assert self._process is not None
@@ -269,15 +277,24 @@ class QemuMachine(Machine):
         """Let the CPU go on."""
         self._monitor.execute("cont")
 
-    def unplug_link(self) -> None:
-        """Take the carrier from the private NIC."""
-        self._monitor.execute("set_link", name=_PRIVATE_NIC, up=False)
-        self._plugged = False
+    def unplug_link(self, network: Network = Network.PRIVATE) -> None:
+        """Take the carrier from the NIC on a network."""
+        self._set_link(network, up=False)
+        self._unplugged |= {network}
 
-    def plug_link(self) -> None:
-        """Give the private NIC its carrier back."""
-        self._monitor.execute("set_link", name=_PRIVATE_NIC, up=True)
-        self._plugged = True
+    def plug_link(self, network: Network = Network.PRIVATE) -> None:
+        """Give that NIC its carrier back."""
+        self._set_link(network, up=True)
+        self._unplugged -= {network}
+
+    @property
+    def networks(self) -> Collection[Network]:
+        """Those that a cable leads to."""
+        return self._links.keys()
+
+    def _set_link(self, network: Network, *, up: bool) -> None:
+        check_network(self, network)
+        self._monitor.execute("set_link", name=str(network), up=up)
 
     def limit_data_disk(self, bytes_per_s: float | None) -> None:
         """QEMU's own throttle, on what is read and written together."""
@@ -304,8 +321,9 @@ class QemuMachine(Machine):
         self._monitor.run_job(
             "snapshot-load", f"load-{tag}", tag=tag, vmstate=_VMSTATE_DISK, devices=_SAVED_DISKS
         )
-        self.plug_link()
-        self._drain_link()
+        for network in self._links:
+            self.plug_link(network)
+        self._drain_links()
 
     def _ssh_port(self) -> int:
         """The port on the host, asked of QEMU, which chose it when none was fixed."""
@@ -317,17 +335,16 @@ class QemuMachine(Machine):
             raise LabError(f"QEMU forwards no SSH port:\n{table}", node=self.name)
         return int(match[1])
 
-    def _drain_link(self) -> None:
+    def _drain_links(self) -> None:
         """Throw away frames that were on their way to a machine that no longer waits for them."""
-        while True:
-            try:
-                self._link.recv(1 << 16, socket.MSG_DONTWAIT)
-            except (BlockingIOError, ConnectionRefusedError):
-                return
+        for link in self._links.values():
+            with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
+                while True:
+                    link.recv(1 << 16, socket.MSG_DONTWAIT)
 
 
-def private_cable() -> tuple[socket.socket, socket.socket]:
-    """Return the two ends of a crossover cable for Ethernet frames: one datagram a frame.
+def cable() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a cable for Ethernet frames: one datagram a frame.
 
     Each end is a UDP socket on loopback, connected to the other, so the kernel drops what anybody
     else sends there. A frame to a machine that is off, frozen or slow is lost, as on a real cable.

@@ -5,14 +5,23 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from harness.config.settings import Settings
 from harness.errors import LabError
-from harness.lab.base import Endpoint, Gap, Lab, LabDescription, Machine, Power
+from harness.lab.base import (
+    Endpoint,
+    Gap,
+    Lab,
+    LabDescription,
+    Machine,
+    Network,
+    Power,
+    check_network,
+)
 from harness.lab.keys import KeyPair
 from harness.lab.pairs import PairFolder
 from harness.lab.ports import check_ports
@@ -21,7 +30,7 @@ from harness.lab.simulated.base.system import System
 from harness.lab.simulated.clock import VirtualClock
 from harness.lab.simulated.hardware.segment import Nic, Segment
 from harness.lab.simulated.kernel import release
-from harness.lab.simulated.kernel.guest import PRIVATE, Console, Guest, SshdSwitch, World
+from harness.lab.simulated.kernel.guest import PRIVATE, PUBLIC, Console, Guest, SshdSwitch, World
 from harness.lab.simulated.server import Sshd
 
 SAVE_PATIENCE = 30.0
@@ -29,6 +38,9 @@ SAVE_PATIENCE = 30.0
 
 RELEASE = f"{release.load().title} amd64"
 """What the model was made after and is compared with."""
+
+
+_NICS = {Network.PRIVATE: PRIVATE, Network.PUBLIC: PUBLIC}
 
 
 class SimulatedMachine(Machine):
@@ -77,13 +89,23 @@ class SimulatedMachine(Machine):
         """Let it go on. Raises `LabError` when it is off."""
         self._do(Guest.resume, needs_power=True)
 
-    def unplug_link(self) -> None:
-        """Pull the cable out of the private NIC."""
-        self._lab.plug(self.name, plugged=False)
+    def unplug_link(self, network: Network = Network.PRIVATE) -> None:
+        """Pull the cable out of the NIC on a network."""
+        self._lab.plug(self.name, self._nic(network), plugged=False)
 
-    def plug_link(self) -> None:
+    def plug_link(self, network: Network = Network.PRIVATE) -> None:
         """Put the cable back."""
-        self._lab.plug(self.name, plugged=True)
+        self._lab.plug(self.name, self._nic(network), plugged=True)
+
+    def _nic(self, network: Network) -> str:
+        check_network(self, network)
+        return _NICS[network]
+
+    @property
+    def networks(self) -> Collection[Network]:
+        """Those that the guest has a NIC on."""
+        nics = self._lab.world.guests[self.name].nics
+        return [network for network, nic in _NICS.items() if nic in nics]
 
     def limit_data_disk(self, bytes_per_s: float | None) -> None:
         """Limit what is read and written together."""
@@ -240,6 +262,7 @@ class SimulatedLab(Lab):
         link.delay = chosen.link_delay_ms / 1e3
         link.rate = chosen.link_mbit * 1e6 / 8
         link.loss = chosen.link_loss
+        public = Segment(self.world)
         for number, name in enumerate(sorted(self._settings.nodes), start=1):
             folder = self._folder.path / name
             folder.mkdir(mode=0o700)
@@ -250,19 +273,22 @@ class SimulatedLab(Lab):
                 parts=features.parts(),
                 data_disk_bytes=self._settings.machine.data_disk_mib << 20,
                 data_disk_serial=self._settings.data_disk_serial(name),
-                nics=self._nics(number, name),
+                nics=self._nics(number, name, public),
                 disk_latency=chosen.disk_latency_ms / 1e3,
                 disk_rate=chosen.disk_mb * 1e6,
                 console=Console(_Log(folder / "console.log").write),
             )
             guest.on_sshd = SshdSwitch(partial(self._turn_sshd, name))
 
-    def _nics(self, number: int, name: str) -> list[Nic]:
+    def _nics(self, number: int, name: str, public: Segment) -> list[Nic]:
         """The NICs of each node: vtnet0 to the host, vtnet1 on the private link, and so on."""
-        return [
+        nics = [
             Nic(f"52:54:00:a0:00:{number:02x}"),
             Nic(self._settings.private_mac(name), self.world.link),
         ]
+        if self._settings.public is not None:
+            nics.append(Nic(self._settings.public_mac(name), public))
+        return nics
 
     def _turn_sshd(self, name: str, up: bool) -> None:
         """Open or close a node's SSH server, as its sshd(8) begins or ends."""

@@ -18,7 +18,7 @@ from harness.config import paths
 from harness.config.settings import Settings
 from harness.errors import HarnessError, LabError, MissingTool
 from harness.lab import console
-from harness.lab.base import Endpoint, Lab, LabDescription, Machine, Power
+from harness.lab.base import Endpoint, Lab, LabDescription, Machine, Network, Power, check_network
 from harness.lab.pairs import PairFolder
 from harness.lab.turns import turn
 from harness.lab.vagrant.boxes import check_box, with_box
@@ -91,13 +91,17 @@ class VagrantMachine(Machine):
         """Let the CPUs go on."""
         self._hypervisor.resume(self.name)
 
-    def unplug_link(self) -> None:
+    def unplug_link(self, network: Network = Network.PRIVATE) -> None:
         """Take the carrier from the private NIC; a power cut does not bring it back."""
-        self._hypervisor.set_link(self.name, plugged=False)
+        self._set_link(network, plugged=False)
 
-    def plug_link(self) -> None:
+    def plug_link(self, network: Network = Network.PRIVATE) -> None:
         """Give the private NIC its carrier back."""
-        self._hypervisor.set_link(self.name, plugged=True)
+        self._set_link(network, plugged=True)
+
+    def _set_link(self, network: Network, *, plugged: bool) -> None:
+        check_network(self, network)
+        self._hypervisor.set_link(self.name, plugged=plugged)
 
 
 class VagrantLab(Lab):

@@ -12,13 +12,13 @@ import json
 import shlex
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from harness.errors import HarnessError, SettingsError
-from harness.lab.base import Endpoint, Gap, Lab, LabDescription, Machine, Power
+from harness.lab.base import Endpoint, Gap, Lab, LabDescription, Machine, Network, Power
 from harness.lab.replaced import Replacement
 from harness.lab.ssh import Connect, Remote, Result, Wrapped
 from harness.results.past.releases import Answers, answer
@@ -249,22 +249,27 @@ class RecordedMachine(Machine):
         """Let it go on."""
         self._do("resume")
 
-    def unplug_link(self) -> None:
-        """Pull its cable."""
-        self._do("unplug_link")
+    @property
+    def networks(self) -> Collection[Network]:
+        """The machine's own."""
+        return self._machine.networks
 
-    def plug_link(self) -> None:
+    def unplug_link(self, network: Network = Network.PRIVATE) -> None:
+        """Pull its cable."""
+        self._do("unplug_link", network)
+
+    def plug_link(self, network: Network = Network.PRIVATE) -> None:
         """Put its cable back."""
-        self._do("plug_link")
+        self._do("plug_link", network)
 
     def limit_data_disk(self, bytes_per_s: float | None) -> None:
         """Limit its data disk, which no recording has: a replay could not."""
         self._machine.limit_data_disk(bytes_per_s)
 
-    def _do(self, verb: str) -> None:
+    def _do(self, verb: str, *arguments: str) -> None:
         started = self._recorder.now()
-        getattr(self._machine, verb)()
-        self._recorder.note(started, self.name, verb)
+        getattr(self._machine, verb)(*arguments)
+        self._recorder.note(started, self.name, verb, *arguments)
 
 
 class RecordedLab(Lab):
@@ -327,6 +332,10 @@ class RecordedLab(Lab):
     def describe(self) -> LabDescription:
         """Describe the lab."""
         return self._lab.describe()
+
+    def service(self) -> tuple[str, int]:
+        """The lab's own; what a client says there is not recorded."""
+        return self._lab.service()
 
     def gaps(self) -> tuple[Gap, ...]:
         """What the lab lacks."""

@@ -28,6 +28,7 @@ from harness.config.settings import Settings, SimulatedSettings
 from harness.errors import HarnessError
 from harness.freebsd.comparable import normalise
 from harness.freebsd.hast import log as hastd_log
+from harness.lab.base import Network
 from harness.lab.simulated.direct import DirectConnection
 from harness.lab.simulated.lab import SimulatedLab
 from harness.trials.conformance.recording import Step, load
@@ -194,7 +195,7 @@ class Question:
 def replay_recording(path: Path, settings: Settings) -> Conformance:
     """Replay one recording on a fresh simulated pair."""
     source, steps = load(path)
-    settings = settings.model_copy(update={"simulated": AS_RECORDED})
+    settings = settings.model_copy(update={"simulated": AS_RECORDED, "public": None})
     with tempfile.TemporaryDirectory(prefix="skunk-replay-") as folder:
         lab = SimulatedLab(settings, pair="replay", state_dir=Path(folder))
         before = clocks.current()
@@ -351,7 +352,8 @@ class _Runner:
             case "restore":
                 self._lab.restore(*step.argv)
             case verb:
-                getattr(self._lab.machines[step.node], verb)()
+                networks = map(Network, step.argv)  # of a cable; older recordings have one alone
+                getattr(self._lab.machines[step.node], verb)(*networks)
 
     def _ask(self, question: Question) -> None:
         """Run the command until the last recorded answer comes; compare the answers in order."""

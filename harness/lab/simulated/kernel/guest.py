@@ -23,7 +23,7 @@ LATENCY = 0.0005
 RATE = 200e6
 """Bytes a second of a simulated disk."""
 
-MANAGEMENT, PRIVATE = "vtnet0", "vtnet1"
+MANAGEMENT, PRIVATE, PUBLIC = "vtnet0", "vtnet1", "vtnet2"
 """The first two NICs of every machine: to the host, and the private link to the other node."""
 
 Logger = Callable[[str, "int | None", str, str], None]
