@@ -15,28 +15,47 @@ from harness.lab.simulated.kernel.guest import Part
 def parts() -> tuple[type[Part], ...]:
     """The parts of a guest's FreeBSD, in the order in which a boot makes them."""
     from harness.lab.simulated.base.daemons import Cron, Sshd
+    from harness.lab.simulated.base.devd.daemon import Devctl
     from harness.lab.simulated.base.supervisor import Supervisors
     from harness.lab.simulated.base.syslog import Syslog
     from harness.lab.simulated.base.system import System
     from harness.lab.simulated.hast.hastd import Hast
     from harness.lab.simulated.kernel.modules import Kernel
     from harness.lab.simulated.network.arp import Arp
+    from harness.lab.simulated.network.carp import Carp
     from harness.lab.simulated.network.interfaces import Network
     from harness.lab.simulated.network.ip import Ip
     from harness.lab.simulated.network.tcp import Tcp
     from harness.lab.simulated.network.udp import Udp
     from harness.lab.simulated.zfs.zfs import Zfs
 
-    return (Kernel, Network, Arp, Ip, Udp, Tcp, Zfs, Supervisors, Syslog, Cron, Sshd, System, Hast)
+    return (
+        Kernel,
+        Network,
+        Arp,
+        Ip,
+        Udp,
+        Tcp,
+        Carp,
+        Zfs,
+        Supervisors,
+        Syslog,
+        Cron,
+        Sshd,
+        Devctl,
+        System,
+        Hast,
+    )
 
 
 def load_all() -> None:
     """Register every program and service, so that a guest's shell and rc(8) find it."""
     from harness.lab.simulated.base import daemons, early, rc_subr, service, syslog
+    from harness.lab.simulated.base.devd import daemon
     from harness.lab.simulated.geom import geom, gnop, gpart
     from harness.lab.simulated.hast import hastctl, hastd_command, rc_script
     from harness.lab.simulated.network import arp
-    from harness.lab.simulated.network.commands import ifconfig, ipfw, pfctl, tcpdump
+    from harness.lab.simulated.network.commands import ifcarp, ifconfig, ipfw, pfctl, tcpdump
     from harness.lab.simulated.shell import builtins
     from harness.lab.simulated.tools.files import archive, data, df, files, listing, lock, mount
     from harness.lab.simulated.tools.host import (

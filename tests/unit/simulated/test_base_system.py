@@ -149,10 +149,10 @@ def test_each_rc_script_is_modelled_or_a_gap(guest: Guest, folder: str) -> None:
         "kldload /boot/kernel/tmpfs.ko || echo on",
         "kldstat -q -m g_part || echo on",
         "sysctl kern.maxfiles; echo on",
-        "kldload carp; sysctl net.inet.carp.preempt; echo on",
+        "kldload carp; sysctl net.inet.carp.stats; echo on",
         "sysctl kern.securelevel=1; echo on",
         "service -e; echo on",
-        "ifconfig vtnet1 vhid 1 alias 10.0.0.1/32; echo on",
+        "ifconfig vtnet1 inet6 vhid 1 alias 2001:db8::1; echo on",
         "ifconfig bridge0 create; echo on",
         "crontab -l; echo on",
         "pkg info; echo on",
@@ -258,8 +258,7 @@ _CONTINUED = frozenset({"/etc/rc.conf", "/boot/loader.conf", "/etc/fstab"})
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("/etc/rc.conf", 'ifconfig_vtnet1_alias0="inet vhid 1 alias 10.0.0.1/32"'),
-        ("/etc/rc.conf", 'ifconfig_vtnet1="inet 192.168.0.1/24 vhid 1"'),
+        ("/etc/rc.conf", 'ifconfig_vtnet1_alias0="inet6 2001:db8::1 vhid 1"'),
         ("/etc/rc.conf", 'ifconfig_vtnet1="DHCP"'),
         ("/etc/rc.conf", 'ifconfig_vtnet1_ipv6="inet6 2001:db8::1/64"'),
         ("/etc/rc.conf", 'ipv4_addrs_vtnet1="192.168.0.1/24"'),
@@ -294,9 +293,7 @@ _CONTINUED = frozenset({"/etc/rc.conf", "/boot/loader.conf", "/etc/fstab"})
         ("/boot/loader.conf", 'init_path="/rescue/init"'),
         ("/boot/loader.conf.local", "hint.ahci.0.msi=0"),
         ("/boot/device.hints", "hint.x.0=1"),
-        ("/etc/devd/hast.conf", "notify 30 { };"),
-        ("/usr/local/etc/devd/hast.conf", "notify 30 { };"),
-        ("/etc/devd.conf", "options { };"),
+        ("/etc/devd/zfs.conf", "notify 30 { };"),
         ("/etc/crontab", "* * * * * root true"),
         ("/etc/cron.d/mine", "* * * * * root true"),
         ("/var/cron/tabs/root", "* * * * * true"),
@@ -314,13 +311,16 @@ def test_a_file_that_a_boot_obeys_and_the_model_does_not_is_a_gap(path: str, tex
         ("/etc/rc.conf", "keymap=de\nkeyrate=fast\nmy_own_variable=1\nucarp_enable=YES"),
         ("/etc/rc.conf", "ifconfig_em0=DHCP\nifconfig_em0_alias0='inet vhid 1'"),
         ("/etc/rc.conf", "ifconfig_vtnet1='inet 192.168.0.1 netmask 255.255.255.0'"),
+        ("/etc/rc.conf", 'ifconfig_vtnet1_alias0="inet vhid 1 10.0.0.1/32"\nkld_list=carp'),
         ("/etc/rc.conf", "zfs_enable=YES; hastd_enable=NO\nkld_list='zfs geom_gate'"),
         ("/etc/rc.conf.d/hastd", "hastd_flags="),
         ("/usr/local/etc/rc.d/mine.sample", "# a note"),
         ("/etc/fstab", "/dev/hast/mirror /failover ufs rw,noauto 0 0"),
         ("/etc/sysctl.conf", "# kern.maxfiles=10\nnet.inet.ip.forwarding=1\nnosuch.name=1"),
         ("/boot/loader.conf", 'zfs_load="YES"\nautoboot_delay="2"\nnullfs_load="NO"\nmine=1'),
-        ("/etc/devd/hast.conf", "# nothing\n"),
+        ("/etc/devd/hast.conf", 'attach 30 { device-name "da[0-9]+"; action "true"; };'),
+        ("/usr/local/etc/devd/hast.conf", "notify 30 { };"),
+        ("/etc/devd.conf", 'options { pid-file "/var/run/devd.pid"; };'),
         ("/etc/devd/hast.conf.sample", "notify 30 { };"),
         ("/etc/pf.conf", "pass all"),
         ("/etc/exports", "/failover"),
@@ -344,7 +344,7 @@ def test_rc_conf_and_loader_conf_are_obeyed() -> None:
     assert bytes(process.stdout) == b"netmask 0xfffffe00\n1\na b\nzfs\n"
 
 
-def test_cron_and_devd_are_asked_when_they_look(guest: Guest) -> None:
+def test_cron_is_asked_when_it_looks(guest: Guest) -> None:
     _run(guest, "echo '* * * * * root true' > /etc/cron.d/mine; rm /etc/cron.d/mine")
     guest.world.pass_time(70.0)
     assert not guest.world.gaps
@@ -352,12 +352,6 @@ def test_cron_and_devd_are_asked_when_they_look(guest: Guest) -> None:
     assert not guest.world.gaps
     guest.world.pass_time(70.0)
     assert _gaps(guest) == ["/etc/cron.d/mine"]
-    guest.world.gaps.clear()
-    _run(guest, "echo 'notify 30 { };' > /etc/devd/hast.conf")
-    guest.world.pass_time(70.0)
-    assert not guest.world.gaps
-    _run(guest, "service devd restart")
-    assert _gaps(guest) == ["/etc/devd/hast.conf"]
 
 
 def test_a_snapshot_has_its_own_names_and_shares_the_files(

@@ -97,11 +97,21 @@ class Boot:
         if step == "file_systems":
             self._find_local()
         self._waiting = self._local.pop(_SCRIPTS.get(step, step), [])
-        waited_for = SERVICES[step].waited_for if step in SERVICES else None
-        if waited_for is None or "start_postcmd" not in conf(self._guest, step):
+        service = SERVICES.get(step)
+        waited_for = None if service is None else service.waited_for
+        if service is not None and service.ready is not None:
+            self._wait_for(service.ready)
+        elif waited_for is None or "start_postcmd" not in conf(self._guest, step):
             self._go_on()
         else:
             self._guest.world.schedule(self._guest, 0.0, self._wait, waited_for)
+
+    def _wait_for(self, ready: Callable[[Guest], bool]) -> None:
+        """Go on when a daemon has gone to the background, however long that takes."""
+        if self._cancelled or ready(self._guest):
+            self._go_on()
+        else:
+            self._guest.world.schedule(self._guest, _TRIES_EVERY, self._wait_for, ready)
 
     def _wait(self, there: Callable[[Guest], bool], tries: int = _TRIES) -> None:
         """Go on when what a start_postcmd waits for is there."""

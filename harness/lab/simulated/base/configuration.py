@@ -67,7 +67,7 @@ _NEW_AT_BOOT = (
 )
 """Files that are not there as it comes, and that a boot obeys."""
 
-_DEVD = ("/etc/devd/", "/usr/local/etc/devd/")
+_DEVD = ("/etc/devd/",)
 _CRON = ("/etc/cron.d/", "/usr/local/etc/cron.d/", "/var/cron/tabs/")
 _CRONTAB = "/etc/crontab"
 CRON_SECONDS = 60.0
@@ -232,14 +232,11 @@ def check_flags(guest: Guest, conf: Mapping[str, str], name: str) -> None:
 
 
 def of_devd(guest: Guest, conf: Mapping[str, str]) -> None:
-    """Note what devd(8)'s files ask for, when it starts."""
+    """Note what devd(8) is asked for besides its rules, when it starts."""
     check_flags(guest, conf, "devd")
-    for path in ("/etc/devd.conf", *_released(guest.release, _DEVD)):
+    for path in _released(guest.release, _DEVD):
         if _changed(guest, path):
             _note(guest, "devd", f"another {path} than FreeBSD's")
-    for path, entry in _below(guest, *_DEVD):
-        if path not in guest.release.entries and path.endswith(".conf") and _text(entry):
-            _note(guest, "devd", path)
 
 
 def read_by_cron(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""The daemons of the base system that only run: cron, devd, sshd."""
+"""The daemons of the base system that only run: cron, sshd."""
 
 from __future__ import annotations
 
@@ -50,14 +50,6 @@ def _sshd_ended(guest: Guest) -> None:
 
 
 register(
-    Service(
-        *("devd", "Device state change daemon", "devd_enable", "/sbin/devd", "devd_flags"),
-        pid_file="/var/run/devd.pid",
-        check=configuration.of_devd,
-        order=10,
-        seconds=1.1,
-        stop_seconds=0.0,
-    ),
     Service(
         *("cron", "Daemon to execute scheduled commands", "cron_enable"),
         *("/usr/sbin/cron", "cron_flags"),

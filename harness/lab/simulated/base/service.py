@@ -198,6 +198,8 @@ def _start(context: Context, service: Service) -> Program:
         return status
     if status := rc.start(context.guest, service, context.print, context.complain):
         return status
+    while service.ready is not None and not service.ready(context.guest):
+        yield 0.02
     return (yield from _hook(context, service, settings.get("start_postcmd")))
 
 

@@ -114,6 +114,7 @@ class Syslog(Part):
         self._has_read = False
         """Whether it has read the kernel's message buffer in this boot."""
         guest.logger = self._take
+        guest.part(Kernel).log_is_read = self._runs
 
     def _take(self, program: str, pid: int | None, level: str, text: str) -> None:
         """A line of a program's own.
@@ -123,12 +124,16 @@ class Syslog(Part):
         supervisor = self._guest.part(Supervisors).pid_for(program)
         self.log(program, pid if supervisor is None else supervisor, level, text)
 
+    def _runs(self) -> bool:
+        return self.pid is not None
+
     def read_messages(self) -> None:
         """Read what the kernel has said before anybody listened, once a boot."""
         if not self._has_read:
             self._has_read = True
-            for line in self._guest.part(Kernel).messages:
-                self.log("kernel", None, "kern.crit", line)
+            kernel = self._guest.part(Kernel)
+            for number, line in enumerate(kernel.messages):
+                self.log("kernel", None, kernel.levels.get(number, "kern.crit"), line)
 
     def start(self, pid: int, flags: str) -> None:
         """Read the configuration and begin to write."""

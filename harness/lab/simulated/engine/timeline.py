@@ -90,11 +90,19 @@ class Timeline:
         snapshots `action` must be a bound method of something in the world, no lambda and no
         generator.
         """
-        self._made += 1
         event = Event(self.now + max(0.0, delay), owner, action, arguments)
-        name = "" if owner is None else owner.name
-        heapq.heappush(self._queue, (event.at, name, self._made, event))
+        self._push(event)
         return event
+
+    def put_back(self, event: Event, delay: float) -> None:
+        """Have an event that was put aside happen after all; whoever knows it can cancel it."""
+        event.at = self.now + max(0.0, delay)
+        self._push(event)
+
+    def _push(self, event: Event) -> None:
+        self._made += 1
+        name = "" if event.owner is None else event.owner.name
+        heapq.heappush(self._queue, (event.at, name, self._made, event))
 
     def cancel(self, event: Event | None) -> None:
         """Let it not happen. Safe to repeat, and for an event that has happened."""

@@ -144,6 +144,8 @@ class Segment:
         self.rate = 125e6
         self.loss = 0.0
         self.stations: list[Nic] = []
+        self._learnt: dict[str, Nic] = {}
+        """Who has sent from a MAC address last, as a switch knows it."""
 
     # --- who is there ---------------------------------------------------------------------------
 
@@ -167,9 +169,14 @@ class Segment:
         return self.joins(source, target) and source.lets("out") and target.lets("in")
 
     def station(self, source: Nic, mac: str) -> Nic | None:
-        """The other station that takes frames for one address."""
-        others = (each for each in self.stations if each is not source)
-        return next((each for each in others if each.up and each.takes(mac)), None)
+        """The other station that takes frames for one address.
+
+        Of several, as with a virtual address of carp(4), the one that has sent from it last.
+        """
+        others = [each for each in self.stations if each is not source]
+        found = [each for each in others if each.up and each.takes(mac)]
+        last = self._learnt.get(mac)
+        return last if last in found else next(iter(found), None)
 
     def ask(self, source: Nic, asker: str, address: str) -> str | None:
         """The MAC address with which somebody answers who asks by ARP for an IPv4 address.
@@ -195,6 +202,7 @@ class Segment:
         end = max(self._time.now, source.busy_until) + frame.size / self.rate
         source.busy_until = end
         source.sent += frame.size
+        self._learnt[frame.source] = source
         delay = end - self._time.now + self.delay
         for each in self.stations:
             lost = self.loss and self._time.rng.random() < self.loss

@@ -214,8 +214,7 @@ class Guest:
         aside, self._aside = self._aside, []
         for event in aside:
             if not event.cancelled and event.boot == self.boot:
-                delay = event.at - self._frozen_at
-                self.world.schedule(self, delay, event.action, *event.arguments)
+                self.world.put_back(event, event.at - self._frozen_at)
 
     def put_aside(self, event: Event) -> None:
         """Keep what would happen now until the guest is no longer frozen."""

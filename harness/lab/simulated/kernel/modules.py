@@ -61,10 +61,19 @@ class Kernel(Part):
         """Whether it has halted or panicked, while the machine has power."""
         self.when_loaded: dict[str, Callable[[], None]] = {}
         """What a part of the kernel does when its module is loaded, by the module's name."""
+        self.when_unloaded: dict[str, Callable[[], bool]] = {}
+        """What it does when that is to be unloaded; False: it is in use."""
         self.trees: dict[str, Callable[[str], str | None]] = {}
         """Who answers sysctl(8) for the variables that begin so."""
-        self.setters: dict[str, Callable[[str, str], None]] = {}
-        """Who sets the variables that begin so. Each may raise `NotModelled`."""
+        self.nodes: dict[str, Callable[[], list[str]]] = {}
+        """The variables below a node, in sysctl(8)'s order; none of them when it is not there."""
+        self.setters: dict[str, Callable[[str, str], str | None]] = {}
+        """Who sets the variables that begin so. Each returns what sysctl(8) complains of, or None,
+        and may raise `NotModelled`."""
+        self.log_is_read: Callable[[], bool] | None = None
+        """Whether somebody reads its log, so that the console does not show it too."""
+        self.levels: dict[int, str] = {}
+        """Levels of messages by their place, where they are not kern.crit."""
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -124,9 +133,12 @@ class Kernel(Part):
         inside = "/" in name or name.startswith("g_") or name in {"cam", "cd9660", "ufs"}
         return not inside and name not in self._guest.release.modules
 
-    def unload(self, name: str) -> None:
-        """Unload a loaded module."""
+    def unload(self, name: str) -> bool:
+        """Unload a loaded module. False: it is in use."""
+        if name in self.when_unloaded and not self.when_unloaded[name]():
+            return False
         del self.modules[name]
+        return True
 
     @property
     def references(self) -> int:
@@ -171,8 +183,12 @@ class Kernel(Part):
             return None
         raise NotModelled(f"sysctl {name}")
 
-    def assign(self, name: str, value: str) -> None:
-        """Set a variable that may be set."""
+    def leaves(self, name: str) -> list[str]:
+        """The variables that sysctl(8) shows for a name: a node's, or the name itself."""
+        return (self.nodes[name]() if name in self.nodes else []) or [name]
+
+    def assign(self, name: str, value: str) -> str | None:
+        """Set a variable that may be set; returns what is wrong with the value, or None."""
         if name == "kern.hostname":
             self.hostname = value
         elif name == "kern.hostuuid":
@@ -184,9 +200,9 @@ class Kernel(Part):
         else:
             for beginning, setter in self.setters.items():
                 if name.startswith(beginning):
-                    setter(name, value)
-                    return
+                    return setter(name, value)
             raise NotModelled(f"sysctl {name}={value}")
+        return None
 
     # --- messages -------------------------------------------------------------------------------
 
@@ -195,6 +211,14 @@ class Kernel(Part):
         self._guest.say(text)
         self.messages.append(text)
         self._guest.log("kernel", None, "kern.crit", text)
+
+    def log(self, text: str, level: str) -> None:
+        """A line of the kernel's by log(9): the console has it while nobody reads the log."""
+        if self.log_is_read is None or not self.log_is_read():
+            self._guest.say(text)
+        self.levels[len(self.messages)] = level
+        self.messages.append(text)
+        self._guest.log("kernel", None, level, text)
 
     # --- its end --------------------------------------------------------------------------------
 

@@ -92,6 +92,7 @@ class Arp(Part):
         network.when_received[ETHERTYPE] = self._receive
         network.when_asked = self._asked
         network.when_added.append(self._added)
+        network.when_link_changed.append(self._link_changed)
         guest.devctl.listen(self._changed)
         self.tables = {
             name: Table(each.nic) for name, each in network.interfaces.items() if each.nic
@@ -119,6 +120,11 @@ class Arp(Part):
             self.tables[interface.name].entries.pop(address, None)
             self.announce(interface, address, interface.nic.mac)
 
+    def _link_changed(self, interface: Interface) -> None:
+        """`ifconfig down` forgets all; without a carrier nothing is forgotten (13.2)."""
+        if not interface.up and interface.name in self.tables:
+            self.tables[interface.name].entries = {}
+
     def _changed(self, _: object) -> None:
         """Forget who was in networks that the node is no longer in."""
         for name, table in self.tables.items():
@@ -138,6 +144,9 @@ class Arp(Part):
         own = interface.mac_of(packet.address)
         if own == packet.mac:
             return
+        if own is None and packet.address in interface.virtual:
+            self._receive_as_backup(interface, packet)
+            return
         if own is not None and packet.address not in interface.virtual:
             self._guest.part(Kernel).say(
                 f"arp: {packet.mac} is using my IP address {packet.address} on {interface.name}!"
@@ -147,6 +156,24 @@ class Arp(Part):
                 self._send(interface, packet.mac, answer)
             return
         self._update(interface, packet.address, packet.mac, is_new=interface.has(packet.target))
+
+    def _receive_as_backup(self, interface: Interface, packet: Announcement) -> None:
+        """Another node says that it is the MASTER of an address of carp(4).
+
+        To an address that announces itself in_arpinput answers with the NIC's own MAC address, also
+        as BACKUP: it looks for the sender among its addresses without asking for their state. Only
+        the MASTER gets that answer, and notes it (recorded on 13.2).
+        """
+        asks_for_itself = packet.target == packet.address
+        self._update(interface, packet.address, packet.mac, is_new=asks_for_itself)
+        if asks_for_itself and not packet.is_answer and interface.nic is not None:
+            own = interface.nic.mac
+            answer = Announcement(packet.address, own, packet.address, is_answer=True)
+            self._send(interface, packet.mac, answer)
+
+    def forget(self, interface: Interface, address: str) -> None:
+        """Know no longer who has an address."""
+        self.tables[interface.name].entries.pop(address, None)
 
     def _update(self, interface: Interface, address: str, mac: str, *, is_new: bool) -> None:
         table = self.tables[interface.name]

@@ -15,6 +15,7 @@ from harness.lab.simulated.network.pf import Pf
 
 _UP = "8863<UP,BROADCAST,RUNNING,SIMPLEX,MULTICAST>"
 _UP_PROMISCUOUS = "8963<UP,BROADCAST,RUNNING,PROMISC,SIMPLEX,MULTICAST>"
+_DOWN_PROMISCUOUS = "8922<BROADCAST,PROMISC,SIMPLEX,MULTICAST>"
 _DOWN = "8822<BROADCAST,SIMPLEX,MULTICAST>"
 _LOOPBACK_UP = "8049<UP,LOOPBACK,RUNNING,MULTICAST>"
 _LOOPBACK_DOWN = "8008<LOOPBACK,MULTICAST>"
@@ -42,6 +43,8 @@ class Interface:
         self.index = index
         self.nic = nic
         self.up = False
+        self.link: bool | None = None
+        """Whether its link is up, as it was last announced; None: nobody knows yet."""
         self.addresses: list[ipaddress.IPv4Interface] = []
         """IPv4 with their prefix length, the primary one first."""
         self.virtual: dict[str, Virtual] = {}
@@ -96,7 +99,7 @@ class Interface:
     def carrier_changed(self) -> None:
         """Notice that the cable was pulled out or put back."""
         if self.up:
-            self._network.announce_link(self)
+            self._network.carrier_changed(self)
 
     def receive(self, frame: Frame) -> None:
         """Hand a frame to whoever takes its kind; the others are dropped."""
@@ -131,6 +134,10 @@ class Network(Part):
         """Who notes an address and its MAC address that have asked by ARP."""
         self.when_added: list[Callable[[Interface, str], None]] = []
         """Who is told of a new address, once the interface is up."""
+        self.when_removed: list[Callable[[Interface, str], None]] = []
+        """Who is told of an address that an interface has lost."""
+        self.when_link_changed: list[Callable[[Interface], None]] = []
+        """Who is told before all others that a cable was moved, or an interface set up or down."""
         self.pf = Pf()
         self.ipfw: Ipfw | None = None
         """Once its module is loaded."""
@@ -191,12 +198,25 @@ class Network(Part):
         interface.up = up
         if interface.nic is not None:
             interface.nic.up = up
+        self._tell_of_link(interface)
         if up and interface.plugged:
             self.announce_link(interface)
         self._changed(name)
 
+    def carrier_changed(self, interface: Interface) -> None:
+        """The cable of an interface that is up was pulled out or put back."""
+        self._tell_of_link(interface)
+        self.announce_link(interface)
+
+    def _tell_of_link(self, interface: Interface) -> None:
+        for hook in self.when_link_changed:
+            hook(interface)
+
     def announce_link(self, interface: Interface) -> None:
-        """Say what the link of an interface is now, to whoever listens (do_link_state_change)."""
+        """Say what the link of an interface is now, if that is new (do_link_state_change)."""
+        if interface.link is interface.plugged:
+            return
+        interface.link = interface.plugged
         state = "UP" if interface.plugged else "DOWN"
         self._guest.part(Kernel).say(f"{interface.name}: link state changed to {state}")
         self._guest.devctl.post("IFNET", interface.name, f"LINK_{state}")
@@ -210,7 +230,8 @@ class Network(Part):
         elif alias or not interface.addresses:
             interface.addresses.append(address)
         else:
-            interface.addresses[0] = address
+            replaced, interface.addresses[0] = interface.addresses[0], address
+            self._forget(interface, replaced)
         self.set_up(name, up=True)
         for hook in self.when_added:
             hook(interface, str(address.ip))
@@ -222,9 +243,14 @@ class Network(Part):
         for each in interface.addresses:
             if address in {None, each.ip}:
                 interface.addresses.remove(each)
+                self._forget(interface, each)
                 self._changed(name)
                 return True
         return False
+
+    def _forget(self, interface: Interface, address: ipaddress.IPv4Interface) -> None:
+        for hook in self.when_removed:
+            hook(interface, str(address.ip))
 
     def _changed(self, name: str) -> None:
         self._guest.devctl.post("IFNET", name, "ADDRESS")
@@ -243,11 +269,11 @@ class Network(Part):
         )
 
     def _show_ethernet(self, interface: Interface, nic: Nic, family: str) -> list[str]:
-        if interface.promiscuous and not interface.up:
-            raise NotModelled(f"ifconfig of {interface.name}, down and promiscuous")
-        up = _UP_PROMISCUOUS if interface.promiscuous else _UP
+        up, down = _UP, _DOWN
+        if interface.promiscuous:
+            up, down = _UP_PROMISCUOUS, _DOWN_PROMISCUOUS
         lines = [
-            f"{interface.name}: flags={up if interface.up else _DOWN} metric 0 mtu 1500",
+            f"{interface.name}: flags={up if interface.up else down} metric 0 mtu 1500",
             "\toptions=80028<VLAN_MTU,JUMBO_MTU,LINKSTATE>",
         ]
         if family in {"", "ether", "link"}:

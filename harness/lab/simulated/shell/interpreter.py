@@ -7,7 +7,7 @@ of the output of the one before; a command after `&` is a process of its own.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -141,6 +141,14 @@ def spawn(guest: Guest, line: str) -> Process:
 
 def spawn_at_boot(guest: Guest, title: str, name: str, text: str) -> Process:
     """Start a script as init(8) does: output goes to the console, and nobody has logged in."""
+    console = ConsoleWriter(guest)
+    return spawn_without_login(guest, title, name, text, {1: console, 2: console})
+
+
+def spawn_without_login(
+    guest: Guest, title: str, name: str, text: str, streams: Mapping[int, Reader | Writer]
+) -> Process:
+    """Start a script for a daemon that rc(8) has started. Without a stream 0 its input is empty."""
     process = Process(guest, title)
     process.feed(b"")
     shell = Shell(process, guest, name)
@@ -153,8 +161,7 @@ def spawn_at_boot(guest: Guest, title: str, name: str, text: str) -> Process:
     }
     shell.exported = {"HOME", "PATH"}
     shell.directory = "/"
-    console = ConsoleWriter(guest)
-    shell.fds = {0: StandardInput(process), 1: console, 2: console}
+    shell.fds = {0: StandardInput(process), **streams}
     process.start(_to_the_end(shell, title, shell.run_text(text)))
     return process
 

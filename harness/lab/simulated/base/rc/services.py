@@ -84,6 +84,8 @@ class Service:
     """Whether the start_precmd and start_postcmd of rc.conf have been done when `start` returns."""
     waited_for: Callable[[Guest], bool] | None = None
     """Whether what the start_postcmd of rc.conf waits for is there, or will never be."""
+    ready: Callable[[Guest], bool] | None = None
+    """Whether its daemon has gone to the background, for which its script waits."""
     stop_seconds: float | None = None
     """How long rc.shutdown(8) takes from its stop to the next; None if it does not stop it."""
     stop: Callable[[Guest, int, Ending], None] | None = None

@@ -98,7 +98,9 @@ def change(guest: Guest, name: str, words: list[str]) -> str | None:
             wish.action = _ACTIONS[word]
         elif word == "netmask" and rest and wish.address is not None:
             wish.address = _with_mask(wish.address, rest.pop(0))
-        elif word in PARAMETERS and rest:
+        elif word in PARAMETERS:
+            if not rest:
+                return f"ifconfig: '{word}' requires argument"
             wish.parameters[word] = rest.pop(0)
         elif wish.address is None and word[:1].isdigit():
             wish.address = _address(word)

@@ -26,6 +26,7 @@ _READ_ONLY = frozenset(
     }
 )
 _INTEGERS = frozenset({"net.inet.ip.forwarding", "kern.geom.debugflags", "kern.securelevel"})
+_INTEGER_TREES = ("net.inet.carp.",)
 
 
 @command("sysctl")
@@ -46,7 +47,9 @@ def sysctl(context: Context, arguments: list[str]) -> int | Program:
     if "N" in options and "n" in options:
         context.complain(_SYSCTL_USAGE)
         return 1
-    return sum(_sysctl_one(context, options, word) for word in options.rest)
+    kernel = context.guest.part(Kernel)
+    words = [each for word in options.rest for each in kernel.leaves(word)]
+    return sum(_sysctl_one(context, options, word) for word in words)
 
 
 def _sysctl_one(context: Context, options: Options, word: str) -> int:
@@ -73,12 +76,20 @@ def _sysctl_one(context: Context, options: Options, word: str) -> int:
     if (refused := _refused(name, value, before)) is not None:
         context.complain(f"sysctl: {refused}")
         return 1
+    return _assign(context, name, value, prefix + before)
+
+
+def _assign(context: Context, name: str, value: str, before: str) -> int:
+    """Set a variable to a good value, and show what it was and is."""
+    kernel = context.guest.part(Kernel)
     if name == "debug.kdb.panic":
         if value != "0":
-            raise NotModelled(f"sysctl {word}")
-    else:
-        kernel.assign(name, value)
-    context.print(f"{prefix}{before} -> {kernel.value(name)}")
+            raise NotModelled(f"sysctl {name}={value}")
+    elif (refused := kernel.assign(name, value)) is not None:
+        context.print(before)
+        context.complain(f"sysctl: {name}={value}: {refused}")
+        return 1
+    context.print(f"{before} -> {kernel.value(name)}")
     return 0
 
 
@@ -86,11 +97,11 @@ def _refused(name: str, value: str, before: str) -> str | None:
     """What is wrong with setting a variable, if something is."""
     if name in _READ_ONLY:
         return f"oid '{name}' is read only"
-    if not before.isdecimal() or re.fullmatch(r"-?(\d{1,10}|0[xX][0-9a-fA-F]+)", value):
+    if not before.lstrip("-").isdecimal() or re.fullmatch(r"-?(\d{1,10}|0[xX][0-9a-fA-F]+)", value):
         return None
     if not value:
         return "empty numeric value"
-    if name not in _INTEGERS:
+    if name not in _INTEGERS and not name.startswith(_INTEGER_TREES):
         raise NotModelled(f"sysctl {name}={value}")
     return f"invalid integer '{value}'"
 
@@ -266,8 +277,10 @@ def kldunload(context: Context, arguments: list[str]) -> int:
         if name not in kernel.modules:
             context.complain(f"kldunload: can't find file {word}")
             status = 1
-        elif name == "carp":
-            kernel.unload(name)
+        elif name in kernel.when_unloaded:
+            if not kernel.unload(name):
+                context.complain("kldunload: can't unload file: Device busy")
+                status = 1
         else:
             raise NotModelled(f"kldunload {name}")
     return status

@@ -1,0 +1,1 @@
+"""devd(8): what it does about what the kernel announces."""
