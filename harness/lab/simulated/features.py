@@ -51,7 +51,8 @@ def parts() -> tuple[type[Part], ...]:
 def load_all() -> None:
     """Register every program and service, so that a guest's shell and rc(8) find it."""
     from harness.lab.simulated.base import daemons, early, rc_subr, service, syslog
-    from harness.lab.simulated.base.devd import daemon
+    from harness.lab.simulated.base.devd import daemon as devd
+    from harness.lab.simulated.base.inetd import daemon as inetd
     from harness.lab.simulated.geom import geom, gnop, gpart
     from harness.lab.simulated.hast import hastctl, hastd_command, rc_script
     from harness.lab.simulated.network import arp

@@ -136,9 +136,9 @@ def test_the_titles_that_hastd_gives_itself(pair: Pair) -> None:
 
 
 def test_a_gap_at_the_end_of_a_pipe_is_told_there_too(guest: Guest) -> None:
-    process = run(guest, "echo | nc -w 1 127.0.0.1 9; echo $?")
+    process = run(guest, "echo | nc -v 127.0.0.1 9; echo $?")
     assert process.stdout == b"127\n"
-    assert process.stderr == b"sh: not modelled: nc -w 1 127.0.0.1 9\n"
+    assert process.stderr == b"sh: not modelled: nc -v 127.0.0.1 9\n"
 
 
 def test_what_the_model_lacks_is_said(guest: Guest) -> None:
@@ -154,9 +154,9 @@ def test_what_the_model_lacks_is_said(guest: Guest) -> None:
 
 
 def test_a_gap_in_the_background_is_told_as_in_front(guest: Guest) -> None:
-    process = run(guest, "nc -w 1 127.0.0.1 9 & wait $!; echo $?")
+    process = run(guest, "nc -v 127.0.0.1 9 & wait $!; echo $?")
     assert process.stdout == b"127\n"
-    assert process.stderr == b"sh: not modelled: nc -w 1 127.0.0.1 9\n"
+    assert process.stderr == b"sh: not modelled: nc -v 127.0.0.1 9\n"
     assert guest.world.gaps
 
 

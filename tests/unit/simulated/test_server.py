@@ -127,11 +127,11 @@ def test_what_the_model_lacks_is_a_gap_to_sftp_too(
         sftp = paramiko.SFTPClient.from_transport(transport)
         assert sftp is not None
         assert {"services", "hosts", "rc.d"} <= set(sftp.listdir("/etc"))
-        assert sftp.stat("/etc/services").st_size is None
+        assert sftp.stat("/etc/protocols").st_size is None
         with pytest.raises(OSError, match="Failure"):
-            sftp.get("/etc/services", str(tmp_path / "services"))
+            sftp.get("/etc/protocols", str(tmp_path / "services"))
     assert [(gap.command, gap.what) for gap in lab.gaps()] == [
-        ("sftp-server", "what is in /etc/services")
+        ("sftp-server", "what is in /etc/protocols")
     ]
 
 

@@ -165,7 +165,9 @@ class Release:
 
         By their paths; that of a folder ends with /.
         """
-        return MappingProxyType(dict(_texts(self._read("files"))))
+        return MappingProxyType(
+            {**dict(_texts(self._read("files"))), **dict(_texts(self._read("services")))}
+        )
 
     @functools.cached_property
     def rcorder(self) -> Mapping[str, Headers]:

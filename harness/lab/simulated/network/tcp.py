@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,12 @@ LOOPBACK = 0.0005
 
 SEND_SPACE = 32768
 """Bytes that a socket takes before send(2) waits (net.inet.tcp.sendspace; it can grow)."""
+
+
+class _End(enum.Enum):
+    """What comes after the last message of an end that goes on listening."""
+
+    END = enum.auto()
 
 
 class Listener:
@@ -134,6 +141,8 @@ class Socket:
         self.peer: Socket | None = None
         self.on_message: Callable[[Any], None] | None = None
         self.on_close: Callable[[str | None], None] | None = None
+        self.on_end: Callable[[], None] | None = None
+        """Called when the other end sends no more, but listens; without it `on_close(None)` is."""
         self.on_sent: Callable[[], None] | None = None
         """Called with each message that has arrived."""
         self.open = True
@@ -165,6 +174,10 @@ class Socket:
             self._sending = True
             self._transmit()
 
+    def shutdown(self) -> None:
+        """Send no more, but listen (SHUT_WR)."""
+        self.send(_End.END, 0)
+
     def listen_to(
         self, on_message: Callable[[Any], None], on_close: Callable[[str | None], None]
     ) -> None:
@@ -174,7 +187,7 @@ class Socket:
         ended, self._ended_early = self._ended_early, None
         for message in early:
             if self.open or ended == (None,):
-                on_message(message)
+                self._hand(message)
         if ended is not None:
             on_close(*ended)
 
@@ -284,7 +297,16 @@ class Socket:
 
     def _deliver(self, message: Any) -> None:
         if self.open and self.on_message is not None:
+            self._hand(message)
+
+    def _hand(self, message: Any) -> None:
+        if message is not _End.END:
+            assert self.on_message is not None
             self.on_message(message)
+        elif self.on_end is not None:
+            self.on_end()
+        elif self.on_close is not None:
+            self.on_close(None)
 
     def _reset(self) -> None:
         self._closed_by_peer("ECONNRESET")

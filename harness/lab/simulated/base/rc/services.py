@@ -164,7 +164,6 @@ def _nothing(begin: Start) -> int:
 
 register(
     Service("hostid_save", "Save unique host ID to disk", "hostid_enable", start=_nothing),
-    Service("inetd", 'Internet "super-server"', "inetd_enable", "/usr/sbin/inetd", "inetd_flags"),
     Service(
         "netif",
         "Network interface setup",

@@ -18,6 +18,9 @@ from harness.lab.simulated.shell.streams import Changing, FlowReader, Reading
 _WINDOW = 256 << 10
 """Bytes that are on their way at once, about: TCP's windows grow, and this one stays as it is."""
 
+_LOOKS = 0.05
+"""Seconds between two looks whether it is over, with -w."""
+
 _CONNECTS = 75.0
 """Seconds that connect(2) tries (net.inet.tcp.keepinit)."""
 
@@ -48,20 +51,23 @@ def nc(context: Context, arguments: list[str]) -> Program:
         raise NotModelled(f"nc -{bad.letter}") from bad
     if "z" in options:
         return (yield from _scan(context, options))
-    if "w" in options or "v" in options:
+    if "v" in options or ("w" in options and "l" in options):
         raise NotModelled(f"nc {' '.join(arguments)}")
     words = options.rest
     if len(words) != 2 or not words[1].isdecimal() or not 0 < int(words[1][:6]) < 65536:
         raise NotModelled(f"nc {' '.join(arguments)}")
-    network = context.guest.part(Network)
-    if not words[0].replace(".", "").isdecimal() or words[0].startswith("127."):
+    if not words[0].replace(".", "").isdecimal():
         raise NotModelled(f"nc with {words[0]}")
     address, port = words[0], int(words[1])
     if "l" in options:
         return (yield from _listen(context, address, port))
-    if network.owns(address):
-        raise NotModelled("nc to the node itself")
-    return (yield from _Client(context).run(address, port, shuts="N" in options))
+    if port == _SSH:
+        raise NotModelled("nc to sshd")
+    limit = options.value("w", "0")
+    if not limit.isdecimal() or len(limit) > 6:
+        raise NotModelled(f"nc -w {limit}")
+    client = _Client(context, float(limit))
+    return (yield from client.run(address, port, shuts="N" in options))
 
 
 # --- looking who listens ------------------------------------------------------------------------
@@ -221,8 +227,11 @@ class _Server:
 
 
 class _Client:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, limit: float) -> None:
+        """`limit` is in seconds, to connect and then without anything to come or go; 0: none."""
         self._context = context
+        self._limit = limit
+        self._moved = 0.0
         self._socket: Socket | None = None
         self._closed = Signal()
         self._changed = Signal()
@@ -233,7 +242,8 @@ class _Client:
     def run(self, address: str, port: int, *, shuts: bool) -> Program:
         guest = self._context.guest
         try:
-            connect(guest.part(Tcp), address, port, _CONNECTS, self._made, wanted=self._is_wanted)
+            timeout = self._limit or _CONNECTS
+            connect(guest.part(Tcp), address, port, timeout, self._made, wanted=self._is_wanted)
             yield self._changed
             socket = self._socket
             if socket is None:
@@ -245,11 +255,9 @@ class _Client:
                 self._send()
                 yield from self._wait_for_room(_WINDOW)
             yield from self._wait_for_room(1)
-            if not shuts:
-                yield self._closed  # both sides would wait for each other
-            assert socket.nic is not None
-            assert socket.peer is not None
-            yield socket.segment.round_trip(socket.nic, socket.peer.nic)
+            if shuts:
+                socket.shutdown()
+            yield from self._wait_for_the_end()
         finally:
             self._gone = True
             if self._socket is not None:
@@ -267,6 +275,18 @@ class _Client:
         self._in_flight = False
         self._send()
         self._changed.fire()
+
+    def _wait_for_the_end(self) -> Changing:
+        """Wait until the other side has closed, or nothing has come for too long."""
+        world = self._context.guest.world
+        self._moved = world.now
+        while not self._closed.fired:
+            if not self._limit:
+                yield self._closed
+            elif world.now >= self._moved + self._limit:
+                return
+            else:
+                yield min(_LOOKS, self._moved + self._limit - world.now)
 
     def _wait_for_room(self, most: int) -> Changing:
         """Wait until less than so much waits; with 1, until all has arrived."""
@@ -294,6 +314,7 @@ class _Client:
 
     def _on_message(self, message: bytes) -> None:
         self._context.stdout += message
+        self._moved = self._context.guest.world.now
 
     def _on_close(self, error: str | None) -> None:  # noqa: ARG002 - either way it is the end
         self._closed.fire()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.lab.simulated.base.inetd.daemon import Inetd
 from harness.lab.simulated.engine.signal import NotModelled
 from harness.lab.simulated.hast.address import UnixAddress
 from harness.lab.simulated.hast.hastd import Hast
@@ -46,11 +47,16 @@ class Row:
 def rows(guest: Guest) -> Iterator[Row]:
     """All sockets that the model knows of, the youngest processes first."""
     hastd = guest.part(Hast).hastd
+    known: set[int] = set()
     for pid, daemon in reversed(guest.daemons.items()):
         title = daemon.title
         program = posixpath.basename(title.split()[0]).rstrip(":")
         if isinstance(daemon, Worker):
             yield from _of_worker(daemon)
+        elif isinstance(daemon, Inetd):
+            for descriptor, where in enumerate(daemon.listening(), 6):
+                yield Row("root", "inetd", pid, descriptor, "tcp4", where)
+                known.add(where[1])
         elif hastd is not None and daemon is hastd:
             yield from _of_hastd(hastd)
         elif program == "sshd":
@@ -65,7 +71,7 @@ def rows(guest: Guest) -> Iterator[Row]:
             yield Row("root", program, pid, 4, "stream", ("/var/run/devd.pipe", 0))
             yield Row("root", program, pid, 5, "seqpac", ("/var/run/devd.seqpacket.pipe", 0))
     for port, listener in guest.part(Tcp).listeners.items():
-        if hastd is None or not hastd.accepts_from(listener):
+        if port not in known and (hastd is None or not hastd.accepts_from(listener)):
             raise NotModelled(f"sockets while a program listens on the port {port}")
 
 

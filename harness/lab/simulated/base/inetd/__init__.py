@@ -1,0 +1,1 @@
+"""inetd(8): it starts a program for each connection."""
