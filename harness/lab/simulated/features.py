@@ -56,7 +56,7 @@ def load_all() -> None:
     from harness.lab.simulated.geom import geom, gnop, gpart
     from harness.lab.simulated.hast import hastctl, hastd_command, rc_script
     from harness.lab.simulated.network import arp
-    from harness.lab.simulated.network.commands import ifcarp, ifconfig, ipfw, pfctl, tcpdump
+    from harness.lab.simulated.network.commands import ifcarp, ifconfig, ipfw, pfctl, route, tcpdump
     from harness.lab.simulated.shell import builtins
     from harness.lab.simulated.tools.files import archive, data, df, files, listing, lock, mount
     from harness.lab.simulated.tools.host import (

@@ -278,7 +278,7 @@ _CONTINUED = frozenset({"/etc/rc.conf", "/boot/loader.conf", "/etc/fstab"})
         ("/etc/rc.conf.d/sshd", "f() { echo here; }\nstart_precmd=f"),
         ("/etc/rc.conf.d/cron", "f() { echo here; }\nstop_cmd=f"),
         ("/etc/rc.conf.d/nfsd", "nfs_server_enable=YES"),
-        ("/etc/rc.conf.local", "inetd_enable=YES"),
+        ("/etc/rc.conf.local", "powerd_enable=YES"),
         ("/etc/rc.local", "echo here"),
         ("/etc/rc.d/hastd", "echo here"),
         ("/etc/rc.d/mine", "echo here"),

@@ -7,7 +7,7 @@ Frames of ARP are what a node sends unasked, when it gets an address. Neither is
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from harness.lab.simulated.engine.signal import NotModelled
@@ -55,8 +55,10 @@ class Entry:
 class Table:
     """What a machine knows of its neighbours on one segment."""
 
-    def __init__(self, nic: Nic) -> None:
+    def __init__(self, nic: Nic, refused: Container[str] = ()) -> None:
+        """`refused` are addresses to which nothing is sent."""
         self._nic = nic
+        self._refused = refused
         self.entries: dict[str, Entry] = {}
 
     def learn(self, address: str, mac: str | None) -> None:
@@ -67,6 +69,8 @@ class Table:
 
     def mac_for(self, source: str, address: str) -> str | None:
         """The MAC address for an address, asked for from `source` where it is not known."""
+        if address in self._refused:
+            return None
         segment, now = self._nic.segment, self._nic.owner.world.now
         entry = self.entries.get(address)
         if entry is not None and entry.mac is not None and now < entry.until - _RENEW:
@@ -95,7 +99,9 @@ class Arp(Part):
         network.when_link_changed.append(self._link_changed)
         guest.devctl.listen(self._changed)
         self.tables = {
-            name: Table(each.nic) for name, each in network.interfaces.items() if each.nic
+            name: Table(each.nic, network.refused)
+            for name, each in network.interfaces.items()
+            if each.nic
         }
 
     def station(self, interface: Interface, address: str) -> Nic | None:

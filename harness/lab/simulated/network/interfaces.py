@@ -128,6 +128,8 @@ class Network(Part):
             for number, (name, nic) in enumerate(guest.nics.items(), start=1)
         }
         self.interfaces["lo0"] = Interface(self, "lo0", len(self.interfaces) + 1, None)
+        self.refused: dict[str, bool] = {}
+        """Hosts that route(8) put out of reach; whether with an error (-reject) or silently."""
         self.when_received: dict[int, Callable[[Interface, Frame], None]] = {}
         """Who takes frames, by EtherType."""
         self.when_asked: Callable[[Interface, str, str], None] | None = None

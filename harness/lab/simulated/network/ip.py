@@ -91,6 +91,8 @@ class Ip(Part):
             lo0 = network.interfaces["lo0"]
             self._guest.world.schedule(self._guest, _LOOPBACK, self._take, lo0, own)
             return None
+        if network.refused.get(packet.target):
+            return "EHOSTUNREACH"
         if by is None and not to.is_multicast:
             by = network.route(packet.target)
         if by is None or not by.has_peers:

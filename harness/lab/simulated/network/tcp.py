@@ -96,7 +96,10 @@ class Tcp(Part):
         The errors are ENETUNREACH outside of the connected networks, which is what the router of
         the management network answers; EHOSTUNREACH with `ifconfig vtnet1 down` (seen on 13.2).
         """
-        interface = self._guest.part(Network).route(address)
+        network = self._guest.part(Network)
+        if network.refused.get(address):
+            return "EHOSTUNREACH"
+        interface = network.route(address)
         if interface is None:
             return "ENETUNREACH"
         if not interface.up:

@@ -204,7 +204,7 @@ def _round_trip(context: Context, address: str) -> float | None:
     network = guest.part(Network)
     if network.owns(address):
         return guest.rng.uniform(0.05, 0.2)
-    interface = network.route(address)
+    interface = None if network.refused.get(address) else network.route(address)
     if interface is None or not interface.up or not interface.has_peers:
         if address.startswith("10.0.2."):
             raise NotModelled(f"ping {address}")

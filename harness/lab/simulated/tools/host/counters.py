@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.lab.simulated.engine.signal import NotModelled
+from harness.lab.simulated.network.commands.route import table
 from harness.lab.simulated.network.interfaces import Network
 from harness.lab.simulated.shell.options import BadOption, Options
 from harness.lab.simulated.shell.programs import Context, command
@@ -38,11 +39,16 @@ def iostat(context: Context, arguments: list[str]) -> int:
 
 @command("netstat")
 def netstat(context: Context, arguments: list[str]) -> int:
-    """Show an interface's counters, as `-I NIC -bn -f link` has them."""
+    """Show an interface's counters as `-I NIC -bn -f link` has them, or routes as `-rn -f inet`."""
     try:
-        options = Options(arguments, "abn", "Ifp")
+        options = Options(arguments, "abnr", "Ifp")
     except BadOption as bad:
         raise NotModelled(f"netstat -{bad.letter}") from bad
+    if "r" in options:
+        if "n" not in options or options.value("f", "") != "inet":
+            raise NotModelled(f"netstat {' '.join(arguments)}")
+        context.print("\n".join(table(context.guest.part(Network))))
+        return 0
     if "I" not in options and "b" not in options and not options.rest:
         return netstat_sockets(context, options)
     interfaces = context.guest.part(Network).interfaces
