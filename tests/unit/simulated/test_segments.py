@@ -107,7 +107,7 @@ def make(parts: Iterable[type[Part]]) -> World:
             f"skunk{number}",
             number=number,
             parts=parts,
-            data_disk_bytes=64 << 20,
+            data_disk_bytes=512 << 20,
             data_disk_serial=f"skunk{number}-data",
             nics=(*nics(world, number), Nic(f"52:54:00:cb:00:0{number}", public)),
             console=Console(Lost().append),

@@ -34,6 +34,8 @@ class Process(Task):
         self.on_end: Callable[[Process], None] | None = None
         self.started = guest.world.now
         self.group = self.pid
+        self.started_by: int | None = None
+        """The daemon that has started it, where that is not sshd(8)."""
         self.trace: Trace | None = None
         """What ktrace(1) notes of the program that it runs."""
         self._program: Program | None = None
@@ -43,6 +45,8 @@ class Process(Task):
     def parent(self) -> int:
         """The sshd(8) that has started it, or init."""
         daemons = self.guest.daemons.items()
+        if self.started_by is not None:
+            return self.started_by if self.started_by in self.guest.daemons else 1
         return next((pid for pid, each in daemons if each.title.startswith("sshd:")), 1)
 
     @property

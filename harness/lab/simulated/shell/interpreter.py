@@ -146,10 +146,17 @@ def spawn_at_boot(guest: Guest, title: str, name: str, text: str) -> Process:
 
 
 def spawn_without_login(
-    guest: Guest, title: str, name: str, text: str, streams: Mapping[int, Reader | Writer]
+    guest: Guest,
+    title: str,
+    name: str,
+    text: str,
+    streams: Mapping[int, Reader | Writer],
+    *,
+    parent: int | None = None,
 ) -> Process:
-    """Start a script for a daemon that rc(8) has started. Without a stream 0 its input is empty."""
+    """Start a script for a daemon, `parent`. Without a stream 0 its input is empty."""
     process = Process(guest, title)
+    process.started_by = parent
     process.feed(b"")
     shell = Shell(process, guest, name)
     shell.title = title

@@ -97,7 +97,9 @@ class Devd(PlainDaemon):
             line = self._left.pop(0)
             self._log("info", f"Executing '{line}'")
             streams: dict[int, Reader | Writer] = {1: NullWriter(), 2: NullWriter()}
-            process = shell.spawn_without_login(self.guest, f"sh -c {line}", "sh", line, streams)
+            process = shell.spawn_without_login(
+                self.guest, f"sh -c {line}", "sh", line, streams, parent=self.pid
+            )
             process.on_end = self._act
             return
         self._busy = False

@@ -219,7 +219,9 @@ class Inetd(PlainDaemon):
         streams: dict[int, Reader | Writer] = {0: SocketReader(socket), 1: writer, 2: writer}
         words = [line.server, *line.arguments[1:]]
         text = f"PATH={_PATH}\nexec {shlex.join(words)}"
-        process = shell.spawn_without_login(guest, " ".join(words), "sh", text, streams)
+        process = shell.spawn_without_login(
+            guest, " ".join(words), "sh", text, streams, parent=self.pid
+        )
         writer.process = process
         served.children[process.pid] = _Child(process, socket, peer)
         process.on_end = self._ended
