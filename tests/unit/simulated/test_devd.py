@@ -183,3 +183,14 @@ def test_a_mistake_keeps_it_from_starting(lan: Lan) -> None:
         "/etc/rc.d/devd: WARNING: failed to start devd",
     ]
     assert "]: line 3: action: syntax error.\n" in lan.out(lan.one, "cat /var/log/all")
+
+
+def test_rules_may_be_added_to_freebsds_own_file(lan: Lan) -> None:
+    _address(lan, "# none here\n")
+    rule = 'notify 9 { match "type" "BACKUP"; action "echo $type >>/var/log/seen"; };'
+    lan.out(lan.one, f"echo '{rule}' >>/etc/devd.conf; service devd restart; : >/var/log/seen")
+    _backup_and_master(lan)
+    lan.world.pass_time(1)
+    assert _seen(lan) == ["BACKUP"]
+    assert not lan.world.gaps
+    assert "what is in /etc/devd.conf" in lan.out(lan.one, "grep notify /etc/devd.conf")

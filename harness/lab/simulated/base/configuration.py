@@ -82,10 +82,9 @@ def _note(guest: Guest, command: str, what: str) -> None:
 
 
 def _text(entry: Entry) -> str:
-    """A file without its comments and empty lines; of one that came with FreeBSD nothing."""
-    if isinstance(entry, Unseen):
-        return ""
-    lines = (line.strip() for line in entry.data.decode(errors="replace").splitlines())
+    """A file without its comments and empty lines; of one of FreeBSD's what was added to it."""
+    data = entry.more if isinstance(entry, Unseen) else entry.data
+    lines = (line.strip() for line in data.decode(errors="replace").splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("#"))
 
 
@@ -96,7 +95,7 @@ def _below(guest: Guest, *folders: str) -> Iterator[tuple[str, Entry]]:
     paths += [path for path in _released(guest.release, folders) if path in entries]
     for path in sorted(paths):
         entry = entries[path]
-        if entry.kind != "dir" and not isinstance(entry, Unseen):
+        if entry.kind != "dir" and not (isinstance(entry, Unseen) and not entry.more):
             yield path, entry
 
 

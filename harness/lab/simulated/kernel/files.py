@@ -98,6 +98,10 @@ class Entry:
         """Entries never change, so a snapshot shares them."""
         return self
 
+    def plus(self, data: bytes, mtime: float) -> Entry:
+        """The file with something at its end."""
+        return replace(self, data=self.data + data, mtime=mtime)
+
 
 class Unseen(Entry):
     """A file of the base system that the model knows by name only, or a folder of such files.
@@ -108,15 +112,24 @@ class Unseen(Entry):
     """
 
     origin: str
+    more: bytes
+    """What somebody has added at its end."""
 
     def __new__(cls, *_: object, **fields: Any) -> Any:
         """An ordinary entry when there is content."""
         return Entry(**fields) if "data" in fields else super().__new__(cls)
 
-    def __init__(self, origin: str, kind: str = "file", *, mode: int = 0o644) -> None:
+    def __init__(
+        self, origin: str, kind: str = "file", *, mode: int = 0o644, more: bytes = b""
+    ) -> None:
         """A name."""
-        for name, value in (("kind", kind), ("mode", mode), ("target", ""), ("origin", origin)):
+        known = {"kind": kind, "mode": mode, "target": "", "origin": origin, "more": more}
+        for name, value in known.items():
             object.__setattr__(self, name, value)
+
+    def plus(self, data: bytes, mtime: float) -> Entry:  # noqa: ARG002 - of it no time is known
+        """Only what was added is known of it."""
+        return Unseen(self.origin, self.kind, mode=self.mode, more=self.more + data)
 
     @property
     def data(self) -> bytes:
@@ -458,8 +471,9 @@ class Tree:
         if before is not None and before.kind == "sock":
             raise FileError("ENOTSUP", path)
         if before is not None:
-            data = before.data + data if append else data
-            filesystem.put(inner, replace(before, data=data, mtime=self.guest.wall_clock()))
+            now = self.guest.wall_clock()
+            whole = replace(before, data=data, mtime=now) if not append else before.plus(data, now)
+            filesystem.put(inner, whole)
         else:
             filesystem.put(inner, Entry("file", data, mode, self.guest.wall_clock()))
 

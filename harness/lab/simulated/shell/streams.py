@@ -18,7 +18,7 @@ from harness.lab.simulated.hardware.disk import (
     is_zeros,
     zeros,
 )
-from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem, normal
+from harness.lab.simulated.kernel.files import Entry, FileError, FileSystem, Unseen, normal
 from harness.lab.simulated.kernel.process import Process
 from harness.lab.simulated.shell.paths import entry_or_none
 
@@ -349,10 +349,11 @@ class FileWriter(Writer):
         self.buffer.clear()
         if entry is None:
             return
-        check_size(len(entry.data) + len(data))
-        self.copied += len(entry.data) + len(data)
-        now = self._guest.wall_clock()
-        self._filesystem.put(self._inner, replace(entry, data=entry.data + data, mtime=now))
+        whole = entry.plus(data, self._guest.wall_clock())
+        size = len(data if isinstance(whole, Unseen) else whole.data)
+        check_size(size)
+        self.copied += size
+        self._filesystem.put(self._inner, whole)
         if (signal := self._filesystem.settled(self._inner)) is not None:
             yield signal
 

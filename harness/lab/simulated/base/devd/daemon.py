@@ -156,7 +156,10 @@ def read(guest: Guest) -> Rules:
     entry = guest.tree.entry(_CONF)
     if entry is None:
         raise _BadFile(f"Cannot open config file {_CONF}: No such file or directory", None)
-    text = _AS_IT_COMES if isinstance(entry, Unseen) else entry.data.decode(errors="replace")
+    if isinstance(entry, Unseen):
+        text = _AS_IT_COMES + entry.more.decode(errors="replace")
+    else:
+        text = entry.data.decode(errors="replace")
     _read_file(rules, _CONF, text)
     for folder in rules.directories:
         try:
