@@ -2,23 +2,38 @@
 
 import gc
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from harness.waiting import interrupt
 
+_own_state: list[str] = []
 
-def pytest_configure() -> None:
+
+def pytest_configure(config: pytest.Config) -> None:
     """Have Ctrl-C mean in the tests, and in what they start, what it means at a terminal.
 
     A job that a shell put into the background starts with SIGINT ignored, and so do its children.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["TERM"] = "xterm"  # a terminal that a test makes can do what most can
+    # A pair of the person who runs the tests, or of another worker, is none of theirs, under the
+    # same name. A run that a test starts has the folder of that test.
+    if hasattr(config, "workerinput") or "SKUNK_STATE_DIR" not in os.environ:
+        os.environ["SKUNK_STATE_DIR"] = tempfile.mkdtemp(prefix="skunk-unit-")
+        _own_state.append(os.environ["SKUNK_STATE_DIR"])
     # Nearly a hundred processes load the same modules: without this each compiles them anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_unconfigure() -> None:
+    """Remove what the tests have left of their pairs: nothing, but for the folder."""
+    for folder in _own_state:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 LONGEST = (

@@ -129,6 +129,7 @@ def test_a_failed_scenario_shows_its_own_lines(tmp_path: Path) -> None:
         program="pytest",
     )
     lines = [line.removeprefix("[simulated] ") for line in run.stdout.splitlines()]
+    assert any("= FAILURES =" in line for line in lines), run.stdout + run.stderr
     first = next(n for n, line in enumerate(lines) if "= FAILURES =" in line)
     last = next(n for n, line in enumerate(lines) if "= evidence of the failures =" in line)
     shown = [line for line in lines[first + 1 : last] if not line.startswith("____")]
