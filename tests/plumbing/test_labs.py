@@ -112,10 +112,10 @@ def test_an_unplugged_link_cuts_the_peer_off_and_leaves_ssh(skunk1: Node, skunk2
     with skunk1.link_unplugged():
         assert not reaches(skunk1, 2)
         assert not reaches(skunk2, 1)
-        assert sorted(skunk1.sh(carriers).stdout.split()) == ["0", "1"]
+        assert skunk1.sh(carriers).stdout.split().count("0") == 1, "of that NIC alone"
     wait_until("the private link to carry a ping again", lambda: reaches(skunk1, 2), 10)
     assert reaches(skunk2, 1)
-    assert skunk1.sh(carriers).stdout.split() == ["1", "1"]
+    assert "0" not in skunk1.sh(carriers).stdout
 
 
 # --- pause --------------------------------------------------------------------------------------

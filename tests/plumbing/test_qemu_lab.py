@@ -74,7 +74,8 @@ def test_nothing_listens_beyond_loopback(lab: Lab) -> None:
         for process in [psutil.Process(), *processes(PAIR)]
         for connection in process.net_connections("inet")
     ]
-    assert len([each for each in sockets if each.status == psutil.CONN_LISTEN]) == 2
+    listening = [each for each in sockets if each.status == psutil.CONN_LISTEN]
+    assert len(listening) == 3, "SSH of each node, and the client's way to the service"
     for each in sockets:
         assert ipaddress.ip_address(each.laddr.ip).is_loopback, each
 
